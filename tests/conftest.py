@@ -1,0 +1,31 @@
+"""Fixtures shared by all tests: where the real images are, and randomness that is the same every time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before huggingface_hub or transformers are imported: their constants are read once.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with real photographs and test vectors that lies beside the checkout; tests skip without it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real images and test vectors in {SHARED}, which are not shipped with the code")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _same_randomness() -> None:
+    import numpy
+    import torch
+
+    numpy.random.seed(0)
+    torch.manual_seed(0)
