@@ -1,0 +1,173 @@
+"""What every vision backbone offers: ordered layers whose activations can be read, and continued from."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from hsae.errors import InputError
+
+Token = Literal["cls", "patch", "mean"]
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One place where activations are read: the output of a block or stage."""
+
+    name: str
+    """`block_01` .. `block_12` for transformers, the stage's name for CNNs."""
+    d_in: int
+    """Width of one activation vector."""
+    n_prefix: int
+    """Tokens before the patches: class token and registers; 0 for CNN maps, which have no class token."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes pixels: short side to `image_size`, centre crop, scale to [0, 1], standardise."""
+
+    image_size: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        """The square the model sees: RGB, `image_size` x `image_size`, bicubic."""
+        image = image.convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        size = (self.image_size, self.image_size)
+        return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+    def __call__(self, images: Iterable[Image.Image]) -> Tensor:
+        """Pixels `[batch, 3, image_size, image_size]`, float32, standardised per channel."""
+        stacked = np.stack([np.asarray(self.crop(image)) for image in images])
+        pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(255)
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return pixels.sub_(mean).div_(std).contiguous()
+
+
+class Backbone(ABC):
+    """A frozen vision model seen as `embed` followed by named stages.
+
+    A *state* is what passes between stages; `tokens` shows it as activations `[batch, tokens, d_in]`, and `state` turns
+    (edited) activations back, so the rest of the model can be run from any layer.
+    """
+
+    id: str
+    """Registry name, Hub id or folder the backbone was loaded by."""
+    revision: str | None
+    """Commit sha of a Hub model, otherwise None."""
+    preprocessing: Preprocessing
+    layers: dict[str, LayerSpec]
+    """In order from the input to the output."""
+    model: nn.Module
+
+    @abstractmethod
+    def embed(self, pixels: Tensor) -> Tensor:
+        """State before the first stage, from pixels `[batch, 3, height, width]`."""
+
+    @abstractmethod
+    def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """The stage that ends in each layer, in order."""
+
+    @abstractmethod
+    def tokens(self, state: Tensor) -> Tensor:
+        """A state as activations `[batch, tokens, d_in]`."""
+
+    @abstractmethod
+    def state(self, tokens: Tensor) -> Tensor:
+        """The inverse of `tokens`."""
+
+    @abstractmethod
+    def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of patches at `layer` for an image of that many pixels."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over names, shapes, dtypes and bytes of all weights: equal exactly when the weights are."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            array = tensor.detach().to("cpu").contiguous()
+            digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+            digest.update(array.reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        """Preprocessed pixels `[batch, 3, height, width]` on the backbone's device."""
+        return self.preprocessing(images).to(self.device, self.dtype)
+
+    def layer_names(self, layers: Sequence[str] | Literal["all"] = "all") -> tuple[str, ...]:
+        """The chosen layers in model order; unknown names raise InputError listing the known ones."""
+        if layers == "all":
+            return tuple(self.layers)
+        if isinstance(layers, str):
+            layers = [layers]
+        unknown = sorted(set(layers) - set(self.layers))
+        if unknown or not layers:
+            raise InputError(f"Layers {unknown} of {self.id}", f"some of {', '.join(self.layers)}", 'Or use "all".')
+        return tuple(name for name in self.layers if name in set(layers))
+
+    @torch.inference_mode()
+    def run(self, images: Sequence[Image.Image], layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
+        """Activations `{layer: [batch, tokens, d_in]}` of a list of PIL images, from one forward pass.
+
+        The pass ends at the deepest layer asked for. Use `select_token` for the class, patch or pooled token.
+        """
+        return self.run_pixels(self.pixels(images), layers)
+
+    def run_pixels(self, pixels: Tensor, layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
+        """Like `run`, on preprocessed pixels `[batch, 3, height, width]`; keeps gradients when they are enabled."""
+        return self._advance(self.embed(pixels), self.stages(), self.layer_names(layers))
+
+    def run_from(self, layer: str, tokens: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of later `layers` when the activations at `layer` are `tokens [batch, tokens, d_in]`."""
+        stages = self.stages()
+        later = list(stages)[list(stages).index(self.layer_names([layer])[0]) + 1 :]
+        wanted = self.layer_names(layers)
+        early = [name for name in wanted if name not in later]
+        if early:
+            raise InputError(f"Layers {early} do not come after {layer}", f"some of {later}")
+        return self._advance(self.state(tokens), {name: stages[name] for name in later}, wanted)
+
+    def _advance(
+        self, state: Tensor, stages: dict[str, Callable[[Tensor], Tensor]], wanted: tuple[str, ...]
+    ) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for name, stage in stages.items():
+            state = stage(state)
+            if name in wanted:
+                found[name] = self.tokens(state)
+            if len(found) == len(wanted):
+                break
+        return found
+
+    def select_token(self, activations: Tensor, layer: str, token: Token) -> Tensor:
+        """`cls` -> `[batch, 1, d_in]`, `patch` -> `[batch, patches, d_in]`, `mean` -> pooled patches `[batch, 1, d_in]`."""
+        n_prefix = self.layers[layer].n_prefix
+        if token == "cls":
+            if n_prefix == 0:
+                raise InputError(f"token cls at {self.id} {layer}", "mean or patch", "This layer has no class token.")
+            return activations[:, :1]
+        patches = activations[:, n_prefix:]
+        if token == "mean":
+            return patches.mean(1, keepdim=True)
+        if token == "patch":
+            return patches
+        raise InputError(f"token {token!r}", "cls, patch or mean")

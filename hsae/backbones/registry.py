@@ -1,0 +1,47 @@
+"""`load_backbone`: registry names, Hub ids and local folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hsae.backbones.base import Backbone
+from hsae.errors import BackboneError
+
+
+def _dinov2_small_focus(**options: Any) -> Backbone:
+    from hsae.backbones.pypi import load_dinov2_small_focus
+
+    return load_dinov2_small_focus(**options)
+
+
+REGISTRY: dict[str, Callable[..., Backbone]] = {"dinov2-small-focus": _dinov2_small_focus}
+
+
+def load_backbone(
+    name: str | Path,
+    *,
+    image_size: int = 224,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
+) -> Backbone:
+    """Load a frozen backbone by registry name (`dinov2-small-focus`), Hub id (`org/name`) or local folder.
+
+    image_size: side in pixels of the square the model sees. Raises BackboneError for an unknown name (listing the
+    known ones), unreachable or damaged weights.
+    """
+    options = {"image_size": image_size, "device": device, "dtype": dtype}
+    if str(name) in REGISTRY:
+        return REGISTRY[str(name)](**options)
+    if not Path(name).is_dir() and str(name).count("/") != 1:
+        raise BackboneError(
+            f"No backbone is called {str(name)!r}",
+            f"one of {', '.join(sorted(REGISTRY))}, a Hub id such as facebook/dinov2-small, or an existing folder",
+        )
+    from hsae.backbones.hf import load_hf_backbone
+
+    return load_hf_backbone(str(name), revision=revision, **options)
