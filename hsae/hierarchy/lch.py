@@ -1,0 +1,95 @@
+"""Lowest common hypernym, coverage and best node for many class sets at once: one row a set, one column a class.
+
+Nodes are given as positions in `taxonomy.nodes`, so `taxonomy.heights[position]` and the like follow; MISSING (-1)
+stands where a row has no class at all. Nodes are sorted tightest first, so the LCH is the first node that holds the
+row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hsae.errors import InputError
+from hsae.hierarchy.taxonomy import Taxonomy, spare_mass
+
+MISSING = -1
+_ROWS = 2048  # rows a matrix product handles at once; bounds memory at a few ten MB
+
+
+def lch_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
+    """LCH of every row: bool [n, n_classes] -> node positions int [n], MISSING for empty rows."""
+    selected = _checked(taxonomy, selected, bool)
+    return _first_holding(taxonomy, selected.astype(np.float32), np.zeros(len(selected)))
+
+
+def lch_q_rows(taxonomy: Taxonomy, mass: np.ndarray, q: float = 0.9) -> np.ndarray:
+    """Tightest node holding the share q of a row's mass: [n, n_classes] >= 0 -> positions [n]; see Taxonomy.lch_q."""
+    mass = _checked(taxonomy, mass, np.float64)
+    return _first_holding(taxonomy, mass, spare_mass(mass, q))
+
+
+def coverage_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
+    """Coverage |S| / |L(LCH(S))| of every row: bool [n, n_classes] -> float [n] in (0, 1], NaN for empty rows."""
+    position = lch_rows(taxonomy, selected)
+    return at_nodes(np.asarray(selected).sum(axis=1) / taxonomy.leaf_counts[position], position)
+
+
+def best_node_rows(taxonomy: Taxonomy, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Node whose L fits each row best by F1 = 2 |L ∩ S| / (|L| + |S|), and that F1: positions [n], float [n] in (0, 1].
+
+    Jaccard = F1 / (2 - F1) grows with F1, so the same node is best by Jaccard. On a tie the tighter node wins.
+    Empty rows give MISSING and NaN.
+    """
+    selected = _checked(taxonomy, selected, bool)
+    nodes, members = _distinct(taxonomy)
+    position, f1 = np.full(len(selected), MISSING), np.full(len(selected), np.nan)
+    for rows in _chunks(len(selected)):
+        shared = selected[rows].astype(np.float32) @ members.T.astype(np.float32)
+        sizes = taxonomy.leaf_counts[nodes] + selected[rows].sum(axis=1, keepdims=True)
+        scores = 2.0 * shared / sizes
+        best = scores.argmax(axis=1)
+        position[rows], f1[rows] = nodes[best], np.take_along_axis(scores, best[:, None], axis=1)[:, 0]
+    filled = selected.any(axis=1)
+    return np.where(filled, position, MISSING), np.where(filled, f1, np.nan)
+
+
+def at_nodes(values: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """`values` [n] as floats, NaN in the rows whose node position is MISSING."""
+    return np.where(position == MISSING, np.nan, values)
+
+
+def _first_holding(taxonomy: Taxonomy, mass: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """First (tightest) node of each row with no more than `spare` of the row's mass outside it."""
+    nodes, members = _distinct(taxonomy)
+    # Mass outside, not inside: a sum of zeros is exactly 0, so "holds the whole set" needs no tolerance.
+    not_members = (~members).T.astype(mass.dtype)
+    position = np.full(len(mass), MISSING)
+    for rows in _chunks(len(mass)):
+        holds = mass[rows] @ not_members <= spare[rows, None]
+        position[rows] = nodes[holds.argmax(axis=1)]
+    return np.where(mass.any(axis=1), position, MISSING)
+
+
+def _distinct(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and members of the first node of every class set; later nodes with the same set never win."""
+    _, first = np.unique(np.packbits(taxonomy.members, axis=1), axis=0, return_index=True)
+    first.sort()
+    return first, taxonomy.members[first]
+
+
+def _chunks(n: int) -> Iterator[slice]:
+    return (slice(start, start + _ROWS) for start in range(0, n, _ROWS))
+
+
+def _checked(taxonomy: Taxonomy, rows: np.ndarray, dtype: type) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or rows.shape[1] != len(taxonomy.classes):
+        raise InputError(
+            f"a matrix of shape {rows.shape}",
+            f"[n, {len(taxonomy.classes)}], a column for every class of the taxonomy",
+        )
+    if dtype is bool and rows.dtype != bool:
+        raise InputError(f"a selection of type {rows.dtype}", "bool", "Choose classes with select_classes first")
+    return rows.astype(dtype, copy=False)
