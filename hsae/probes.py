@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,33 +41,49 @@ def fit_probe(
     labels: Tensor,
     n_classes: int,
     *,
+    transform: Callable[[Tensor], Tensor] | None = None,
     epochs: int = 30,
     batch_size: int = 1024,
     lr: float = 1e-2,
     weight_decay: float = 1e-3,
     seed: int = 0,
 ) -> LinearProbe:
-    """Multinomial logistic regression on standardised `x [n, d_in]`, AdamW with a cosine schedule.
+    """Multinomial logistic regression on standardised features of `x [n, d_in]`: AdamW with a cosine schedule.
 
-    labels `[n]`: class indices; rows with label -1 are left out. InputError when nothing is labelled.
+    labels `[n]`: class indices; rows with label -1 are left out. transform maps a batch of x to the features the
+    probe reads (default: x itself), so that wide latents never stand in memory all at once.
+    InputError when nothing is labelled.
     """
     known = labels >= 0
     x, labels = x[known], labels[known]
+    features = transform or (lambda batch: batch)
     if len(x) == 0 or n_classes < 1:
         raise InputError("no labelled activations to fit a probe on", "images with class labels")
-    mean, std = x.mean(0), x.std(0, correction=0)
-    std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.ones_like(std))
-    weight = torch.zeros(x.shape[1], n_classes, device=x.device, requires_grad=True)
+    mean, std = _mean_and_std(x, features, batch_size)
+    weight = torch.zeros(len(mean), n_classes, device=x.device, requires_grad=True)
     bias = torch.zeros(n_classes, device=x.device, requires_grad=True)
-    steps = epochs * -(-len(x) // batch_size)
     optimiser = torch.optim.AdamW([weight, bias], lr=lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * -(-len(x) // batch_size))
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for rows in torch.randperm(len(x), generator=generator).split(batch_size):
-            loss = cross_entropy(((x[rows] - mean) / std) @ weight + bias, labels[rows])
+            loss = cross_entropy(((features(x[rows]) - mean) / std) @ weight + bias, labels[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
     return LinearProbe(weight.detach(), bias.detach(), mean, std)
+
+
+@torch.no_grad()
+def _mean_and_std(x: Tensor, features: Callable[[Tensor], Tensor], batch_size: int) -> tuple[Tensor, Tensor]:
+    """Per feature; the std of a (nearly) constant feature is set to 1, so that it is not blown up."""
+    total = squares = torch.zeros((), dtype=torch.float64, device=x.device)
+    for part in x.split(batch_size):
+        values = features(part).double()
+        total = total + values.sum(0)
+        squares = squares + values.pow(2).sum(0)
+    mean = total / len(x)
+    std = (squares / len(x) - mean.pow(2)).clamp_min(0).sqrt()
+    constant = std <= 1e-6 * std.max().clamp_min(1e-12)
+    return mean.float(), torch.where(constant, torch.ones_like(std), std).float()

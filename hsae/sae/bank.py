@@ -1,0 +1,75 @@
+"""The SAEs of all layers, and the scale in which each layer is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hsae.activations.store import ActivationStore
+from hsae.errors import TrainingError
+from hsae.sae.config import SAEConfig
+from hsae.sae.model import SparseAutoencoder
+
+
+@dataclass(frozen=True)
+class InputScale:
+    """Training sees (x - mean) / scale, which has mean 0 and mean square norm d_in."""
+
+    mean: Tensor
+    """`[d_in]`."""
+    scale: Tensor
+    """A positive number: the root of the mean variance over coordinates."""
+
+    def normalise(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale
+
+
+def measure_scale(store: ActivationStore, layer: str) -> InputScale:
+    """Mean and scale of a layer over the whole store, shard by shard in float64."""
+    total = torch.zeros(store.layers[layer], dtype=torch.float64)
+    squares, count = torch.zeros_like(total), 0
+    for number in range(store.n_shards):
+        x = store.shard(number, layer).flatten(0, 1).double()
+        total += x.sum(0)
+        squares += x.pow(2).sum(0)
+        count += len(x)
+    mean = total / count
+    variance = (squares / count - mean.pow(2)).clamp_min(0).mean()
+    if not torch.isfinite(variance) or variance <= 0:
+        raise TrainingError(
+            f"The activations of {layer} in {store.folder} have variance {variance.item()}",
+            "finite activations that differ between tokens",
+            "Extract again, or leave this layer out.",
+        )
+    return InputScale(mean.float(), variance.sqrt().float())
+
+
+def new_bank(store: ActivationStore, layers: tuple[str, ...], config: SAEConfig) -> nn.ModuleDict:
+    """Untrained SAEs, one per layer."""
+    return nn.ModuleDict(
+        {
+            name: SparseAutoencoder(
+                store.layers[name], config.width(store.layers[name]), activation=config.activation, k=config.k
+            )
+            for name in layers
+        }
+    )
+
+
+@torch.no_grad()
+def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) -> None:
+    """Start from data: decoder rows are points of `x [n, d_in]` (normalised input), W_enc = c W_dec^T.
+
+    c is the least-squares scale that makes the first reconstruction of `x` best; data rows keep few latents silent.
+    """
+    rows = torch.randint(len(x), (sae.d_sae,), generator=generator).to(x.device)
+    noise = torch.randn(sae.d_sae, sae.d_in, generator=generator).to(x.device)
+    sae.W_dec.copy_(0.8 * x[rows] + 0.2 * noise)
+    sae.normalise_decoder()
+    sae.W_enc.copy_(sae.W_dec.T)
+    sae.b_enc.zero_()
+    sae.b_dec.zero_()
+    x_hat, _ = sae(x)
+    sae.W_enc.mul_(((x * x_hat).sum() / x_hat.pow(2).sum().clamp_min(1e-12)).clamp(1e-3, 1e3))
