@@ -1,0 +1,200 @@
+"""Run a backbone on from edited activations: only the layers after the first edited one are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.edits import Edit, Op, Scope
+
+RULES: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
+    "add": lambda z, amount, ref: z + amount * ref,
+    "scale": lambda z, amount, ref: z * (1 + amount),
+    "set": lambda z, amount, ref: (amount * ref).expand_as(z),
+    "off": lambda z, amount, ref: torch.zeros_like(z),
+}
+"""z' before it is clamped at 0, for each mode of `edits`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one op did to its latent."""
+
+    layer: str
+    latent: int
+    before: float
+    """Largest value of the latent among the tokens in scope, before the edit."""
+    after: float
+    """The same, after the edit."""
+
+
+@dataclass(frozen=True, eq=False)
+class EditedRun:
+    """Activations of one image under several edits, one row each."""
+
+    activations: dict[str, Tensor]
+    """`[edits, tokens, d_in]` for each layer asked for."""
+    deltas: dict[str, Tensor]
+    """What was added at each edited layer, `[edits, tokens, d_in]`; 0 where a token was not touched."""
+    changes: tuple[tuple[Change, ...], ...]
+    """Per edit, one entry for each of its ops that is not neutral."""
+    delta_norm_ratios: tuple[float, ...]
+    """Per edit, ||x' - x|| / ||x|| over the touched tokens; the largest one when several layers were edited."""
+
+
+def edit_delta(
+    x: Tensor, ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x' - x = sum_j (z'_j - z_j) W_dec[j], with the latents before and after.
+
+    x `[..., d_in]`, refs `[d_sae]`: p999 of each latent. Returns `[..., d_in]`, `[..., ops]`, `[..., ops]`. The SAE's
+    error x - x_hat stays in place: decoding is affine, so this equals decode(z') + error without decoding.
+    """
+    latents = [op.latent for op in ops]
+    units = _units(ops, sae, refs)
+    before = sae.encode(x)[..., latents]
+    after = torch.stack([_changed(before[..., i], op, units[i].to(before)) for i, op in enumerate(ops)], dim=-1)
+    return (after - before) @ sae.W_dec[latents], before, after
+
+
+def _changed(z: Tensor, op: Op, ref: Tensor) -> Tensor:
+    """z' of one op, from z `[...]` and the latent's p999."""
+    return RULES[op.mode](z, op.amount, ref).clamp_min(0)
+
+
+def _units(ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor) -> Tensor:
+    """ref_j of each op; InputError for a latent that does not exist or never fired."""
+    refs = torch.as_tensor(refs)
+    if tuple(refs.shape) != (sae.d_sae,):
+        raise InputError(f"reference values of shape {tuple(refs.shape)}", f"one per latent, ({sae.d_sae},)")
+    missing = [op.latent for op in ops if op.latent >= sae.d_sae]
+    if missing:
+        raise InputError(f"latents {missing}", f"numbers from 0 to {sae.d_sae - 1}")
+    units = refs[[op.latent for op in ops]]
+    silent = [op.latent for op, unit in zip(ops, units, strict=True) if op.mode in ("add", "set") and not unit > 0]
+    if silent:
+        raise InputError(
+            f"latents {silent} never fired and so have no p999", "latents that fire, or the modes scale and off"
+        )
+    return units.nan_to_num()
+
+
+def scope_tokens(scope: Scope, n_tokens: int, n_prefix: int) -> list[int]:
+    """Positions among a layer's tokens that a scope means; InputError where the layer has no such token."""
+    if scope == "all":
+        return list(range(n_tokens))
+    if scope == "patches":
+        return list(range(n_prefix, n_tokens))
+    if scope == "cls":
+        if n_prefix == 0:
+            raise InputError("scope cls at a layer without class token", "patches, all or a list of patch indices")
+        return [0]
+    if max(scope) >= n_tokens - n_prefix:
+        raise InputError(f"patch {max(scope)}", f"patch indices from 0 to {n_tokens - n_prefix - 1}")
+    return [n_prefix + patch for patch in scope]
+
+
+@torch.no_grad()
+def run_with_edits(
+    backbone: Backbone,
+    edits: Sequence[Edit],
+    saes: Mapping[str, SparseAutoencoder],
+    refs: Mapping[str, np.ndarray | Tensor],
+    start: Tensor | Mapping[str, Tensor],
+    layers: Sequence[str],
+) -> EditedRun:
+    """Activations at `layers` under each of several alternative edits of one image, in one batch.
+
+    start: pixels `[1, 3, height, width]`, or cached activations `{layer: [1, tokens, d_in]}`, the lowest edited layer's
+    among them.
+    saes, refs: per edited layer its SAE and its latents' p999 `[d_sae]`. layers: edited ones or later.
+    """
+    first, tokens = first_layer(backbone, edits, start)
+    before: dict[str, Tensor] = {}
+    after: dict[str, Tensor] = {}
+    changes: list[list[Change]] = [[] for _ in edits]
+
+    def change(layer: str, tokens: Tensor) -> Tensor:
+        before[layer], after[layer] = tokens, tokens.clone()
+        for row, edit in enumerate(edits):
+            for step in edit.steps():
+                if step.layer == layer:
+                    changes[row] += _apply(after[layer][row], step, saes, refs, backbone.layers[layer].n_prefix)
+        return after[layer]
+
+    tokens = tokens.expand(len(edits), -1, -1)
+    activations = replay(backbone, first, tokens, edited_layers(backbone, edits), change, layers)
+    deltas = {layer: after[layer] - before[layer] for layer in after}
+    ratios = torch.stack([_norm_ratios(deltas[layer], before[layer]) for layer in deltas]).amax(0)
+    return EditedRun(activations, deltas, tuple(map(tuple, changes)), tuple(ratios.tolist()))
+
+
+def _apply(
+    x: Tensor,
+    step: Edit,
+    saes: Mapping[str, SparseAutoencoder],
+    refs: Mapping[str, np.ndarray | Tensor],
+    n_prefix: int,
+) -> list[Change]:
+    """Edit one image's activations `[tokens, d_in]` in place; neutral ops touch nothing, so they are exact."""
+    if step.layer not in saes or step.layer not in refs:
+        raise InputError(f"an edit at {step.layer}", f"one of {', '.join(sorted(set(saes) & set(refs)))}")
+    positions = scope_tokens(step.scope, len(x), n_prefix)
+    ops = [op for op in step.ops if not op.neutral]
+    if not ops:
+        return []
+    delta, before, after = edit_delta(x[positions], ops, saes[step.layer], refs[step.layer])
+    x[positions] += delta
+    largest = zip(ops, before.amax(0).tolist(), after.amax(0).tolist(), strict=True)
+    return [Change(step.layer, op.latent, was, now) for op, was, now in largest]
+
+
+def _norm_ratios(delta: Tensor, x: Tensor) -> Tensor:
+    """||delta|| / ||x|| over the touched tokens, per image: `[batch, tokens, d_in]` to `[batch]`; 0 if none is."""
+    touched = (delta != 0).any(-1, keepdim=True)
+    return (delta.norm(dim=(1, 2)) / (x * touched).norm(dim=(1, 2))).nan_to_num(0.0)
+
+
+def first_layer(backbone: Backbone, edits: Sequence[Edit], start: Tensor | Mapping[str, Tensor]) -> tuple[str, Tensor]:
+    """The lowest edited layer and the unedited activations there, `[1, tokens, d_in]`."""
+    first = edited_layers(backbone, edits)[0]
+    cached = backbone.run_pixels(start, [first]) if isinstance(start, Tensor) else start
+    if first not in cached:
+        raise InputError(f"cached activations of {sorted(cached)}", f"those of {first}, the lowest edited layer")
+    if cached[first].ndim != 3 or len(cached[first]) != 1:
+        raise InputError(f"activations of shape {tuple(cached[first].shape)}", "those of one image, [1, tokens, d_in]")
+    return first, cached[first]
+
+
+def edited_layers(backbone: Backbone, edits: Sequence[Edit]) -> tuple[str, ...]:
+    """Layers that any of the edits changes, in model order; InputError when there are no edits."""
+    if not edits:
+        raise InputError("no edits", "at least one")
+    return backbone.layer_names(list({step.layer for edit in edits for step in edit.steps()}))
+
+
+def replay(
+    backbone: Backbone,
+    first: str,
+    tokens: Tensor,
+    edited: Sequence[str],
+    change: Callable[[str, Tensor], Tensor],
+    layers: Sequence[str],
+) -> dict[str, Tensor]:
+    """Run on from `tokens` at layer `first`, passing the activations of every `edited` layer through `change`."""
+    order = list(backbone.layers)
+    wanted = backbone.layer_names(layers)
+    here, tokens = first, change(first, tokens)
+    found = {first: tokens}
+    for layer in sorted({*edited, *wanted} - {first}, key=order.index):
+        tokens = backbone.run_from(here, tokens, [layer])[layer]
+        here, found[layer] = layer, change(layer, tokens) if layer in edited else tokens
+        tokens = found[layer]
+    return {layer: found[layer] for layer in wanted}
