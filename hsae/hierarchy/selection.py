@@ -84,8 +84,9 @@ def latent_hierarchy(taxonomy: Taxonomy, selected: np.ndarray) -> pd.DataFrame:
     lch_height, lch_contracted_height, lch_leaf_count, coverage    of the LCH; coverage in (0, 1]
     best_node, best_node_f1, best_node_jaccard    node whose classes match the selection best; scores in (0, 1]
 
-    Without a class everything after n_classes is missing, never 0. Latents with one class have height 0 and coverage 1
-    by definition (unless the class has others below it): count both kinds, and keep them out of densities.
+    Without a class everything after n_classes is missing (or an empty tuple), never 0. Latents with one class have
+    height 0 and coverage 1 by definition (unless the class has others below it): count both kinds, and keep them out
+    of densities.
     `attrs` holds the taxonomy's rules; add the selection rule when you store the table.
     """
     lch = lch_rows(taxonomy, selected)

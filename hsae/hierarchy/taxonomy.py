@@ -77,16 +77,16 @@ class Taxonomy:
     def position(self, node: str) -> int:
         """Row of `node` in `nodes`, `members`, `heights` ...; LabelError if it is not in the closure."""
         if node not in self._position:
-            raise LabelError(f"{node} is not above any of the {len(self.classes)} classes", "a node of this taxonomy")
+            raise LabelError(f"{node!r} is not above any of the {len(self.classes)} classes", "a node of this taxonomy")
         return self._position[node]
 
     def columns(self, wnids: Iterable[str]) -> list[int]:
         """Columns of the distinct classes `wnids`; LabelError naming those outside the class list."""
         wanted = tuple(dict.fromkeys(wnids))
-        unknown = [str(wnid) for wnid in wanted if wnid not in self._column]
+        unknown = [wnid for wnid in wanted if wnid not in self._column]
         if unknown:
             raise LabelError(
-                f"not in the class list: {', '.join(unknown)}",
+                f"not in the class list: {', '.join(map(repr, unknown))}",
                 f"some of the {len(self.classes)} classes of this taxonomy",
             )
         return [self._column[wnid] for wnid in wanted]
@@ -128,7 +128,7 @@ class Taxonomy:
 
     def coverage(self, wnids: Iterable[str]) -> float:
         """Ontological coverage |S| / |L(LCH(S))|, in (0, 1]; NaN for the empty set."""
-        chosen = set(wnids)
+        chosen = dict.fromkeys(wnids)
         lch = self.lch(chosen)
         return math.nan if lch is None else len(chosen) / self.leaf_count(lch)
 
@@ -156,7 +156,7 @@ class Taxonomy:
 
 
 def spare_mass(mass: np.ndarray, q: float) -> np.ndarray:
-    """Mass that may lie outside a node holding the share q: (1 - q) * total over the last axis; InputError if unusable."""
+    """Mass that may lie outside a node holding the share q: (1 - q) * total over the last axis; else InputError."""
     if not 0 < q <= 1:
         raise InputError(f"q is {q}", "a share in (0, 1]")
     if not np.all(np.isfinite(mass) & (mass >= 0)):

@@ -7,7 +7,8 @@ Hypernym and instance-hypernym links both count, so the graph is a DAG with the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -34,8 +35,11 @@ class WordNet:
     def __len__(self) -> int:
         return len(self._offsets)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._wnids(range(len(self))))
+
     def __contains__(self, wnid: object) -> bool:
-        return isinstance(wnid, str) and self._find(wnid) is not None
+        return self._find(wnid) is not None
 
     def name(self, wnid: str) -> str:
         """First word of the synset, e.g. "domestic cat"; different synsets can share a name ("crane")."""
@@ -75,7 +79,7 @@ class WordNet:
         return (*above, wnid)
 
     def search(self, text: str, limit: int = 20) -> tuple[str, ...]:
-        """Up to `limit` synsets for a typed text: those with that very word, then words beginning so, then any part of a word.
+        """Up to `limit` synsets for a typed text: those with that very word, then words beginning so, then any part.
 
         Case does not matter; within a group, synsets whose first word matches come first, then lower offsets.
         """
@@ -90,23 +94,21 @@ class WordNet:
 
     def require(self, wnids: Iterable[str]) -> None:
         """LabelError naming all of `wnids` that are not WordNet 3.0 nouns."""
-        unknown = [str(wnid) for wnid in wnids if wnid not in self]
+        unknown = [wnid for wnid in wnids if wnid not in self]
         if unknown:
-            raise LabelError(
-                f"unknown WordNet ids: {', '.join(unknown)}",
-                'ids of WordNet 3.0 nouns, written like "n02084071"',
-                "Find the id of a word with wordnet().search(word)",
-            )
+            raise _unknown(unknown)
 
     def _row(self, wnid: str) -> int:
-        self.require([wnid])
-        return self._find(wnid)
+        row = self._find(wnid)
+        if row is None:
+            raise _unknown([wnid])
+        return row
 
-    def _find(self, wnid: str) -> int | None:
-        if not re.fullmatch(r"n[0-9]{8}", wnid):
+    def _find(self, wnid: object) -> int | None:
+        if not isinstance(wnid, str) or not re.fullmatch(r"n[0-9]{8}", wnid):
             return None
         offset = int(wnid[1:])
-        row = int(np.searchsorted(self._offsets, offset))
+        row = bisect_left(self._offsets, offset)
         return row if row < len(self) and self._offsets[row] == offset else None
 
     def _wnids(self, rows: Iterable[int]) -> tuple[str, ...]:
@@ -125,8 +127,8 @@ class WordNet:
         return self._array(name).tobytes().decode().split("\n")
 
     @cached_property
-    def _offsets(self) -> np.ndarray:
-        return self._array("offsets")
+    def _offsets(self) -> list[int]:
+        return self._array("offsets").tolist()
 
     @cached_property
     def _parents(self) -> np.ndarray:
@@ -153,6 +155,14 @@ class WordNet:
     @cached_property
     def _glosses(self) -> list[str]:
         return self._texts("glosses")
+
+
+def _unknown(wnids: Iterable[object]) -> LabelError:
+    return LabelError(
+        f"unknown WordNet ids: {', '.join(map(repr, wnids))}",
+        'ids of WordNet 3.0 nouns, written like "n02084071"',
+        "Find the id of a word with wordnet().search(word)",
+    )
 
 
 def _match(wanted: str, words: str) -> tuple[int, int]:
