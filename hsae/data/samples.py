@@ -148,6 +148,8 @@ def load_samples(
     where there is one). `label_map` ({name: wnid}, or a CSV or JSON file) names classes that are not wnids.
     `shuffle_seed` permutes the rows, then `limit` keeps the first ones. Raises InputError, LabelError.
     """
+    if not source:
+        raise InputError("no source of images was named", "starter, a folder, parquet files or a Hub id")
     if limit is not None and limit < 1:
         raise InputError(f"limit={limit}", "a positive number of rows, or None for all")
     listing = _list(source, split, label_map)

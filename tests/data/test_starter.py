@@ -1,0 +1,60 @@
+"""The starter: keys, labels and exact masks from its table."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsae.data.samples import Samples, load_samples
+from hsae.data.starter import STARTER_CSV, list_starter
+from hsae.errors import InputError
+from tests.data.conftest import CAT, OAK
+
+
+@pytest.fixture
+def table(tmp_path):
+    """An oak whose left half is cut out, and a cat that fills its image."""
+    stream = BytesIO()
+    pixels = np.full((12, 16, 4), 50, dtype=np.uint8)
+    pixels[:, :8, 3], pixels[:, 8:, 3] = 255, 0
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=True)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "oak.webp").write_bytes(stream.getvalue())
+    Image.new("RGBA", (16, 12), (9, 9, 9, 255)).save(tmp_path / "images" / "cat.png")
+    rows = f"plants/oak,images/oak.webp,{OAK},oak,a\nanimals/cat,images/cat.png,{CAT},cat,b\n"
+    (tmp_path / "images.csv").write_text("key,file,wnid,name,source\n" + rows)
+    return tmp_path / "images.csv"
+
+
+def test_cut_outs_have_masks_and_stand_on_white(table):
+    oak, cat = Samples(list_starter(table))
+    assert (oak.key, oak.wnid, oak.label) == ("plants/oak", OAK, 1)
+    np.testing.assert_array_equal(oak.mask, np.arange(16) < np.full((12, 1), 8))
+    assert (np.asarray(oak.image)[oak.mask] == 50).all()
+    assert (np.asarray(oak.image)[~oak.mask] == 255).all()
+    assert cat.mask.all()
+
+
+def test_a_missing_table_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="starter"):
+        list_starter(tmp_path / "images.csv")
+
+
+def test_the_starter_takes_no_split():
+    with pytest.raises(InputError, match="split"):
+        load_samples("starter", split="train")
+
+
+@pytest.mark.skipif(not STARTER_CSV.is_file(), reason="the starter photographs are not packaged here")
+def test_every_packaged_photograph_is_a_labelled_cut_out():
+    samples = load_samples("starter")
+    keys = set()
+    for sample in samples:
+        assert sample.mask is not None, sample.key
+        assert sample.mask.any(), sample.key
+        keys.add(sample.key)
+    assert len(keys) == len(samples)
+    assert not samples.skipped
