@@ -1,0 +1,81 @@
+"""Where an artifact's files come from: `get(relative path) -> local path`, so that only what is asked is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+from hsae.artifacts.defects import require
+from hsae.artifacts.hub import REPO_ID, HubFiles
+from hsae.errors import ArtifactError
+
+STARTER = Path(__file__).parents[1] / "starter" / "artifact"
+
+
+class Files(Protocol):
+    """The files of one artifact, wherever they lie."""
+
+    def get(self, path: str) -> Path:
+        """A local copy of the file at `path`, relative to the artifact; ArtifactError when there is none."""
+        ...
+
+
+class LocalFiles:
+    """A folder; links may not lead out of it, except into the blobs of the Hub cache it is a snapshot in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        root = folder.resolve()
+        self._root = root.parents[1] if root.parent.name == "snapshots" else root
+
+    def get(self, path: str) -> Path:
+        """The file itself."""
+        found = self.folder / path
+        inside = found.resolve().is_relative_to(self._root)
+        require(inside, str(found), "leads out of the artifact", "a file inside the artifact's folder")
+        if not found.is_file():
+            raise ArtifactError(
+                f"{found} is missing", "a whole artifact", "Get or save it again, or check the folder you named"
+            )
+        return found
+
+
+class VerifiedFiles:
+    """Files whose size and sha256 are checked when they are first asked for."""
+
+    def __init__(self, files: Files, sha256: dict[str, str]) -> None:
+        self._files, self._sha256 = files, sha256
+        self._verified: dict[str, Path] = {}
+
+    def get(self, path: str, limit: int) -> Path:
+        """The local file, known to have at most `limit` bytes and the stated sha256."""
+        if path not in self._verified:
+            found = self._files.get(path)
+            size = found.stat().st_size
+            require(size <= limit, path, f"{size} bytes", f"at most {limit}")
+            sha = sha256_of(found)
+            require(sha == self._sha256[path], path, f"sha256 {sha}", f"{self._sha256[path]}, as hsae.json says")
+            self._verified[path] = found
+        return self._verified[path]
+
+
+def open_files(source: str | Path, revision: str | None = None) -> Files:
+    """The files of "starter", of a folder, or of a Hub model org/name at a revision."""
+    folder = STARTER if source == "starter" else Path(source)
+    on_hub = isinstance(source, str) and not folder.is_dir() and REPO_ID.fullmatch(source) is not None
+    if on_hub:
+        return HubFiles(str(source), revision)
+    if revision is not None:
+        raise ArtifactError(f"revision {revision!r} of {source}", "no revision: it is not a Hub model")
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"There is no artifact {str(source)!r:.200}", '"starter", a folder, or a Hub model org/name'
+        )
+    return LocalFiles(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

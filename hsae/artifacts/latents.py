@@ -1,0 +1,178 @@
+"""latents.parquet: one row a latent, fixed columns; plain and uncompressed, so that nothing can expand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsae.artifacts.defects import broken, require
+from hsae.artifacts.documents import is_text
+from hsae.artifacts.index import WNID, Layer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+MAX_LABEL = 200
+_MAX_ROW_BYTES = 4 * MAX_LABEL + 512
+_SLACK = 1e-4  # a share or cosine computed in float32 may pass its bound by rounding
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; not known is NaN in float32, -1 in int32, missing in wnid and text, and not allowed in bool."""
+
+    name: str
+    type: str
+    low: float = 0
+    high: float = 2**31 - 1
+
+
+COLUMNS = (
+    Column("frequency", "float32", high=1),
+    Column("mean", "float32"),
+    Column("max", "float32"),
+    Column("p999", "float32"),
+    Column("dead", "bool"),
+    Column("label_entropy", "float32"),
+    Column("monosemanticity", "float32", low=-1, high=1),
+    Column("neuron", "int32", low=-1),
+    Column("neuron_cosine", "float32", low=-1, high=1),
+    Column("n_classes", "int32", low=-1),
+    Column("lch", "wnid"),
+    Column("lch_height", "float32"),
+    Column("coverage", "float32", high=1),
+    Column("p_value", "float32", high=1),
+    Column("q_value", "float32", high=1),
+    Column("best_node", "wnid"),
+    Column("best_node_f1", "float32", high=1),
+    Column("label", "text"),
+)
+_TEXTS = ("wnid", "text")
+
+
+def size_limit(layer: Layer) -> int:
+    """Bytes a layer's table may take at most."""
+    return 2**18 + _MAX_ROW_BYTES * layer.d_sae
+
+
+def check_latents(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
+    """The table with the columns, order and types of the format; columns that are left out become "not known"."""
+    import pandas as pd
+
+    where = f"latents of {layer.name}"
+    unknown = [str(name) for name in frame.columns if name not in [column.name for column in COLUMNS]]
+    known = ", ".join(column.name for column in COLUMNS)
+    require(not unknown, where, f"the columns {', '.join(unknown):.200}", f"columns among {known}")
+    require(frame.columns.is_unique, where, "a column twice", "every column once")
+    require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
+    whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
+    return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in COLUMNS})
+
+
+def write_latents(path: Path, frame: pd.DataFrame) -> None:
+    """Write a checked table; the same table gives the same bytes under one version of pyarrow."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [pa.array(frame[c.name] if c.type in _TEXTS else frame[c.name].to_numpy()) for c in COLUMNS]
+    pq.write_table(
+        pa.Table.from_arrays(columns, schema=_schema()),
+        path,
+        row_group_size=max(1, len(frame)),
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    )
+
+
+def read_latents(path: Path, where: str, layer: Layer) -> pd.DataFrame:
+    """The raw table of a layer, after its metadata shows that it is what it should be and no larger."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = [column.name for column in COLUMNS if column.type in _TEXTS]
+    try:
+        # Texts stay dictionaries until their lengths are known: one long text could stand in every row.
+        with pq.ParquetFile(path, read_dictionary=texts, arrow_extensions_enabled=False) as file:
+            _check_metadata(file, where, layer)
+            table = file.read(use_threads=False).combine_chunks()
+        for name in texts:
+            _check_lengths(table[name], where)
+        return table.cast(_schema()).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise broken(where, f"not readable as parquet ({error})", "a whole parquet table") from error
+
+
+def _check_bools(series: pd.Series, column: Column, where: str) -> pd.Series:
+    require(series.dtype == bool, where, f"values of type {series.dtype}", "True or False for every latent")
+    return series
+
+
+def _check_numbers(series: pd.Series, column: Column, where: str) -> pd.Series:
+    try:
+        numbers = series.astype("Float64").astype("float64")
+    except (TypeError, ValueError) as error:
+        raise broken(where, f"{series.dtype} values ({error})", column.type) from error
+    if column.type == "int32":
+        numbers = numbers.fillna(-1)
+        require(bool((numbers % 1 == 0).all()), where, "a fraction or infinity", "whole numbers")
+    odd = numbers[(numbers < column.low - _SLACK) | (numbers > column.high + _SLACK)]
+    require(odd.empty, where, f"{odd.head(1).tolist()}", f"{column.low} to {column.high}")
+    return numbers.astype(column.type)
+
+
+def _check_wnids(series: pd.Series, column: Column, where: str) -> pd.Series:
+    for text in series.dropna().unique():
+        good = isinstance(text, str) and WNID.fullmatch(text) is not None
+        require(good, where, f"{text!r:.80}", 'a WordNet id such as "n02084071", or missing')
+    return series.astype("str")
+
+
+def _check_texts(series: pd.Series, column: Column, where: str) -> pd.Series:
+    for text in series.dropna().unique():
+        require(is_text(text, MAX_LABEL), where, f"{text!r:.80}", f"at most {MAX_LABEL} printable characters")
+    return series.astype("str")
+
+
+_CHECKS = {
+    "bool": _check_bools,
+    "int32": _check_numbers,
+    "float32": _check_numbers,
+    "wnid": _check_wnids,
+    "text": _check_texts,
+}
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"float32": pa.float32(), "int32": pa.int32(), "bool": pa.bool_(), "wnid": pa.string(), "text": pa.string()}
+    return pa.schema([pa.field(c.name, types[c.type], nullable=c.type in _TEXTS) for c in COLUMNS])
+
+
+def _check_metadata(file: Any, where: str, layer: Layer) -> None:
+    metadata = file.metadata
+    require(metadata.num_rows == layer.d_sae, where, f"{metadata.num_rows} rows", f"{layer.d_sae}, one a latent")
+    got = [(field.name, _plain_type(field.type), field.nullable) for field in file.schema_arrow]
+    expected = [(field.name, str(field.type), field.nullable) for field in _schema()]
+    require(got == expected, where, f"the columns {got!s:.500}", f"{expected}")
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    for chunk in (group.column(number) for group in groups for number in range(group.num_columns)):
+        plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
+        require(plain, where, f"{chunk.compression} pages in {chunk.encodings}", "plain uncompressed pages")
+
+
+def _plain_type(kind: Any) -> str:
+    import pyarrow as pa
+
+    return str(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _check_lengths(column: pa.ChunkedArray, where: str) -> None:
+    import pyarrow.compute as pc
+
+    longest = max((pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0 for chunk in column.chunks), default=0)
+    require(longest <= 4 * MAX_LABEL, where, f"a text of {longest} bytes", f"at most {MAX_LABEL} characters")

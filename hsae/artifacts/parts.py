@@ -1,0 +1,93 @@
+"""What an artifact is made of, unchecked: given by the caller, or read from files when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hsae.artifacts.documents import read_document
+from hsae.artifacts.files import VerifiedFiles
+from hsae.artifacts.index import CURVES, LATENTS, TOP_IMAGES, TREE, Index, Layer
+from hsae.artifacts.latents import read_latents
+from hsae.artifacts.latents import size_limit as latents_limit
+from hsae.artifacts.probes import read_probe
+from hsae.artifacts.sae_folder import read_sae
+from hsae.artifacts.top_images import read_top_images
+from hsae.artifacts.top_images import size_limit as top_images_limit
+from hsae.probes import LinearProbe
+from hsae.sae.model import SparseAutoencoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_DOCUMENT_BYTES = 256 * 2**20
+
+
+class Parts(Protocol):
+    """One method a part; whoever asks checks the content."""
+
+    def sae(self, layer: Layer) -> SparseAutoencoder: ...
+    def latents(self, layer: Layer) -> pd.DataFrame: ...
+    def top_images(self, layer: Layer) -> Any: ...
+    def probe(self, layer: Layer) -> LinearProbe: ...
+    def curves(self) -> Any: ...
+    def tree(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class GivenParts:
+    """Parts in memory, by layer name."""
+
+    saes: Mapping[str, SparseAutoencoder]
+    tables: Mapping[str, pd.DataFrame]
+    images: Mapping[str, Any]
+    probes: Mapping[str, LinearProbe]
+    curve_values: Mapping[str, Any]
+    tree_value: Mapping[str, Any]
+
+    def sae(self, layer: Layer) -> SparseAutoencoder:
+        return self.saes[layer.name]
+
+    def latents(self, layer: Layer) -> pd.DataFrame:
+        return self.tables[layer.name]
+
+    def top_images(self, layer: Layer) -> Any:
+        return self.images[layer.name]
+
+    def probe(self, layer: Layer) -> LinearProbe:
+        return self.probes[layer.name]
+
+    def curves(self) -> Any:
+        return dict(self.curve_values)
+
+    def tree(self) -> Any:
+        return dict(self.tree_value)
+
+
+@dataclass(frozen=True)
+class StoredParts:
+    """Parts in files; `index` lists all of the artifact's layers, also those nobody asked for."""
+
+    files: VerifiedFiles
+    index: Index
+
+    def sae(self, layer: Layer) -> SparseAutoencoder:
+        return read_sae(self.files, layer)
+
+    def latents(self, layer: Layer) -> pd.DataFrame:
+        path = layer.file(LATENTS)
+        return read_latents(self.files.get(path, latents_limit(layer)), path, layer)
+
+    def top_images(self, layer: Layer) -> Any:
+        path = layer.file(TOP_IMAGES)
+        return read_top_images(self.files.get(path, top_images_limit(layer)), path, layer)
+
+    def probe(self, layer: Layer) -> LinearProbe:
+        return read_probe(self.files, self.index, layer)
+
+    def curves(self) -> Any:
+        return read_document(self.files.get(CURVES, _MAX_DOCUMENT_BYTES), CURVES, _MAX_DOCUMENT_BYTES)
+
+    def tree(self) -> Any:
+        return read_document(self.files.get(TREE, _MAX_DOCUMENT_BYTES), TREE, _MAX_DOCUMENT_BYTES)

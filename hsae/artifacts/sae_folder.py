@@ -1,0 +1,115 @@
+"""A layer's SAE on disk: cfg.json and sae_weights.safetensors, as SAELens 6 reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hsae.artifacts.defects import broken, require
+from hsae.artifacts.documents import is_count, read_document
+from hsae.artifacts.files import VerifiedFiles
+from hsae.artifacts.index import CFG, WEIGHTS, Index, Layer
+from hsae.artifacts.tensors import DTYPES, Shapes, read_tensors, size_limit, write_tensors
+from hsae.atomic import write_json
+from hsae.errors import ArtifactError
+from hsae.sae.model import SparseAutoencoder
+
+SAELENS_VERSION = "6.0.0"  # of the format; below it SAELens would rename keys
+ROW_TOLERANCE = 1e-2  # on the length of decoder rows; float16 moves it by less than 1e-3
+_MAX_CFG_BYTES = 2**18
+_ARCHITECTURES = {"relu": "standard", "topk": "topk"}
+
+
+def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> None:
+    """Write the two files of a layer; ArtifactError when a weight does not fit in `dtype`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in sae.named_parameters()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ArtifactError(
+                f"{name} of {layer.name} has values {dtype} cannot hold", do='Save with dtype="float32"'
+            )
+    write_tensors(folder / WEIGHTS, tensors)
+    write_json(folder / CFG, _cfg(sae, layer, index, dtype))
+
+
+def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
+    """The SAE of a layer in float32, without gradients; ArtifactError for any deviation from the format."""
+    where = layer.file(CFG)
+    cfg = read_document(files.get(where, _MAX_CFG_BYTES), where, _MAX_CFG_BYTES)
+    activation, k, dtype = _parse_cfg(cfg, where, layer)
+    path = layer.file(WEIGHTS)
+    shapes = _shapes(layer)
+    tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype=dtype)
+    with torch.device("meta"):
+        sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=k)
+    sae.load_state_dict(tensors, assign=True)
+    return sae.eval().requires_grad_(False)
+
+
+def check_sae(sae: SparseAutoencoder, layer: Layer) -> SparseAutoencoder:
+    """The SAE itself, when its weights are finite and its decoder rows have unit length."""
+    for name, tensor in sae.named_parameters():
+        require(_is_finite(tensor), layer.name, f"NaN or infinity in {name}", "finite weights")
+    worst = (sae.W_dec.norm(dim=-1) - 1).abs().max().item()
+    expected = f"unit rows within {ROW_TOLERANCE}, so that a latent's value is in the units of the activations"
+    require(worst <= ROW_TOLERANCE, layer.name, f"a row of W_dec whose length is {worst:.3g} off 1", expected)
+    return sae
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def _shapes(layer: Layer) -> Shapes:
+    d_in, d_sae = layer.d_in, layer.d_sae
+    return {"W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+
+
+def _cfg(sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> dict[str, Any]:
+    metadata = {
+        "sae_lens_version": SAELENS_VERSION,
+        "sae_lens_training_version": None,
+        "model_name": index.backbone["id"],
+        "hook_name": layer.name,
+        "image_size": index.backbone["image_size"],
+        "token": index.backbone["token"],
+        "dataset": index.dataset["id"],
+        "weights_dtype": dtype,
+    }
+    return {**_fixed_cfg(sae.activation, sae.k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
+
+
+def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
+    """The keys whose values follow from the activation function; dtype is what SAELens computes in."""
+    sparsity = {"k": k, "rescale_acts_by_decoder_norm": False} if activation == "topk" else {}
+    return {
+        "architecture": _ARCHITECTURES[activation],
+        "apply_b_dec_to_input": True,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+        "dtype": "float32",
+        "device": "cpu",
+        **sparsity,
+    }
+
+
+def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, str]:
+    """Activation function, k (1 for relu, which has none) and dtype of the weights."""
+    require(isinstance(cfg, dict), where, f"a {type(cfg).__name__}", "an object")
+    named = {architecture: activation for activation, architecture in _ARCHITECTURES.items()}
+    architecture = cfg.get("architecture")
+    if not isinstance(architecture, str) or architecture not in named:
+        raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(named))}")
+    k = cfg.get("k", 1)
+    require(is_count(k, 1, layer.d_sae), where, f"k {k!r:.40}", f"1 to {layer.d_sae}")
+    expected = {**_fixed_cfg(named[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae}
+    stated = {name: value for name, value in cfg.items() if name != "metadata"}
+    require(stated == expected, where, f"{stated!s:.500}", f"{expected}")
+    metadata = cfg.get("metadata")
+    dtype = metadata.get("weights_dtype") if isinstance(metadata, dict) else None
+    require(dtype in DTYPES.values(), where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
+    return named[architecture], k, dtype
