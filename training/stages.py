@@ -1,8 +1,8 @@
 """The stages of a run, each skipped when its result is there and was made with the same settings.
 
-    RUN/activations/{train,heldout,starter}/   activation stores
-    RUN/saes.safetensors (+ saes.json)         the SAEs of all layers
-    RUN/artifact/                              what `python app.py --artifact RUN` opens
+RUN/activations/{train,heldout,starter}/   activation stores
+RUN/saes.safetensors (+ saes.json)         the SAEs of all layers
+RUN/artifact/                              what `python app.py --artifact RUN` opens
 """
 
 from __future__ import annotations
@@ -20,12 +20,19 @@ from tqdm import tqdm
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
+from hsae.analysis.layer_report import LabelledActivations, LayerReport, report_layer
+from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.top_images import TopImages
+from hsae.atomic import atomic_path, write_json
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
 from hsae.data.samples import Samples, load_samples
 from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy, wordnet
+from hsae.sae.bank import new_bank
 from hsae.sae.config import SAEConfig
-from hsae.sae.train import TrainConfig
+from hsae.sae.model import SparseAutoencoder
+from hsae.sae.train import TrainConfig, train_bank
 
 log = logging.getLogger("hsae.training")
 
@@ -46,6 +53,10 @@ class RunConfig:
     heldout_share: float = 0.2
     label_map: str | None = None
     """CSV or JSON file that maps class names to WordNet ids."""
+    classes: str | None = None
+    """WordNet ids separated by commas: label each image by the first of them that its own class lies under."""
+    copies: int = 1
+    """Use every image this many times: as it is, then randomly cropped and mirrored."""
     dataset_name: str | None = None
     """Name of the data set in the artifact; default: `data`."""
     backbone: str = "dinov2-small-focus"
@@ -92,12 +103,29 @@ def extract(config: RunConfig, backbone: Backbone) -> Stores:
 
 
 def _splits(config: RunConfig) -> tuple[Samples, Samples]:
-    """Training and held-out images: two splits of the data set, or every n-th image of each class set apart."""
+    """Training and held-out images: two splits of the data set, or a share of every class set apart."""
     data = load_samples(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
     if config.heldout_split:
-        return data, load_samples(config.data, split=config.heldout_split, label_map=config.label_map)
+        heldout = load_samples(config.data, split=config.heldout_split, label_map=config.label_map)
+        return _prepared(data, config), _prepared(heldout, config)
+    data = _relabelled(data, config)
     apart = heldout_rows(data.labels, config.heldout_share)
-    return data.subset(np.setdiff1d(np.arange(len(data)), apart)), data.subset(apart)
+    train = np.setdiff1d(np.arange(len(data)), apart)
+    return data.subset(train).augmented(config.copies), data.subset(apart).augmented(config.copies)
+
+
+def _prepared(samples: Samples, config: RunConfig) -> Samples:
+    return _relabelled(samples, config).augmented(config.copies)
+
+
+def _relabelled(samples: Samples, config: RunConfig) -> Samples:
+    """Labels moved up to `config.classes`; images under none of them lose theirs."""
+    if config.classes is None:
+        return samples
+    wanted = [wnid.strip() for wnid in config.classes.split(",")]
+    wordnet().require(wanted)
+    above = {wnid: wordnet().ancestors(wnid) for wnid in samples.classes}
+    return samples.relabelled({wnid: next((w for w in wanted if w in up), None) for wnid, up in above.items()})
 
 
 def run(config: RunConfig, sae: SAEConfig, train: TrainConfig, accelerator: Accelerator) -> Path:
@@ -123,12 +151,13 @@ def train_saes(
     if not _done(path.with_suffix(".json"), settings):
         bank = train_bank(stores.train, sae, train, accelerator=accelerator, progress=accelerator.is_main_process)
         if accelerator.is_main_process:
+            tensors = {f"{name}.{key}": value for name, m in bank.items() for key, value in m.state_dict().items()}
             with atomic_path(path) as temporary:
-                save_file({f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()}, temporary)
+                save_file(tensors, temporary)
             write_json(path.with_suffix(".json"), settings)
         accelerator.wait_for_everyone()
-    tensors, bank = load_file(path), new_bank(stores.train, tuple(stores.train.layers), sae)
-    bank.load_state_dict(tensors)
+    bank = new_bank(stores.train, tuple(stores.train.layers), sae)
+    bank.load_state_dict(load_file(path))
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 
@@ -140,16 +169,15 @@ def build_artifact(
     starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
-        train, heldout = (
-            LabelledActivations(store.layer(name).flatten(0, 1), _token_labels(store, name))
-            for store in (stores.train, stores.heldout)
+        starter = stores.starter.layer(name).flatten(0, 1)
+        reports[name] = report_layer(
+            module, _labelled(stores.train, name), _labelled(stores.heldout, name), starter, taxonomy, config.tau
         )
-        reports[name] = report_layer(module, train, heldout, stores.starter.layer(name).flatten(0, 1), taxonomy, config.tau)
     return Artifact(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset={
             "id": config.dataset_name or config.data,
-            "split": config.heldout_split or f"every image set apart ({config.heldout_share:.0%})",
+            "split": config.heldout_split or f"{config.heldout_share:.0%} set apart",
             "n_images": len(stores.train),
             "classes": list(taxonomy.classes),
         },
@@ -172,6 +200,42 @@ def heldout_rows(labels: list[int | None], share: float, seed: int = 0) -> np.nd
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _token_labels(store: ActivationStore, layer: str) -> torch.Tensor:
-    """The image's label for each of its tokens."""
-    return store.labels.repeat_interleave(store.n_tokens // len(store))
+def _settings(stores: Stores, sae: SAEConfig, train: TrainConfig) -> dict[str, Any]:
+    """What decides the SAEs: when this is unchanged, they need no training."""
+    return {"store": asdict(stores.train.manifest), "sae": asdict(sae), "train": asdict(train)}
+
+
+def _done(record: Path, settings: dict[str, Any]) -> bool:
+    """Whether the stage that writes `record` last was finished with these settings."""
+    if not record.is_file():
+        return False
+    if json.loads(record.read_text(encoding="utf-8")) == json.loads(json.dumps(settings)):
+        log.info("%s is there already", record.stem)
+        return True
+    log.info("%s was made with other settings and is made again", record.stem)
+    return False
+
+
+def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
+    """A layer's tokens with the label of their image."""
+    x = store.layer(layer)
+    return LabelledActivations(x.flatten(0, 1), store.labels.repeat_interleave(x.shape[1]))
+
+
+def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) -> TopImages:
+    """Top images by row of the held-out data set and by key of the starter photograph."""
+    rows = stores.heldout.rows.tolist()
+    pairs = zip(
+        report.top_heldout.images,
+        report.top_heldout.activations,
+        report.top_starter.images,
+        report.top_starter.activations,
+        strict=True,
+    )
+    return [
+        {
+            "dataset": [[rows[i], round(float(v), 4)] for i, v in zip(images, values, strict=True)],
+            "starter": [[starter_keys[i], round(float(v), 4)] for i, v in zip(keys, strengths, strict=True)],
+        }
+        for images, values, keys, strengths in pairs
+    ]

@@ -6,14 +6,15 @@ import glob
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from hsae.data.augment import varied
 from hsae.data.decode import decode_with_mask
 from hsae.data.folder import list_folder
 from hsae.data.labels import LabelMap
@@ -42,9 +43,10 @@ class Sample:
 class Samples:
     """A randomly accessible sequence of samples; images are read and decoded only when asked for."""
 
-    def __init__(self, listing: Listing, order: np.ndarray | None = None) -> None:
+    def __init__(self, listing: Listing, order: np.ndarray | None = None, copy: np.ndarray | None = None) -> None:
         self._listing = listing
         self._order = np.arange(len(listing.labels)) if order is None else order
+        self._copy = np.zeros_like(self._order) if copy is None else copy
         self._met = bytearray(len(self._order))
         self._n_met = 0
         self._broken: dict[int, str] = {}
@@ -82,7 +84,8 @@ class Samples:
 
     def key(self, row: int) -> str:
         """The key of a row, without reading its image."""
-        return self._listing.key(int(self._order[row]))
+        key, copy = self._listing.key(int(self._order[row])), int(self._copy[row])
+        return f"{key} #{copy}" if copy else key
 
     def read(self, row: int) -> Sample:
         """Decode one row; raises ImageError, which names the key, when its image is broken."""
@@ -91,6 +94,8 @@ class Samples:
         if source is None:
             raise ImageError(f"{key} of {self.name} has no image", "an image in every row")
         image, mask = decode_with_mask(source, name=f"{key} of {self.name}")
+        if self._copy[row]:
+            image, mask = varied(image, mask, seed=(int(self._order[row]), int(self._copy[row])))
         return Sample(image, key, label, None if label is None else self.classes[label], mask)
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Sample | None]]:
@@ -110,11 +115,29 @@ class Samples:
 
     def take(self, n: int) -> Samples:
         """The first `n` rows (or all, if there are fewer)."""
-        return Samples(self._listing, self._order[:n])
+        return self.subset(np.arange(len(self))[:n])
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> Samples:
         """The given rows, in the order given."""
-        return Samples(self._listing, self._order[np.asarray(rows, dtype=np.int64)])
+        rows = np.asarray(rows, dtype=np.int64)
+        return Samples(self._listing, self._order[rows], self._copy[rows])
+
+    def augmented(self, copies: int) -> Samples:
+        """Every row `copies` times: as it is, then as random crops and mirror images that are the same every time."""
+        if copies < 1:
+            raise InputError(f"{copies} copies of every image", "1 or more")
+        return Samples(self._listing, np.repeat(self._order, copies), np.tile(np.arange(copies), len(self)))
+
+    def relabelled(self, wnids: Mapping[str, str | None]) -> Samples:
+        """The same rows under other classes: {class: new class, or None for no label}; every class must be there."""
+        missing = sorted(set(self.classes) - set(wnids))
+        if missing:
+            raise InputError(f"no new class for {', '.join(missing)}", "one for every class, or None")
+        classes = tuple(sorted({new for new in wnids.values() if new is not None}))
+        position = {wnid: index for index, wnid in enumerate(classes)}
+        index = {old: position.get(wnids[name]) for old, name in enumerate(self.classes)}
+        labels = [None if label is None else index[label] for label in self._listing.labels]
+        return Samples(replace(self._listing, classes=classes, labels=labels), self._order, self._copy)
 
     def _try(self, row: int) -> Sample | None:
         try:

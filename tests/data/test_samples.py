@@ -6,10 +6,13 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from hsae.data.augment import varied
 from hsae.data.samples import load_samples
 from hsae.errors import ImageError, InputError
 from tests.data.conftest import CAT, DOG, OAK, png
@@ -146,3 +149,45 @@ assert len(load_samples({str(folder)!r})) == 5
 assert not {{"datasets", "pyarrow", "torch", "transformers"}} & set(sys.modules), "loaded too much"
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_augmented_repeats_every_row_first_as_it_is_then_varied(folder):
+    plain = load_samples(folder)
+    rows = list(plain.augmented(3))
+    assert [sample.key for sample in rows[:3]] == [f"{plain.key(0)}{suffix}" for suffix in ("", " #1", " #2")]
+    assert [sample.label for sample in rows] == [label for label in plain.labels for _ in range(3)]
+    assert rows[0].image.tobytes() == plain.read(0).image.tobytes()
+    assert rows[1].image.size != rows[0].image.size or rows[1].image.tobytes() != rows[0].image.tobytes()
+
+
+def test_augmented_rows_are_the_same_every_time_and_in_every_view(folder):
+    varied = load_samples(folder).augmented(4)
+    again = load_samples(folder).augmented(4)
+    assert all(a.image.tobytes() == b.image.tobytes() for a, b in zip(varied, again, strict=True))
+    assert varied.subset([6, 5]).read(0).image.tobytes() == varied.read(6).image.tobytes()
+    assert varied.fingerprint == again.fingerprint != load_samples(folder).augmented(3).fingerprint
+
+
+def test_variation_crops_and_mirrors_mask_and_image_alike():
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[10:30, 5:20] = 255
+    for seed in range(20):
+        image, mask = varied(Image.fromarray(pixels), pixels[..., 0] > 0, seed=(seed,))
+        assert np.array_equal(np.asarray(image)[..., 0] > 0, mask)
+        assert 0.35 <= mask.size / (40 * 60) <= 1
+
+
+def test_relabelled_moves_rows_to_other_classes_and_drops_labels(folder):
+    plain = load_samples(folder)
+    first, *others = plain.classes
+    moved = plain.relabelled({first: "n00015388"} | dict.fromkeys(others))
+    assert moved.classes == ("n00015388",)
+    assert moved.labels == [0 if label == 0 else None for label in plain.labels]
+    assert [moved.key(row) for row in range(len(moved))] == [plain.key(row) for row in range(len(plain))]
+    with pytest.raises(InputError, match=first):
+        plain.relabelled(dict.fromkeys(others))
+
+
+def test_no_copies_at_all_are_refused(folder):
+    with pytest.raises(InputError, match="1 or more"):
+        load_samples(folder).augmented(0)

@@ -1,0 +1,131 @@
+"""One image under one artifact: `set_image` pays for the forward pass once, every question after it is cheap."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.backbones.registry import load_backbone
+from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy, wordnet
+from hsae.relevancy import RelevancyMap, relevancy_map
+from hsae.steering.classification import SteeringResult, steer
+from hsae.steering.edits import Edit
+
+if TYPE_CHECKING:
+    from hsae.artifacts.artifact import Artifact
+
+
+class Session:
+    """An artifact with its backbone, and at most one image.
+
+    Sessions that share an artifact and a backbone (`like`) cost only their image's activations; a session itself is
+    for one user at a time.
+    """
+
+    def __init__(self, artifact: Artifact, backbone: Backbone | None = None) -> None:
+        """Load the artifact's backbone unless it is given; ArtifactError when its weights are not the artifact's."""
+        self.artifact = artifact
+        if backbone is None:
+            stated = artifact.backbone
+            backbone = load_backbone(stated["id"], image_size=stated["image_size"], revision=stated["revision"])
+        artifact.check_backbone(backbone)
+        self.backbone = backbone
+        self._image: Image.Image | None = None
+        self._activations: dict[str, Tensor] = {}
+
+    def like(self) -> Session:
+        """A new session without image that shares this one's artifact and backbone."""
+        other = Session.__new__(Session)
+        other.artifact, other.backbone = self.artifact, self.backbone
+        other._image, other._activations = None, {}
+        return other
+
+    def set_image(self, image: Image.Image) -> None:
+        """Run the backbone once over a PIL image and keep the activations of all layers of the artifact."""
+        crop = self.backbone.preprocessing.crop(image)
+        self._activations = self.backbone.run([crop], self.artifact.layers)
+        self._image = crop
+
+    @property
+    def crop(self) -> Image.Image:
+        """The square of the image that the backbone sees."""
+        self._require_image()
+        return self._image
+
+    def activations(self, layer: str) -> Tensor:
+        """Activations `[1, tokens, d_in]` of the image at a layer."""
+        self._require_image()
+        if layer not in self._activations:
+            raise InputError(f"layer {layer!r}", f"one of {', '.join(self.artifact.layers)}")
+        return self._activations[layer]
+
+    def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
+        """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
+
+        Columns: latent, activation (in units of the activations), strength (activation / p999), then the table's.
+        For a patch SAE the activation is the largest over the patches.
+        """
+        z = self._token(layer)
+        values = self.artifact.sae(layer).encode(z).amax(0).numpy()
+        active = np.flatnonzero(values > 0)
+        strongest = active[np.argsort(-values[active], kind="stable")][:top]
+        table = self.artifact.latents(layer).iloc[strongest].reset_index(drop=True)
+        table = table.drop(columns=[name for name in ("latent", "activation", "strength") if name in table])
+        table.insert(0, "latent", strongest)
+        table.insert(1, "activation", values[strongest])
+        table.insert(2, "strength", values[strongest] / table["p999"].where(table["p999"] > 0).to_numpy(float))
+        return table
+
+    def classes(self, layer: str | None = None, top: int = 5) -> pd.DataFrame:
+        """The probe's most likely classes for the image at a layer (default: the last): wnid, name, probability."""
+        layer = layer or self.artifact.layers[-1]
+        logits = self.artifact.probe(layer).logits(self._token(layer).mean(0))
+        probabilities = torch.softmax(logits, -1)
+        values, indices = probabilities.topk(min(top, len(probabilities)))
+        wnids = [self.artifact.classes[i] for i in indices.tolist()]
+        return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
+
+    def relevancy(self, layer: str, latent: int, method: str = "gradient_rollout") -> RelevancyMap:
+        """Which patches of the image a latent's value comes from."""
+        token = "patch" if self.artifact.token == "patch" else self.artifact.token
+        return relevancy_map(
+            self.backbone, self.artifact.sae(layer), self.crop, layer, latent, method=method, token=token
+        )
+
+    def steer(self, edit: Edit) -> SteeringResult:
+        """Class probabilities of the last layer's probe with and without an edit of latents."""
+        self._require_image()
+        layers = {step.layer for step in edit.steps()}
+        unknown = sorted(layers - set(self.artifact.layers))
+        if unknown:
+            raise InputError(f"an edit at {unknown}", f"layers among {', '.join(self.artifact.layers)}")
+        return steer(
+            self.backbone,
+            edit,
+            {layer: self.artifact.sae(layer) for layer in layers},
+            {layer: self.artifact.latents(layer)["p999"].to_numpy(float) for layer in layers},
+            self._activations,
+            self.artifact.probe(self.artifact.layers[-1]),
+            self.artifact.classes,
+        )
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """Closure of the artifact's classes."""
+        return Taxonomy(self.artifact.classes)
+
+    def _token(self, layer: str) -> Tensor:
+        """The tokens the artifact's SAEs read, `[tokens, d_in]`."""
+        return self.backbone.select_token(self.activations(layer), layer, self.artifact.token)[0]
+
+    def _require_image(self) -> None:
+        if self._image is None:
+            raise InputError("no image", "an image set first", "Call session.set_image(image).")
