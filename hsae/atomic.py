@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,22 +14,19 @@ from typing import Any
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
-    """Yield a temporary path (file or folder) that becomes `target` when the block ends without an error.
+    """Yield a temporary path, where the block makes a file or folder that becomes `target` when it ends well.
 
-    An existing target file is replaced; an existing target folder is replaced as a whole.
-    On any error the temporary path is removed and the target stays as it was.
+    A file replaces a file, and a folder replaces a folder as a whole. On any error the temporary path is removed and
+    the target stays as it was. After a kill the temporary path may be left over; nothing ever reads it.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _beside(target, "tmp")
     remove(temporary)
     try:
         yield temporary
-        if target.is_dir():
-            retired = target.with_name(f".{target.name}.{os.getpid()}.old")
-            os.replace(target, retired)
-            os.replace(temporary, target)
-            remove(retired)
+        if temporary.is_dir() and target.is_dir():
+            _replace_folder(temporary, target)
         else:
             os.replace(temporary, target)
     finally:
@@ -52,3 +50,20 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    """A hidden name in the same folder that no other process or thread uses."""
+    return target.with_name(f".{target.name}.{os.getpid()}-{threading.get_native_id()}.{suffix}")
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
+    """No system call replaces a folder that has files, so the old one steps aside first."""
+    retired = _beside(target, "old")
+    os.replace(target, retired)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.replace(retired, target)
+        raise
+    remove(retired)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hsae.errors import InputError
+from hsae.errors import InputError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class LinearProbe:
         return ((x - self.mean) / self.std) @ self.W + self.b
 
     def accuracy(self, x: Tensor, labels: Tensor, top: int = 1) -> float:
-        """Share in [0, 1] of `x [n, d_in]` whose label is among the `top` largest logits; NaN for no images."""
+        """Share in [0, 1] of `x [n, d_in]` whose label is among the `top` largest logits.
+
+        Rows with label -1 are left out; NaN when no row is left.
+        """
+        x, labels = x[labels >= 0], labels[labels >= 0]
         top = min(top, self.W.shape[1])
         hits = (self.logits(x).topk(top, dim=-1).indices == labels[:, None]).any(-1)
         return hits.float().mean().item()
@@ -51,14 +55,15 @@ def fit_probe(
     """Multinomial logistic regression on standardised features of `x [n, d_in]`: AdamW with a cosine schedule.
 
     labels `[n]`: class indices; rows with label -1 are left out. transform maps a batch of x to the features the
-    probe reads (default: x itself), so that wide latents never stand in memory all at once.
-    InputError when nothing is labelled.
+    probe reads (default: x itself), so that wide latents never stand in memory all at once; it gets no gradients.
+    InputError when nothing is labelled or labels do not fit; TrainingError when activations are not finite.
     """
     known = labels >= 0
+    if len(x) != len(labels) or not known.any() or labels.max() >= n_classes:
+        got = f"{len(x)} activations, {int(known.sum())} of {len(labels)} labels known, {n_classes} classes"
+        raise InputError(got, "a label in 0 .. n_classes - 1, or -1, for each activation, and one that is known")
     x, labels = x[known], labels[known]
-    features = transform or (lambda batch: batch)
-    if len(x) == 0 or n_classes < 1:
-        raise InputError("no labelled activations to fit a probe on", "images with class labels")
+    features = torch.no_grad()(transform or (lambda batch: batch))
     mean, std = _mean_and_std(x, features, batch_size)
     weight = torch.zeros(len(mean), n_classes, device=x.device, requires_grad=True)
     bias = torch.zeros(n_classes, device=x.device, requires_grad=True)
@@ -85,5 +90,7 @@ def _mean_and_std(x: Tensor, features: Callable[[Tensor], Tensor], batch_size: i
         squares = squares + values.pow(2).sum(0)
     mean = total / len(x)
     std = (squares / len(x) - mean.pow(2)).clamp_min(0).sqrt()
-    constant = std <= 1e-6 * std.max().clamp_min(1e-12)
+    if not (mean.isfinite() & std.isfinite()).all():
+        raise TrainingError("activations that are not finite", "finite numbers", "Extract the activations again.")
+    constant = std <= 1e-6 * (mean.abs() + std.max()).clamp_min(1e-12)
     return mean.float(), torch.where(constant, torch.ones_like(std), std).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -25,7 +25,8 @@ from hsae.backbones.base import Backbone, Token
 from hsae.data.samples import Sample, Samples
 from hsae.errors import InputError, StoreError
 
-log = logging.getLogger(__name__)
+SHARD_BYTES = 256 * 2**20
+"""A shard is built in memory; patch tokens of all layers take megabytes per image."""
 
 
 def extract_activations(
@@ -36,17 +37,24 @@ def extract_activations(
     token: Token = "cls",
     *,
     batch_size: int = 32,
-    shard_rows: int = 1024,
+    shard_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
     progress: bool = True,
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
 
-    Interrupted, it goes on at the first missing shard and ends with the same bytes. A folder that holds other
-    activations raises StoreError; so does a data set without a single whole image.
+    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size).
+    shard_rows: images per shard, by default up to 1024 as long as a shard stays under 256 MB. Raises StoreError when
+    the folder holds something else or cannot be written, or no image is whole; InputError when there are no images.
     """
     folder = Path(out_dir)
     names = backbone.layer_names(layers)
+    shapes = {name: _shape_per_image(backbone, name, token) for name in names}
+    if shard_rows is None:
+        shard_rows = _rows_that_fit(shapes, dtype)
+    if min(len(samples), batch_size, shard_rows) < 1:
+        got = f"{len(samples)} images of {samples.name}, batch_size {batch_size}, shard_rows {shard_rows}"
+        raise InputError(got, "at least one of each")
     manifest = Manifest(
         backbone=describe_backbone(backbone),
         token=token,
@@ -60,18 +68,17 @@ def extract_activations(
         shard_rows=shard_rows,
         dtype=str(dtype).removeprefix("torch."),
     )
-    if len(samples) == 0:
-        raise InputError(f"The data set {samples.name} has no images", "at least one")
     _claim(folder, manifest)
     missing = [n for n in range(manifest.n_shards) if not shard_path(folder, n).is_file()]
     with tqdm(total=len(samples), unit="image", desc=f"activations {folder.name}", disable=not progress) as bar:
-        bar.update(len(samples) - sum(len(_shard_rows(manifest, n)) for n in missing))
+        bar.update(len(samples) - sum(len(manifest.shard_range(n)) for n in missing))
         for number in missing:
-            content = _extract_shard(backbone, samples, _shard_rows(manifest, number), names, token, batch_size, bar)
-            write_shard(shard_path(folder, number), *_with_dtype(content, dtype))
+            rows = manifest.shard_range(number)
+            buffers = {name: torch.empty(len(rows), *shape, dtype=dtype) for name, shape in shapes.items()}
+            write_shard(shard_path(folder, number), *_fill(buffers, backbone, samples, rows, token, batch_size, bar))
     store = ActivationStore(folder)
     if len(store) == 0:
-        raise StoreError(f"None of the {len(samples)} images of {samples.name} could be read", "at least one whole image")
+        raise StoreError(f"None of the {len(samples)} images of {samples.name} is whole", "at least one that is")
     return store
 
 
@@ -85,11 +92,23 @@ def describe_backbone(backbone: Backbone) -> dict[str, str | int | None]:
     }
 
 
+def _shape_per_image(backbone: Backbone, layer: str, token: Token) -> torch.Size:
+    """Tokens and width that `select_token` keeps of one image."""
+    spec, size = backbone.layers[layer], backbone.preprocessing.image_size
+    n_tokens = spec.n_prefix + math.prod(backbone.grid(layer, size, size))
+    return backbone.select_token(torch.empty(1, n_tokens, spec.d_in, device="meta"), layer, token).shape[1:]
+
+
+def _rows_that_fit(shapes: dict[str, torch.Size], dtype: torch.dtype) -> int:
+    return min(1024, max(1, SHARD_BYTES // (sum(map(math.prod, shapes.values())) * dtype.itemsize)))
+
+
 def _claim(folder: Path, manifest: Manifest) -> None:
     """Make `folder` this store's, or check that it already is."""
     if not (folder / "manifest.json").exists():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"{folder} is not empty", "an empty folder or an activation store", "Choose another folder.")
+        # Hidden files may stay behind when the very first write is killed.
+        if folder.exists() and not all(path.name.startswith(".") for path in folder.iterdir()):
+            raise StoreError(f"{folder} is not empty", "an empty folder or this store", "Choose another folder.")
         write_manifest(folder, manifest)
         return
     different = read_manifest(folder).differences(manifest)
@@ -101,38 +120,28 @@ def _claim(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def _shard_rows(manifest: Manifest, number: int) -> range:
-    start = number * manifest.shard_rows
-    return range(start, min(start + manifest.shard_rows, manifest.dataset["n_rows"]))
-
-
-def _extract_shard(
+@torch.inference_mode()
+def _fill(
+    buffers: dict[str, Tensor],
     backbone: Backbone,
     samples: Samples,
     rows: range,
-    layers: tuple[str, ...],
     token: Token,
     batch_size: int,
     bar: tqdm,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    parts: dict[str, list[Tensor]] = {name: [] for name in layers}
+    """Activations, rows and labels of the whole images among `rows`; `buffers` are filled from the front."""
     kept: list[int] = []
     labels: list[int] = []
     for batch, pixels in _prefetched(backbone, samples, rows, batch_size):
-        found = _forward(backbone, pixels, layers)
-        for name in layers:
-            parts[name].append(backbone.select_token(found[name], name, token).cpu())
+        found = backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), tuple(buffers))
+        for name, buffer in buffers.items():
+            buffer[len(kept) : len(kept) + len(batch)] = backbone.select_token(found[name], name, token)
         kept += [row for row, _ in batch]
         labels += [-1 if sample.label is None else sample.label for _, sample in batch]
         bar.update(len(batch))
-    empty = torch.empty(0, 1, 0)
-    stacked = {n: torch.cat(p) if p else empty.expand(0, 1, backbone.layers[n].d_in) for n, p in parts.items()}
-    return stacked, torch.tensor(kept, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)
-
-
-@torch.inference_mode()
-def _forward(backbone: Backbone, pixels: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-    return backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), layers)
+    filled = {name: buffer[: len(kept)] for name, buffer in buffers.items()}
+    return filled, torch.tensor(kept, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)
 
 
 def _prefetched(
@@ -150,10 +159,3 @@ def _prefetched(
         while (loaded := coming.result()) is not None:
             coming = pool.submit(load)
             yield loaded
-
-
-def _with_dtype(
-    content: tuple[dict[str, Tensor], Tensor, Tensor], dtype: torch.dtype
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    layers, rows, labels = content
-    return {name: x.to(dtype).contiguous() for name, x in layers.items()}, rows, labels

@@ -1,7 +1,7 @@
 """Activations on disk: safetensors shards with all layers side by side, and a manifest that says what they are.
 
-    manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, shards (number)
-    shard_00000.safetensors  one tensor `[images, tokens, d_in]` per layer, `row` and `label` `[images]` (label -1: none)
+    manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, dtype
+    shard_00000.safetensors  a tensor `[images, tokens, d_in]` per layer, `row` and `label` `[images]` (-1: none)
 
 Shard i holds the data set's rows i*shard_rows .. (i+1)*shard_rows - 1 without the broken ones. A shard appears only
 when it is whole, so an interrupted extraction goes on where the shards end.
@@ -10,6 +10,8 @@ when it is whole, so an interrupted extraction goes on where the shards end.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hsae.atomic import atomic_path, write_json
+from hsae.atomic import atomic_path, write_text
 from hsae.errors import StoreError
 from hsae.version import __version__
 
@@ -48,6 +50,11 @@ class Manifest:
     def n_shards(self) -> int:
         return -(-self.dataset["n_rows"] // self.shard_rows)
 
+    def shard_range(self, number: int) -> range:
+        """The data set's rows that shard `number` covers."""
+        start = number * self.shard_rows
+        return range(start, min(start + self.shard_rows, self.dataset["n_rows"]))
+
     def differences(self, other: Manifest) -> list[str]:
         """Names of the fields in which another manifest describes other activations."""
         mine, theirs = asdict(self), asdict(other)
@@ -60,14 +67,26 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def write_shard(path: Path, layers: dict[str, Tensor], rows: Tensor, labels: Tensor) -> None:
-    """Write one shard atomically."""
-    with atomic_path(path) as temporary:
-        save_file({**layers, "row": rows, "label": labels}, temporary)
+    """Write one shard atomically; StoreError when it cannot be written, and the shards before it stay."""
+    try:
+        with atomic_path(path) as temporary:
+            save_file({**layers, "row": rows, "label": labels}, temporary)
+    except (SafetensorError, OSError) as error:
+        raise _unwritable(path, error) from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest atomically."""
-    write_json(folder / "manifest.json", asdict(manifest))
+    """Write the manifest atomically; StoreError when the folder cannot be written."""
+    text = json.dumps(asdict(manifest), indent=1) + "\n"  # unsorted: the order of the layers has a meaning
+    try:
+        write_text(folder / "manifest.json", text)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: Exception) -> StoreError:
+    do = "Make room or choose another folder, and run the extraction again: it goes on where it stopped."
+    return StoreError(f"{path} could not be written: {error}", "a folder that can be written, with enough room", do)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -82,10 +101,31 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(stated, dict) or stated.get("schema") != SCHEMA:
         got = stated.get("schema") if isinstance(stated, dict) else type(stated).__name__
         raise StoreError(f"{path} has schema {got}", f"{SCHEMA}", "Extract again with this version.")
+    defect = _defect(stated)
+    if defect:
+        raise StoreError(f"{path} has {defect}", "the manifest of an extraction", "Extract again into another folder.")
+    return Manifest(**stated)
+
+
+def _defect(stated: dict[str, Any]) -> str | None:
+    """What keeps a manifest of the right schema from being one, if anything."""
     known = {f.name for f in fields(Manifest)}
     if set(stated) != known:
-        raise StoreError(f"{path} has the fields {sorted(stated)}", f"{sorted(known)}", "Extract again.")
-    return Manifest(**stated)
+        return f"the fields {sorted(stated)} instead of {sorted(known)}"
+    layers, dataset, shard_rows = stated["layers"], stated["dataset"], stated["shard_rows"]
+    if not isinstance(layers, dict) or not layers or not all(_is_count(width) for width in layers.values()):
+        return f"the layers {layers!r}"
+    if (
+        not isinstance(dataset, dict)
+        or not _is_count(dataset.get("n_rows"))
+        or not isinstance(dataset.get("classes"), list)
+    ):
+        return f"the dataset {dataset!r}"
+    return None if _is_count(shard_rows) else f"shard_rows {shard_rows!r}"
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 class ActivationStore:
@@ -126,10 +166,11 @@ class ActivationStore:
         return torch.cat([self._read(n, "row") for n in range(self.n_shards)])
 
     @cached_property
-    def shard_tokens(self) -> list[int]:
-        """Tokens (images x tokens per image) in each shard."""
+    def shard_shapes(self) -> list[tuple[int, int]]:
+        """(images, tokens per image) of each shard."""
         layer = next(iter(self.layers))
-        return [self._shape(n, layer)[0] * self._shape(n, layer)[1] for n in range(self.n_shards)]
+        shapes = (self._shape(n, layer) for n in range(self.n_shards))
+        return [(images, tokens) for images, tokens, _ in shapes]
 
     def __len__(self) -> int:
         """Number of images."""
@@ -137,35 +178,40 @@ class ActivationStore:
 
     @property
     def n_tokens(self) -> int:
-        return sum(self.shard_tokens)
+        return sum(images * tokens for images, tokens in self.shard_shapes)
 
-    def shard(self, number: int, layer: str) -> Tensor:
-        """Activations `[images, tokens, d_in]` of one shard, float32."""
-        found = self._read(number, layer)
-        if found.ndim != 3 or found.shape[-1] != self.layers[layer]:
-            raise self._broken(number, f"{layer} has shape {tuple(found.shape)}")
-        return found.float()
+    def shard(self, number: int, layer: str, images: slice = slice(None)) -> Tensor:
+        """Activations `[images, tokens, d_in]` of one shard (or of some of its images), float32."""
+        if layer not in self.layers:
+            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
+        self._shape(number, layer)
+        return self._read(number, layer, images).float()
 
     def layer(self, layer: str) -> Tensor:
         """All activations of one layer `[images, tokens, d_in]`, float32."""
-        if layer not in self.layers:
-            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
         return torch.cat([self.shard(n, layer) for n in range(self.n_shards)])
 
-    def _read(self, number: int, name: str) -> Tensor:
-        try:
-            with safe_open(shard_path(self.folder, number), "pt") as file:
-                return file.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise self._broken(number, str(error)) from error
+    def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
+        with self._opened(number) as file:
+            return file.get_slice(name)[part]
 
-    def _shape(self, number: int, name: str) -> list[int]:
+    def _shape(self, number: int, layer: str) -> list[int]:
+        with self._opened(number) as file:
+            shape, images = file.get_slice(layer).get_shape(), file.get_slice("label").get_shape()
+        if len(shape) != 3 or shape[:1] != images or shape[2] != self.layers[layer]:
+            raise self._broken(number, f"{layer} has shape {shape} for {images} labels")
+        return shape
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[safe_open]:
         try:
             with safe_open(shard_path(self.folder, number), "pt") as file:
-                return file.get_slice(name).get_shape()
+                yield file
         except (SafetensorError, OSError) as error:
             raise self._broken(number, str(error)) from error
 
     def _broken(self, number: int, why: str) -> StoreError:
         path = shard_path(self.folder, number)
-        return StoreError(f"{path} is damaged: {why}", "a whole shard", "Delete this file and run the extraction again.")
+        return StoreError(
+            f"{path} is damaged: {why}", "a whole shard", "Delete this file and run the extraction again."
+        )

@@ -41,6 +41,8 @@ class Preprocessing:
 
     def crop(self, image: Image.Image) -> Image.Image:
         """The square the model sees: RGB, `image_size` x `image_size`, bicubic."""
+        if not isinstance(image, Image.Image) or min(image.size) == 0:
+            raise InputError(f"{image!r} as an image", "a PIL image with pixels", "Open files with hsae.load_samples.")
         image = image.convert("RGB")
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -48,9 +50,13 @@ class Preprocessing:
         return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
     def __call__(self, images: Iterable[Image.Image]) -> Tensor:
-        """Pixels `[batch, 3, image_size, image_size]`, float32, standardised per channel."""
-        stacked = np.stack([np.asarray(self.crop(image)) for image in images])
-        pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).float().div_(255)
+        """Pixels `[batch, 3, image_size, image_size]`, float32, standardised per channel; InputError for no images."""
+        if isinstance(images, Image.Image):
+            raise InputError("a single image", "a list of PIL images", "Put it in a list: [image].")
+        crops = [np.asarray(self.crop(image)) for image in images]
+        if not crops:
+            raise InputError("no images", "a list of at least one PIL image")
+        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255)
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
         return pixels.sub_(mean).div_(std).contiguous()
 
@@ -101,13 +107,22 @@ class Backbone(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over names, shapes, dtypes and bytes of all weights: equal exactly when the weights are."""
+        """sha256 over names, shapes, dtypes and bytes of all weights: equal exactly when the weights are.
+
+        It is taken once, of the weights as they were loaded, so it depends neither on the device nor on `cast`.
+        """
         digest = hashlib.sha256()
         for name, tensor in sorted(self.model.state_dict().items()):
             array = tensor.detach().to("cpu").contiguous()
             digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
             digest.update(array.reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype` from now on."""
+        if dtype != self.dtype:
+            _ = self.fingerprint  # of the weights before they are rounded
+            self.model.to(dtype)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Preprocessed pixels `[batch, 3, height, width]` on the backbone's device."""
@@ -124,7 +139,7 @@ class Backbone(ABC):
             raise InputError(f"Layers {unknown} of {self.id}", f"some of {', '.join(self.layers)}", 'Or use "all".')
         return tuple(name for name in self.layers if name in set(layers))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, images: Sequence[Image.Image], layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
         """Activations `{layer: [batch, tokens, d_in]}` of a list of PIL images, from one forward pass.
 
@@ -139,7 +154,8 @@ class Backbone(ABC):
     def run_from(self, layer: str, tokens: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Activations of later `layers` when the activations at `layer` are `tokens [batch, tokens, d_in]`."""
         stages = self.stages()
-        later = list(stages)[list(stages).index(self.layer_names([layer])[0]) + 1 :]
+        (start,) = self.layer_names([layer])
+        later = list(stages)[list(stages).index(start) + 1 :]
         wanted = self.layer_names(layers)
         early = [name for name in wanted if name not in later]
         if early:
@@ -159,8 +175,9 @@ class Backbone(ABC):
         return found
 
     def select_token(self, activations: Tensor, layer: str, token: Token) -> Tensor:
-        """`cls` -> `[batch, 1, d_in]`, `patch` -> `[batch, patches, d_in]`, `mean` -> pooled patches `[batch, 1, d_in]`."""
-        n_prefix = self.layers[layer].n_prefix
+        """`cls` or `mean` (of the patches) `[batch, 1, d_in]`, or `patch` `[batch, patches, d_in]`; may be a view."""
+        (name,) = self.layer_names([layer])
+        n_prefix = self.layers[name].n_prefix
         if token == "cls":
             if n_prefix == 0:
                 raise InputError(f"token cls at {self.id} {layer}", "mean or patch", "This layer has no class token.")

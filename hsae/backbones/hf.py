@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoConfig, AutoModel, PretrainedConfig
+from transformers.utils import cached_file
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
 from hsae.backbones.hooks import recordable_attention
-from hsae.errors import BackboneError
+from hsae.errors import BackboneError, InputError
 
 AttentionInterface.register("hsae_recordable", recordable_attention)
 
@@ -46,14 +48,14 @@ class HFBackbone(Backbone):
 
     def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
         config = model.config
-        if config.model_type not in FAMILIES:
-            raise BackboneError(
-                f"{id} is a {config.model_type!r} model", f"one of {', '.join(sorted(FAMILIES))}", "Choose another backbone."
+        self._family = _family(id, config)
+        if preprocessing.image_size < config.patch_size:
+            raise InputError(
+                f"image_size {preprocessing.image_size}", f"at least one patch, {config.patch_size} pixels"
             )
         model.set_attn_implementation("hsae_recordable")
         self.id, self.revision, self.preprocessing = id, revision, preprocessing
         self.model = model.eval().requires_grad_(False)
-        self._family = FAMILIES[config.model_type]
         self._blocks = attrgetter(self._family.blocks)(model)
         n_prefix = self._family.n_prefix(config)
         names = [f"block_{number:02d}" for number in range(1, len(self._blocks) + 1)]
@@ -76,6 +78,15 @@ class HFBackbone(Backbone):
         return height // patch, width // patch
 
 
+def _family(id: str, config: PretrainedConfig) -> Family:
+    if config.model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise BackboneError(
+            f"{id} is a model of type {config.model_type!r}", f"one of {known}", "Choose another backbone."
+        )
+    return FAMILIES[config.model_type]
+
+
 def _block_output(block: nn.Module, tokens: Tensor) -> Tensor:
     """Run one block; some families return a tuple whose first entry is the tokens."""
     output = block(tokens)
@@ -91,37 +102,53 @@ def load_hf_backbone(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> HFBackbone:
-    """Load a backbone from a Hub id or local folder in transformers' format (safetensors only).
+    """Load a backbone from a Hub id or local folder in transformers' format (safetensors only, no code from the Hub).
 
-    Raises BackboneError when it cannot be read, with what to do.
+    source: folder to read instead of `id`. Raises BackboneError when it cannot be read, with what to do.
     """
     where = str(id if source is None else source)
     try:
-        config = AutoConfig.from_pretrained(where, revision=revision)
-        model, report = AutoModel.from_pretrained(
-            where, revision=revision, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+        _family(id, config)  # before the weights are fetched
+        model = _load_model(where, revision)
+        preprocessing = _preprocessing(where, revision, image_size)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise BackboneError(
             f"Backbone {where!r} could not be loaded: {error}",
             "a folder with config.json and model.safetensors, or a Hub id such as facebook/dinov2-small",
             "Check the name and the connection, or use dinov2-small-focus, which needs no Hub.",
         ) from error
-    if report["missing_keys"]:
+    backbone = HFBackbone(id, model, preprocessing, getattr(config, "_commit_hash", None))
+    backbone.cast(dtype)
+    backbone.model.to(device)
+    return backbone
+
+
+def _load_model(where: str, revision: str | None) -> nn.Module:
+    """The model in float32, whatever it is stored in, so that its fingerprint is always of the same bytes."""
+    model, report = AutoModel.from_pretrained(
+        where,
+        revision=revision,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
         raise BackboneError(
-            f"The weights of {where!r} lack {len(report['missing_keys'])} tensors, first {sorted(report['missing_keys'])[:3]}",
-            f"all weights of a {config.model_type} model",
+            f"The weights of {where!r} lack {len(missing)} tensors, first {', '.join(missing[:3])}",
+            f"all weights of a {model.config.model_type} model",
             "Download the model again.",
         )
-    preprocessing = _preprocessing(where, revision, image_size)
-    return HFBackbone(id, model.to(device), preprocessing, getattr(config, "_commit_hash", None))
+    return model
 
 
 def _preprocessing(where: str, revision: str | None, image_size: int) -> Preprocessing:
     """Mean and std the model was trained with, when its preprocessor_config.json says so; ImageNet's otherwise."""
-    from transformers.utils import cached_file
-
-    path = cached_file(where, "preprocessor_config.json", revision=revision, _raise_exceptions_for_missing_entries=False)
+    path = cached_file(
+        where, "preprocessor_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
+    )
     stated: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     chosen = {key: tuple(stated[f"image_{key}"]) for key in ("mean", "std") if f"image_{key}" in stated}
     return Preprocessing(image_size=image_size, **chosen)

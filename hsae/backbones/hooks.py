@@ -45,7 +45,9 @@ def recordable_attention(
     """
     maps = _recorder.get()
     if maps is None:
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling)
+        mixed = scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
+        )
         return mixed.transpose(1, 2).contiguous(), None
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     attention = torch.softmax(scores if attention_mask is None else scores + attention_mask, dim=-1)

