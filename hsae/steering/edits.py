@@ -1,6 +1,6 @@
 """Edits: what to change about which latents, as data that can be saved, shared and replayed.
 
-z'_j per mode, never below 0 because latents never are; ref_j is p999, the 99.9th percentile of its positive values:
+z'_j per mode, never below 0 because latents never are; ref_j is p999, its 99.9th percentile when positive:
     add    max(0, z_j + amount * ref_j)      0 leaves it unchanged
     scale  max(0, z_j * (1 + amount))        0 leaves it unchanged, -1 turns it off, 1 doubles it
     set    amount * ref_j                    amount >= 0

@@ -180,6 +180,18 @@ def edited_layers(backbone: Backbone, edits: Sequence[Edit]) -> tuple[str, ...]:
     return backbone.layer_names(list({step.layer for edit in edits for step in edit.steps()}))
 
 
+@torch.no_grad()
+def add_deltas(
+    backbone: Backbone, tokens: Tensor, deltas: Mapping[str, Tensor], layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """Activations at `layers` when `deltas {layer: [batch, tokens, d_in]}` are added on the way.
+
+    tokens: the unedited activations at the lowest of those layers, `[1, tokens, d_in]`.
+    """
+    edited = backbone.layer_names(list(deltas))
+    return replay(backbone, edited[0], tokens, edited, lambda layer, tokens: tokens + deltas[layer], layers)
+
+
 def replay(
     backbone: Backbone,
     first: str,
