@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0 or self.clip <= 0:
             raise InputError(f"training settings {asdict(self)}", "positive epochs, batch_size, lr and clip")
-        if not (0 <= self.warmup and 0 <= self.decay and self.warmup + self.decay <= 1):
+        if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
             raise InputError(f"warmup {self.warmup} and decay {self.decay}", "shares with a sum of at most 1")
 
 
@@ -70,9 +71,7 @@ def train_bank(
     device = accelerator.device if accelerator else torch.device("cpu")
     scales = {name: measure_scale(store, name) for name in names}
     seed = train.seed + (accelerator.process_index if accelerator else 0)
-    sampler = TokenSampler(
-        store, names, batch_size=train.batch_size, seed=seed, buffer_tokens=train.buffer_tokens
-    )
+    sampler = TokenSampler(store, names, batch_size=train.batch_size, seed=seed, buffer_tokens=train.buffer_tokens)
     bank = _initialised(new_bank(store, names, sae), sampler, scales, train.seed).to(device)
     _train(bank, sampler, scales, sae, train, accelerator, progress)
     trained = {name: module.cpu() for name, module in bank.items()}
@@ -88,12 +87,10 @@ def learning_rate(step: int, steps: int, train: TrainConfig) -> float:
     return min(1.0, rising, falling)
 
 
-def _initialised(
-    bank: nn.ModuleDict, sampler: TokenSampler, scales: dict[str, InputScale], seed: int
-) -> nn.ModuleDict:
+def _initialised(bank: nn.ModuleDict, sampler: TokenSampler, scales: dict[str, InputScale], seed: int) -> nn.ModuleDict:
     first = next(sampler.epoch(0))
-    generator = torch.Generator().manual_seed(seed)
     for name, module in bank.items():
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + crc32(name.encode()))
         initialise(module, scales[name].normalise(first[name]), generator)
     return bank
 

@@ -1,0 +1,101 @@
+"""The SAE against formulas and numbers worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hsae.errors import InputError
+from hsae.sae.config import SAEConfig
+from hsae.sae.model import SparseAutoencoder
+
+
+def by_hand(activation: str, k: int = 1) -> SparseAutoencoder:
+    sae = SparseAutoencoder(2, 3, activation=activation, k=k)
+    with torch.no_grad():
+        sae.W_enc.copy_(torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]))
+        sae.b_enc.copy_(torch.tensor([0.0, 0.5, -1.0]))
+        sae.W_dec.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]))
+        sae.b_dec.copy_(torch.tensor([1.0, -1.0]))
+    return sae
+
+
+def random_sae(activation: str, k: int = 4) -> SparseAutoencoder:
+    sae = SparseAutoencoder(8, 24, activation=activation, k=k)
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    sae.normalise_decoder()
+    return sae
+
+
+X = torch.tensor([[3.0, 0.0], [0.0, -3.0]])  # minus b_dec: (2, 1), (-1, -2); pre: (2, 1.5, 2), (-1, -1.5, -4)
+
+
+def test_forward_by_hand_relu() -> None:
+    x_hat, z = by_hand("relu")(X)
+    assert torch.allclose(z, torch.tensor([[2.0, 1.5, 2.0], [0.0, 0.0, 0.0]]))
+    assert torch.allclose(x_hat, torch.tensor([[2 + 1.2 + 1, 1.5 + 1.6 - 1], [1.0, -1.0]]))
+
+
+def test_forward_by_hand_topk() -> None:
+    x_hat, z = by_hand("topk", k=2)(X)
+    assert torch.allclose(z, torch.tensor([[2.0, 0.0, 2.0], [0.0, 0.0, 0.0]])), "a negative top-k value is no latent"
+    assert torch.allclose(x_hat, torch.tensor([[2 + 1.2 + 1, 1.6 - 1], [1.0, -1.0]]))
+
+
+def test_topk_keeps_the_largest_positive_ones() -> None:
+    sae, x = random_sae("topk"), torch.randn(50, 8)
+    for pre, z in zip(sae.pre_activation(x), sae.encode(x), strict=True):
+        kept = sorted((v.item() for v in pre if v > 0), reverse=True)[:4]
+        assert sorted((v.item() for v in z if v > 0), reverse=True) == kept
+
+
+def test_encode_topk_is_the_sparse_form_of_encode() -> None:
+    sae, x = random_sae("relu"), torch.randn(5, 3, 8)
+    values, indices = sae.encode_topk(x, k=24)
+    assert torch.equal(torch.zeros(5, 3, 24).scatter(-1, indices, values), sae.encode(x))
+    assert (values.diff(dim=-1) <= 0).all()
+
+
+@pytest.mark.parametrize("activation", ["relu", "topk"])
+def test_folding_the_input_scale_is_exact(activation: str) -> None:
+    sae, x = random_sae(activation).double(), torch.randn(40, 8, dtype=torch.float64)
+    mean, scale = torch.randn(8, dtype=torch.float64), torch.tensor(2.7, dtype=torch.float64)
+    x_hat, z = sae((x - mean) / scale)
+    rows = sae.W_dec.clone()
+    sae.fold_input(mean, scale)
+    folded_x_hat, folded_z = sae(x)
+    assert torch.allclose(folded_z, scale * z, atol=1e-12)
+    assert torch.allclose(folded_x_hat, scale * x_hat + mean, atol=1e-12)
+    assert torch.equal(sae.W_dec, rows)
+
+
+def test_normalise_decoder_gives_unit_rows_in_the_same_direction() -> None:
+    sae = SparseAutoencoder(4, 6, k=2)
+    rows = torch.randn(6, 4)
+    with torch.no_grad():
+        sae.W_dec.copy_(rows)
+    sae.normalise_decoder()
+    assert torch.allclose(sae.W_dec.norm(dim=-1), torch.ones(6))
+    assert torch.allclose(torch.cosine_similarity(sae.W_dec, rows, dim=-1), torch.ones(6))
+
+
+def test_activations_of_another_width_are_refused() -> None:
+    with pytest.raises(InputError, match="width 5"):
+        SparseAutoencoder(4, 64)(torch.randn(2, 5))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"activation": "swish"}, {"k": 0}, {"expansion": -1}, {"d_sae": 0}, {"l1": -1.0}, {"d_sae": 16, "k": 17}],
+    ids=str,
+)
+def test_impossible_configurations_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        SAEConfig(**settings)
+
+
+def test_width_follows_expansion_unless_given() -> None:
+    assert SAEConfig(expansion=4).width(10) == 40
+    assert SAEConfig(expansion=4, d_sae=99).width(10) == 99
