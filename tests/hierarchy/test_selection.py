@@ -56,6 +56,7 @@ def test_a_result_does_not_change_when_counting_goes_on() -> None:
     before = fitter.compute()
     fitter.update(LATENTS, LABELS)
     np.testing.assert_array_equal(before.images, [2, 2, 0])
+    np.testing.assert_array_equal(before.fired, [[1, 2, 0], [0, 0, 0], [2, 1, 0]])
     np.testing.assert_array_equal(fitter.compute().images, [4, 4, 0])
 
 

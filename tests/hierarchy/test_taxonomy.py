@@ -240,7 +240,7 @@ def test_the_robust_lch_holds_its_share_whatever_the_scale(
 
 
 def test_exact_shares_count_as_reached(small: Taxonomy) -> None:
-    """9 of 10 equal masses are 0.9 on paper; 1 - 0.9 in floating point is a little less than one tenth."""
+    """The cats hold 9 of 10 parts; 1 - 0.9 in floating point is a little less than the tenth outside."""
     cats = dict.fromkeys(["n02123045", "n02123394", "n02123597"], 3.0)
     assert small.lch_q(cats | {FIRE_ENGINE: 1.0}, 0.9) == small.lch(cats)
     assert small.lch_q(cats | {FIRE_ENGINE: 1.01}, 0.9) != small.lch(cats)
