@@ -137,7 +137,8 @@ class Artifact:
     def latents(self, layer: str) -> pd.DataFrame:
         """One row a latent, with the columns of artifacts/README.md; the caller's own to change."""
         entry = self.index.layer(layer)
-        frame = self._once(("latents", layer), lambda: check_latents(self._parts.latents(entry), entry))
+        n_classes = len(self.classes)
+        frame = self._once(("latents", layer), lambda: check_latents(self._parts.latents(entry), entry, n_classes))
         return frame.copy(deep=False)  # pandas copies on write
 
     def top_images(self, layer: str) -> TopImages:

@@ -63,7 +63,7 @@ class Index:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        require(self.schema == SCHEMA, INDEX, f"schema {self.schema!r:.40}", f"schema {SCHEMA}, as this hsae reads")
+        _check_schema(self.schema)
         require(is_text(self.hsae_version, 100), INDEX, f"hsae_version {self.hsae_version!r:.80}", "a version")
         _check_backbone(self.backbone)
         _check_dataset(self.dataset)
@@ -100,7 +100,7 @@ class Index:
     def from_json(cls, value: Any) -> Index:
         """Check a parsed hsae.json from top to bottom; ArtifactError names the first defect."""
         require(isinstance(value, dict), INDEX, f"a {type(value).__name__}", "an object")
-        require(value.get("schema") == SCHEMA, INDEX, f"schema {value.get('schema')!r:.40}", f"schema {SCHEMA}")
+        _check_schema(value.get("schema"))
         _check_keys(INDEX, value, {f.name for f in fields(cls)})
         require(isinstance(value["layers"], list), INDEX, "layers is no list", "a list of layers")
         for layer in value["layers"]:
@@ -116,6 +116,11 @@ def _check_keys(where: str, value: Any, expected: set[str], *, more: bool = Fals
     require(not missing, where, f"{', '.join(missing)} missing", f"the fields {', '.join(sorted(expected))}")
     require(more or not extra, where, f"unknown {extra!s:.200}", f"the fields {', '.join(sorted(expected))}")
     check_plain(value, where)
+
+
+def _check_schema(value: object) -> None:
+    expected = f"schema {SCHEMA}, which this hsae {__version__} reads"
+    require(is_count(value, SCHEMA, SCHEMA), INDEX, f"schema {value!r:.40}", expected)
 
 
 def _check_backbone(value: dict[str, Any]) -> None:

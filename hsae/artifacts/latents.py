@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ def size_limit(layer: Layer) -> int:
     return 2**18 + _MAX_ROW_BYTES * layer.d_sae
 
 
-def check_latents(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
+def check_latents(frame: pd.DataFrame, layer: Layer, n_classes: int) -> pd.DataFrame:
     """The table with the columns, order and types of the format; columns that are left out become "not known"."""
     import pandas as pd
 
@@ -68,7 +68,9 @@ def check_latents(frame: pd.DataFrame, layer: Layer) -> pd.DataFrame:
     require(frame.columns.is_unique, where, "a column twice", "every column once")
     require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
     whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
-    return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in COLUMNS})
+    highest = {"neuron": layer.d_in - 1, "n_classes": n_classes}
+    columns = (replace(column, high=highest.get(column.name, column.high)) for column in COLUMNS)
+    return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in columns})
 
 
 def write_latents(path: Path, frame: pd.DataFrame) -> None:

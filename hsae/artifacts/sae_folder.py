@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from hsae.artifacts.defects import broken, require
 from hsae.artifacts.documents import is_count, read_document
 from hsae.artifacts.files import VerifiedFiles
-from hsae.artifacts.index import CFG, WEIGHTS, Index, Layer
+from hsae.artifacts.index import CFG, MAX_D_SAE, WEIGHTS, Index, Layer
 from hsae.artifacts.tensors import DTYPES, Shapes, read_tensors, size_limit, write_tensors
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError
@@ -78,6 +79,7 @@ def _cfg(sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> dict
         "image_size": index.backbone["image_size"],
         "token": index.backbone["token"],
         "dataset": index.dataset["id"],
+        "k": sae.k,
         "weights_dtype": dtype,
     }
     return {**_fixed_cfg(sae.activation, sae.k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
@@ -98,18 +100,17 @@ def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
 
 
 def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, str]:
-    """Activation function, k (1 for relu, which has none) and dtype of the weights."""
-    require(isinstance(cfg, dict), where, f"a {type(cfg).__name__}", "an object")
+    """Activation function, k and dtype of the weights."""
+    metadata = cfg.get("metadata") if isinstance(cfg, dict) else None
+    require(isinstance(metadata, dict), where, "no object with metadata", "the keys of SAELens 6")
+    architecture, k, dtype = cfg.get("architecture"), metadata.get("k"), metadata.get("weights_dtype")
     named = {architecture: activation for activation, architecture in _ARCHITECTURES.items()}
-    architecture = cfg.get("architecture")
     if not isinstance(architecture, str) or architecture not in named:
         raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(named))}")
-    k = cfg.get("k", 1)
-    require(is_count(k, 1, layer.d_sae), where, f"k {k!r:.40}", f"1 to {layer.d_sae}")
-    expected = {**_fixed_cfg(named[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae}
-    stated = {name: value for name, value in cfg.items() if name != "metadata"}
-    require(stated == expected, where, f"{stated!s:.500}", f"{expected}")
-    metadata = cfg.get("metadata")
-    dtype = metadata.get("weights_dtype") if isinstance(metadata, dict) else None
+    most = layer.d_sae if architecture == "topk" else MAX_D_SAE
+    require(is_count(k, 1, most), where, f"metadata k {k!r:.40}", f"1 to {most}")
     require(dtype in DTYPES.values(), where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
+    expected = {**_fixed_cfg(named[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
+    got, wanted = (json.dumps(value, sort_keys=True) for value in (cfg, expected))  # as text, 1 and true differ
+    require(got == wanted, where, f"{got:.800}", wanted)
     return named[architecture], k, dtype

@@ -34,7 +34,8 @@ def read_tensors(
 
     dtype: what all tensors must be stored in, "float16" or "float32"; None allows both.
     """
-    header = int.from_bytes(path.open("rb").read(8), "little")
+    with path.open("rb") as start:
+        header = int.from_bytes(start.read(8), "little")
     require(header <= _MAX_HEADER, where, f"a header of {header} bytes", f"at most {_MAX_HEADER}")
     try:
         with safe_open(path, "pt") as file:

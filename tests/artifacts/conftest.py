@@ -1,0 +1,43 @@
+"""A good artifact to break, and the tools to do it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.files import sha256_of
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the golden artifact, free to be broken."""
+    return Path(shutil.copytree(GOLDEN / "schema_1", tmp_path / "artifact"))
+
+
+def edit_json(path: Path, change) -> None:
+    """Apply `change` (returns the new value, or None after changing in place) to a JSON file."""
+    value = json.loads(path.read_text())
+    changed = change(value)
+    path.write_text(json.dumps(value if changed is None else changed))
+
+
+def rehash(folder: Path) -> None:
+    """Let hsae.json agree with the files as they are now, so that only what is in them can be refused."""
+    edit_json(folder / "hsae.json", lambda index: index["files"].update({p: sha256_of(folder / p) for p in index["files"]}))
+
+
+def read_all(source: Path) -> Artifact:
+    """Load an artifact and touch every part of it."""
+    artifact = Artifact.load(source)
+    for name in artifact.layers:
+        for part in (artifact.sae, artifact.latents, artifact.top_images, artifact.probe):
+            part(name)
+    assert isinstance(artifact.curves, dict)
+    assert isinstance(artifact.tree, dict)
+    return artifact
