@@ -1,0 +1,129 @@
+"""Folders in transformers' format load as they were saved; every other folder is refused with what to do."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tiny_models import SIDE, tiny_dinov2, tiny_model
+
+from hsae.backbones.registry import load_backbone
+from hsae.errors import BackboneError, InputError
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A local folder with a tiny model."""
+    tiny_model().save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def refused(folder, said):
+    with pytest.raises(BackboneError, match=said) as caught:
+        load_backbone(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_saved_folder_is_the_same_backbone(saved):
+    here, loaded = tiny_dinov2(), load_backbone(saved, image_size=SIDE)
+    image = Image.radial_gradient("L")
+    assert loaded.fingerprint == here.fingerprint
+    assert torch.equal(loaded.run([image])["block_03"], here.run([image])["block_03"])
+    assert (loaded.id, loaded.revision) == (str(saved), None)
+    assert not loaded.model.training
+
+
+def test_the_fingerprint_does_not_depend_on_the_dtype_asked_for(saved):
+    half = load_backbone(saved, dtype=torch.float16)
+    assert half.dtype == torch.float16
+    assert half.fingerprint == load_backbone(saved).fingerprint
+
+
+def test_weights_stored_in_half_precision_are_read_in_single(saved):
+    model = tiny_model()
+    model.half().save_pretrained(saved)
+    loaded = load_backbone(saved)
+    assert loaded.dtype == torch.float32
+    assert loaded.fingerprint != tiny_dinov2().fingerprint
+
+
+def test_mean_and_std_come_from_the_folder(saved):
+    assert load_backbone(saved).preprocessing.mean == (0.485, 0.456, 0.406)
+    stated = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.1, 0.2, 0.3], "size": {"shortest_edge": 999}}
+    (saved / "preprocessor_config.json").write_text(json.dumps(stated))
+    preprocessing = load_backbone(saved, image_size=28).preprocessing
+    assert (preprocessing.mean, preprocessing.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+    assert preprocessing.image_size == 28
+
+
+def test_missing_weights_are_named(saved):
+    tensors = load_file(saved / WEIGHTS)
+    del tensors["encoder.layer.1.mlp.fc1.bias"]
+    save_file(tensors, saved / WEIGHTS, metadata={"format": "pt"})
+    refused(saved, r"lack 1 tensors, first encoder\.layer\.1\.mlp\.fc1\.bias")
+
+
+def test_weights_of_another_shape(saved):
+    tensors = load_file(saved / WEIGHTS) | {"layernorm.bias": torch.zeros(7)}
+    save_file(tensors, saved / WEIGHTS, metadata={"format": "pt"})
+    refused(saved, "could not be loaded")
+
+
+def cut_weights(folder):
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[: len(whole) // 2])
+
+
+def pickled_weights(folder):
+    (folder / WEIGHTS).unlink()
+    torch.save(tiny_model().state_dict(), folder / "pytorch_model.bin")
+
+
+DEFECTS = {
+    "weights cut short": cut_weights,
+    "pickled weights only": pickled_weights,
+    "no weights": lambda folder: (folder / WEIGHTS).unlink(),
+    "empty weights": lambda folder: (folder / WEIGHTS).write_bytes(b""),
+    "no config": lambda folder: (folder / "config.json").unlink(),
+    "config is not JSON": lambda folder: (folder / "config.json").write_text("{"),
+    "config without a type": lambda folder: (folder / "config.json").write_text("{}"),
+    "binary config": lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\x00"),
+    "broken preprocessor": lambda folder: (folder / "preprocessor_config.json").write_text("[1,"),
+    "senseless mean": lambda folder: (folder / "preprocessor_config.json").write_text('{"image_mean": 5}'),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_damaged_folder_is_refused(saved, defect):
+    load_backbone(saved)
+    DEFECTS[defect](saved)
+    refused(saved, "could not be loaded")
+
+
+def test_another_family_is_refused_before_its_weights_are_read(saved):
+    (saved / "config.json").write_text('{"model_type": "vit"}')
+    (saved / WEIGHTS).unlink()
+    refused(saved, r"'vit'.*dinov2, dinov2_with_registers")
+
+
+def test_code_that_comes_with_a_model_is_never_run(saved, tmp_path):
+    trap = tmp_path / "ran"
+    (saved / "evil.py").write_text(f"open({str(trap)!r}, 'w')\nclass C: pass\n")
+    config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.C"}}
+    (saved / "config.json").write_text(json.dumps(config))
+    refused(saved, "could not be loaded")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("name", ["dinov3", "a/b/c", "no/such/folder/"])
+def test_an_unknown_name_lists_the_known_ones(name):
+    with pytest.raises(BackboneError, match=r"dinov2-small-focus.*Hub id such as facebook/dinov2-small.*folder"):
+        load_backbone(name)
+
+
+def test_pinned_weights_have_no_revision():
+    with pytest.raises(InputError, match="revision 'main' of dinov2-small-focus"):
+        load_backbone("dinov2-small-focus", revision="main")
