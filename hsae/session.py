@@ -95,26 +95,33 @@ class Session:
 
     def relevancy(self, layer: str, latent: int, method: str = "gradient_rollout") -> RelevancyMap:
         """Which patches of the image a latent's value comes from."""
-        token = "patch" if self.artifact.token == "patch" else self.artifact.token
-        return relevancy_map(
-            self.backbone, self.artifact.sae(layer), self.crop, layer, latent, method=method, token=token
-        )
+        sae, token = self.artifact.sae(layer), self.artifact.token
+        return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
 
-    def steer(self, edit: Edit) -> SteeringResult:
-        """Class probabilities of the last layer's probe with and without an edit of latents."""
+    def steer(self, edit: Edit, control_seed: int | None = None) -> SteeringResult:
+        """Class probabilities of the last layer's probe with and without an edit of latents.
+
+        control_seed: also push by the same length in a random direction of that seed.
+        """
         self._require_image()
         layers = {step.layer for step in edit.steps()}
+        last = self.artifact.layers[-1]
         unknown = sorted(layers - set(self.artifact.layers))
         if unknown:
             raise InputError(f"an edit at {unknown}", f"layers among {', '.join(self.artifact.layers)}")
+        tables = {layer: self.artifact.latents(layer) for layer in layers}
         return steer(
             self.backbone,
             edit,
             {layer: self.artifact.sae(layer) for layer in layers},
-            {layer: self.artifact.latents(layer)["p999"].to_numpy(float) for layer in layers},
+            {layer: table["p999"].to_numpy(float) for layer, table in tables.items()},
             self._activations,
-            self.artifact.probe(self.artifact.layers[-1]),
+            self.artifact.probe(last),
             self.artifact.classes,
+            layer=last,
+            token="cls" if self.artifact.token == "cls" else "mean",
+            maxima={layer: table["max"].to_numpy(float) for layer, table in tables.items()},
+            control_seed=control_seed,
         )
 
     @cached_property
