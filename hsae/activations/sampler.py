@@ -54,6 +54,16 @@ class TokenSampler:
                 mine = places[self.share[0] :: self.share[1]]
                 yield {name: tokens[mine] for name, tokens in pool.items()}
 
+    def first(self, n_tokens: int) -> dict[str, Tensor]:
+        """About the first `n_tokens` tokens of epoch 0, the same for every share."""
+        parts: list[dict[str, Tensor]] = []
+        for pool, rows in self._places(0):
+            parts.append({name: tokens[rows[:n_tokens]] for name, tokens in pool.items()})
+            n_tokens -= len(rows)
+            if n_tokens <= 0:
+                break
+        return {name: torch.cat([part[name] for part in parts]) for name in self.layers}
+
     def _places(self, number: int) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """Filled pools, each with the shuffled places of its whole batches."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)

@@ -1,12 +1,24 @@
-"""From pre-activations to latents: the only part in which the SAE variants differ at inference.
+"""The SAE variants: how pre-activations become latents, what each learns besides the four common tensors, its penalty.
 
-Every function maps `[..., d_sae]` to non-negative latents of the same shape and keeps no state.
+A variant is one row of VARIANTS. Latents are never negative. Thresholds and biases are in the units of the
+pre-activations, so that scaling the input scales them (`r_mag`, a logarithm, excepted).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
 import torch
 from torch import Tensor
+
+from hsae.sae.losses import Loss, gate_reconstruction, l0_target, l1, no_penalty
+
+if TYPE_CHECKING:
+    from hsae.sae.model import SparseAutoencoder
+
+Activation = Literal["relu", "topk", "batchtopk", "jumprelu", "gated"]
 
 
 def relu(pre: Tensor) -> Tensor:
@@ -18,3 +30,82 @@ def topk(pre: Tensor, k: int) -> Tensor:
     """The k largest positive pre-activations of each token, all others 0 (Gao et al., arXiv 2406.04093)."""
     values, indices = torch.topk(pre, k, dim=-1)
     return torch.zeros_like(pre).scatter(-1, indices, torch.relu(values))
+
+
+def batch_topk(pre: Tensor, k: int) -> Tensor:
+    """The tokens x k largest positive pre-activations of the whole batch (Bussmann et al., arXiv 2412.06410)."""
+    flat = pre.flatten()
+    values, indices = flat.topk(min(len(flat), k * (len(flat) // pre.shape[-1])), sorted=False)
+    return torch.zeros_like(flat).scatter(0, indices, torch.relu(values)).view_as(pre)
+
+
+def above(pre: Tensor, threshold: Tensor) -> Tensor:
+    """z = pre where pre > threshold and pre > 0, else 0; threshold one number or one per latent."""
+    return pre * ((pre > threshold) & (pre > 0))
+
+
+class Jump(torch.autograd.Function):
+    """z = pre [pre > threshold], with a gradient for the threshold from a window around it.
+
+    dz/dthreshold = -(threshold / width) [|pre - threshold| < width / 2] (Rajamanoharan et al., arXiv 2407.14435).
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, pre: Tensor, threshold: Tensor, width: float) -> Tensor:
+        ctx.save_for_backward(pre, threshold)
+        ctx.width = width
+        return above(pre, threshold)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        pre, threshold = ctx.saved_tensors
+        near = (pre - threshold).abs() < ctx.width / 2
+        slope = -(threshold / ctx.width) * (grad * near).flatten(0, -2).sum(0)
+        return grad * ((pre > threshold) & (pre > 0)), slope, None
+
+
+def gated(pre: Tensor, b_enc: Tensor, r_mag: Tensor, b_mag: Tensor) -> Tensor:
+    """z = [pre > 0] relu((pre - b_enc) exp(r_mag) + b_mag): one set of weights, two readings (arXiv 2404.16014)."""
+    return (pre > 0) * torch.relu((pre - b_enc) * r_mag.exp() + b_mag)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What distinguishes one kind of SAE."""
+
+    activate: Callable[[SparseAutoencoder, Tensor], Tensor]
+    penalty: Loss = no_penalty
+    learned: tuple[str, ...] = ()
+    """Names of further parameters `[d_sae]`, starting at 0."""
+    saved: tuple[str, ...] = ()
+    """Names of buffers, one number each, starting at 0."""
+    uses_k: bool = True
+    """k is the number of active latents per token: at most, on average, or as a target."""
+
+
+def _batch_topk(sae: SparseAutoencoder, pre: Tensor) -> Tensor:
+    """Over the batch while training, which moves the saved threshold; by the threshold afterwards."""
+    if not sae.training:
+        return above(pre, sae.threshold)
+    z = batch_topk(pre, sae.k)
+    with torch.no_grad():
+        smallest = torch.where(z > 0, z, torch.inf).min()
+        if torch.isfinite(smallest):
+            sae.threshold.lerp_(smallest.to(sae.threshold), 0.01 if sae.threshold > 0 else 1.0)
+    return z
+
+
+VARIANTS: dict[str, Variant] = {
+    "relu": Variant(lambda sae, pre: relu(pre), penalty=l1, uses_k=False),
+    "topk": Variant(lambda sae, pre: topk(pre, sae.k)),
+    "batchtopk": Variant(_batch_topk, saved=("threshold",)),
+    "jumprelu": Variant(
+        lambda sae, pre: Jump.apply(pre, sae.threshold, sae.window), penalty=l0_target, learned=("threshold",)
+    ),
+    "gated": Variant(
+        lambda sae, pre: gated(pre, sae.b_enc, sae.r_mag, sae.b_mag),
+        penalty=gate_reconstruction,
+        learned=("r_mag", "b_mag"),
+        uses_k=False,
+    ),
+}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from hsae.activations.store import ActivationStore
 from hsae.errors import TrainingError
@@ -58,18 +60,32 @@ def new_bank(store: ActivationStore, layers: tuple[str, ...], config: SAEConfig)
     )
 
 
+def layer_seed(seed: int, layer: str) -> int:
+    """A seed for one layer that does not depend on which other layers are trained."""
+    return seed * 1_000_003 + crc32(layer.encode())
+
+
 @torch.no_grad()
 def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) -> None:
     """Start from data: decoder rows are points of `x [n, d_in]` (normalised input), W_enc = c W_dec^T.
 
     c is the least-squares scale that makes the first reconstruction of `x` best; data rows keep few latents silent.
+    Learned gates and thresholds start where k latents a token fire.
     """
-    rows = torch.randint(len(x), (sae.d_sae,), generator=generator).to(x.device)
-    noise = torch.randn(sae.d_sae, sae.d_in, generator=generator).to(x.device)
-    sae.W_dec.copy_(0.8 * x[rows] + 0.2 * noise)
+    repeats = -(-sae.d_sae // len(x))
+    rows = torch.cat([torch.randperm(len(x), generator=generator) for _ in range(repeats)])[: sae.d_sae]
+    noise = torch.randn(sae.d_sae, sae.d_in, generator=generator)
+    sae.W_dec.copy_(0.8 * normalize(x[rows], dim=-1) + 0.2 * normalize(noise, dim=-1))
     sae.normalise_decoder()
     sae.W_enc.copy_(sae.W_dec.T)
-    sae.b_enc.zero_()
-    sae.b_dec.zero_()
-    x_hat, _ = sae(x)
-    sae.W_enc.mul_(((x * x_hat).sum() / x_hat.pow(2).sum().clamp_min(1e-12)).clamp(1e-3, 1e3))
+    x = x[:1024]
+    pre = sae.pre_activation(x)
+    cut = pre.flatten().topk(min(pre.numel(), sae.k * len(x))).values[-1].clamp_min(0)
+    if sae.activation == "gated":
+        sae.b_enc.sub_(cut)
+    elif hasattr(sae, "threshold"):
+        sae.threshold.fill_(cut)
+    x_hat, _ = sae.eval()(x)
+    factor = ((x * x_hat).sum() / x_hat.pow(2).sum().clamp_min(1e-12)).clamp(1e-3, 1e3)
+    sae.W_enc.mul_(factor)
+    sae.scale_latents(factor)

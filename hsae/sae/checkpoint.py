@@ -1,0 +1,87 @@
+"""Training that survives being killed: one safetensors file per process, replaced atomically.
+
+    CHECKPOINT/state_0_of_1.safetensors    the tensors of the process's layers; metadata: settings, step, history
+
+The order of the tokens follows from seed and epoch, so weights, optimiser moments and the step are all there is to
+keep.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hsae.atomic import atomic_path, remove
+from hsae.errors import TrainingError
+from hsae.sae.layer import LayerTraining
+
+
+@dataclass
+class Progress:
+    """How far training is: `step` steps are done; `history` holds a measured point every few steps."""
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Checkpoint:
+    """Saves and restores the layers of one process; without a folder it does nothing."""
+
+    def __init__(self, folder: Path | None, settings: dict[str, Any], rank: int = 0, of: int = 1) -> None:
+        self.path = Path(folder) / f"state_{rank}_of_{of}.safetensors" if folder else None
+        self.settings = json.loads(json.dumps(settings))
+        if self.path and self.path.parent.is_dir():
+            for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a killed process
+                remove(left)
+
+    def save(self, layers: list[LayerTraining], progress: Progress) -> None:
+        """Replace the checkpoint; TrainingError when it cannot be written, and the one before it stays."""
+        if not self.path:
+            return
+        tensors = {f"{layer.name}/{key}": _plain(t) for layer in layers for key, t in layer.state().items()}
+        stated = {"settings": self.settings, "step": progress.step, "history": progress.history}
+        try:
+            with atomic_path(self.path) as temporary:
+                save_file(tensors, temporary, {"hsae": json.dumps(stated)})
+        except (SafetensorError, OSError) as error:
+            raise TrainingError(
+                f"The checkpoint {self.path} could not be written: {error}",
+                "a folder that can be written, with enough room",
+                "Make room and run the same command again: it goes on from the checkpoint before.",
+            ) from error
+
+    def load(self, layers: list[LayerTraining]) -> Progress:
+        """Restore the layers and say how far they are; TrainingError for a damaged one or another run's."""
+        if not self.path or not self.path.exists():
+            return Progress()
+        try:
+            with safe_open(self.path, "pt") as file:
+                stated = json.loads(file.metadata()["hsae"])
+                self._check(stated["settings"])
+                for layer in layers:
+                    layer.load({key: file.get_tensor(f"{layer.name}/{key}") for key in layer.state()})
+        except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"The checkpoint {self.path} is damaged: {error}", "a whole checkpoint", "Delete it to start again."
+            ) from error
+        return Progress(stated["step"], stated["history"])
+
+    def _check(self, stated: dict[str, Any]) -> None:
+        different = [key for key in self.settings if stated.get(key) != self.settings[key]]
+        if different:
+            raise TrainingError(
+                f"The checkpoint {self.path} belongs to another run: different {', '.join(different)}",
+                "the same store, layers and settings",
+                "Choose another folder, or delete it to start again.",
+            )
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous()

@@ -1,0 +1,70 @@
+"""Latents that stopped firing: how long they have been silent, and two ways to bring them back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hsae.sae.activation_fns import topk
+from hsae.sae.model import SparseAutoencoder
+
+
+class DeadTracker:
+    """Counts, for each latent, the tokens since it last fired."""
+
+    def __init__(self, d_sae: int, dead_after: int, device: torch.device | str = "cpu") -> None:
+        self.silent = torch.zeros(d_sae, dtype=torch.int64, device=device)
+        self.dead_after = dead_after
+
+    def update(self, fired: Tensor, n_tokens: int) -> None:
+        """fired `[d_sae]` bool: which latents were active on any of the last `n_tokens` tokens."""
+        self.silent.add_(n_tokens).masked_fill_(fired, 0)
+
+    @property
+    def dead(self) -> Tensor:
+        """Indices of the dead latents."""
+        return (self.silent >= self.dead_after).nonzero().squeeze(-1)
+
+
+def auxk_loss(sae: SparseAutoencoder, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
+    """The share of the error that the dead latents cannot explain: ||e - e_hat||^2 / ||e||^2 (arXiv 2406.04093).
+
+    e = x - x_hat `[batch, d_in]` without gradient; e_hat is decoded from the d_in / 2 largest dead latents.
+    """
+    centred = x - sae.b_dec.detach()
+    pre = centred @ sae.W_enc[:, dead] + sae.b_enc[dead]
+    e_hat = topk(pre, min(len(dead), max(1, sae.d_in // 2))) @ sae.W_dec[dead]
+    return (error - e_hat).pow(2).sum() / error.pow(2).sum().clamp_min(1e-12)
+
+
+@torch.no_grad()
+def resample(
+    sae: SparseAutoencoder,
+    optimiser: torch.optim.Optimizer,
+    dead: Tensor,
+    x: Tensor,
+    error: Tensor,
+    generator: torch.Generator,
+) -> None:
+    """Point dead latents at tokens drawn by their squared error, with weak encoders and no optimiser history.
+
+    x, error `[batch, d_in]` (Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features).
+    """
+    chosen = torch.multinomial(error.pow(2).sum(-1).cpu(), len(dead), replacement=True, generator=generator)
+    rows = torch.nn.functional.normalize((x - sae.b_dec)[chosen.to(x.device)], dim=-1)
+    living = torch.ones(sae.d_sae, dtype=torch.bool, device=x.device).index_fill_(0, dead, False)
+    length = sae.W_enc[:, living].norm(dim=0).mean() if living.any() else sae.W_enc.new_ones(())
+    sae.W_dec[dead] = rows
+    sae.W_enc[:, dead] = 0.2 * length * rows.T
+    sae.b_enc[dead] = 0.0
+    for parameter in (sae.W_dec, sae.W_enc.T, sae.b_enc):
+        _forget(optimiser, parameter, dead)
+
+
+def _forget(optimiser: torch.optim.Optimizer, parameter: Tensor, rows: Tensor) -> None:
+    """Zero the moments of some rows of a parameter (or of a parameter's transpose)."""
+    for owner, state in optimiser.state.items():
+        if owner.data_ptr() == parameter.data_ptr():
+            for name in ("exp_avg", "exp_avg_sq"):
+                moment = state[name] if state[name].shape == parameter.shape else state[name].T
+                moment[rows] = 0.0

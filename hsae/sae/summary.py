@@ -1,0 +1,73 @@
+"""What a training run shows: live numbers in the progress bar, trackers, and a summary as JSON and curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hsae.atomic import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+CURVES = ("fvu", "l0", "dead")
+
+
+def measured_point(step: int, measured: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
+    """{"step", "layers": {name: {loss, fvu, l0, dead}}} as plain numbers, from one step of each layer."""
+    return {"step": step, "layers": {n: {k: float(v) for k, v in m.items()} for n, m in measured.items()}}
+
+
+def live_numbers(measured: dict[str, dict[str, Tensor]]) -> str:
+    """FVU of every layer in turn, and the mean L0 and dead share, for the progress bar."""
+    fvu, l0, dead = (torch.stack([m[key].float().cpu() for m in measured.values()]) for key in CURVES)
+    each = " ".join(f"{value:.2f}".lstrip("0") for value in fvu.tolist())
+    return f"fvu {each} | l0 {l0.mean():.0f} | dead {dead.mean():.1%}"
+
+
+def log_point(accelerator: Accelerator | None, point: dict[str, Any]) -> None:
+    """Hand a measured point to the trackers that accelerate's `log_with` started, if any."""
+    if accelerator and accelerator.trackers:
+        values = {f"{name}/{key}": v for name, layer in point["layers"].items() for key, v in layer.items()}
+        accelerator.log(values, step=point["step"])
+
+
+def write_summary(folder: Path, settings: dict[str, Any], history: list[dict[str, Any]]) -> None:
+    """Write summary.json (settings, last values, all points) and summary.png (curves by step) atomically."""
+    final = history[-1]["layers"] if history else {}
+    text = json.dumps({"settings": settings, "final": final, "history": history}, indent=1)
+    write_text(folder / "summary.json", text + "\n")
+    if len(history) > 1:
+        with atomic_path(folder / "summary.png") as temporary:
+            _draw(history).save(temporary, format="PNG")
+
+
+def _draw(history: list[dict[str, Any]], width: int = 360, height: int = 240) -> Any:
+    """One panel per curve, one line per layer, from light (first layer) to dark (last)."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (width * len(CURVES), height), "white")
+    draw = ImageDraw.Draw(image)
+    steps, names = [point["step"] for point in history], list(history[-1]["layers"])
+    for panel, key in enumerate(CURVES):
+        lines = [[point["layers"][name][key] for point in history] for name in names]
+        top = max(max(line) for line in lines) or 1.0
+        left, bottom = panel * width + 50, height - 30
+        draw.rectangle((left, 30, left + width - 70, bottom), outline="#999999")
+        draw.text((left, 12), f"{key}   0 .. {top:.3g},   steps 0 .. {steps[-1]}", fill="black")
+        for number, line in enumerate(lines):
+            places = zip(steps, line, strict=True)
+            path = [(left + (width - 70) * s / steps[-1], bottom - (bottom - 30) * v / top) for s, v in places]
+            draw.line(path, fill=_shade(number, len(names)), width=2)
+    return image
+
+
+def _shade(number: int, of: int) -> tuple[int, int, int]:
+    share = number / max(1, of - 1)
+    return tuple(
+        round(light + (dark - light) * share) for light, dark in zip((158, 202, 225), (8, 48, 107), strict=True)
+    )

@@ -1,0 +1,84 @@
+"""The steps by hand against autograd: same loss, error, counts and gradients, whatever the shapes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hsae.sae.bank import initialise
+from hsae.sae.config import SAEConfig
+from hsae.sae.model import SparseAutoencoder
+from hsae.sae.relu_step import ReLUStep
+from hsae.sae.steps import AutogradStep, choose_step
+from hsae.sae.topk_step import TopK, TopKStep
+
+SHAPES = [(1100, 12, 100, 5), (7, 12, 33, 4), (64, 8, 8, 8), (16, 20, 257, 1), (512, 16, 512, 32)]
+"""batch, d_in, d_sae, k: more than a chunk, less, all latents active, one, and groups that do not fill up."""
+
+
+def trained_a_little(config: SAEConfig, d_in: int, batch: int) -> tuple[SparseAutoencoder, torch.Tensor]:
+    sae = SparseAutoencoder(d_in, config.d_sae, config.activation, config.k)
+    x = torch.randn(batch, d_in)
+    initialise(sae, x, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    sae.W_enc.data = sae.W_enc.data.T.contiguous().T
+    return sae.train(), x
+
+
+@pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
+@pytest.mark.parametrize("activation", ["topk", "relu"])
+def test_a_step_by_hand_equals_autograd(activation: str, batch: int, d_in: int, d_sae: int, k: int) -> None:
+    config = SAEConfig(activation, d_sae=d_sae, k=k, l1=0.03)
+    sae, x = trained_a_little(config, d_in, batch)
+    step = choose_step(config, d_in, d_sae, torch.device("cpu"))
+    assert isinstance(step, TopKStep if activation == "topk" else ReLUStep)
+    for _ in range(2):  # the second time the buffers are not fresh
+        by_hand = step(sae, x)
+        gradients = {name: parameter.grad.clone() for name, parameter in sae.named_parameters()}
+    expected = AutogradStep(config)(sae, x)
+    assert torch.allclose(by_hand.loss, expected.loss, rtol=1e-5)
+    assert torch.allclose(by_hand.error, expected.error, atol=1e-5)
+    assert torch.equal(by_hand.counts, expected.counts)
+    for name, parameter in sae.named_parameters():
+        largest = parameter.grad.abs().max()
+        assert (gradients[name] - parameter.grad).abs().max() <= 1e-5 * largest, name
+
+
+@pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
+def test_the_grouped_search_finds_exactly_the_largest(batch: int, d_in: int, d_sae: int, k: int) -> None:
+    centred, rows, bias = torch.randn(batch, d_in), torch.randn(d_sae, d_in), torch.randn(d_sae)
+    found = TopK(d_sae, k)(centred, rows, bias)
+    pre = torch.addmm(bias, centred, rows.T)
+    expected = pre.topk(k).values.relu()
+    assert torch.allclose(found.values.sort(dim=-1, descending=True).values, expected, atol=1e-5)
+    positive = found.values > 0
+    assert torch.allclose(pre.gather(1, found.indices)[positive], found.values[positive], atol=1e-5)
+    assert all(len(set(row.tolist())) == k for row in found.indices[:20])
+
+
+def test_a_loud_group_does_not_hide_others() -> None:
+    """All k winners in one group, then each in its own."""
+    search = TopK(64, 4)
+    for winners in (search.first.flatten()[:4], torch.arange(4)):
+        pre = torch.zeros(1, 64)
+        pre[0, winners] = torch.tensor([4.0, 3.0, 2.0, 1.0])[: len(winners)]
+        found = search(pre, torch.eye(64), torch.zeros(64))
+        chosen = found.indices[found.values > 0]
+        assert sorted(chosen.tolist()) == sorted(winners.tolist())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SAEConfig("topk", d_sae=64, k=4, prefixes=3), SAEConfig("gated", d_sae=64), SAEConfig("batchtopk", d_sae=64, k=4)],
+    ids=lambda config: f"{config.activation}-{config.prefixes}",
+)
+def test_other_objectives_go_through_autograd(config: SAEConfig) -> None:
+    assert isinstance(choose_step(config, 8, 64, torch.device("cpu")), AutogradStep)
+
+
+def test_a_gpu_and_bfloat16_go_through_autograd() -> None:
+    config = SAEConfig("topk", d_sae=64, k=4)
+    assert isinstance(choose_step(config, 8, 64, torch.device("cuda")), AutogradStep)
+    assert isinstance(choose_step(config, 8, 64, torch.device("cpu"), bf16=True), AutogradStep)
