@@ -46,16 +46,17 @@ def resample(
     error: Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Point dead latents at tokens drawn by their squared error, with weak encoders and no optimiser history.
+    """Point dead latents at tokens drawn by their squared error, without optimiser history.
 
-    x, error `[batch, d_in]` (Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features).
+    x, error `[batch, d_in]` (Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features: with encoders
+    of 0.2 times the living ones' length; where latents compete for k places, such weak ones would never win one).
     """
     chosen = torch.multinomial(error.pow(2).sum(-1).cpu(), len(dead), replacement=True, generator=generator)
     rows = torch.nn.functional.normalize((x - sae.b_dec)[chosen.to(x.device)], dim=-1)
     living = torch.ones(sae.d_sae, dtype=torch.bool, device=x.device).index_fill_(0, dead, False)
     length = sae.W_enc[:, living].norm(dim=0).mean() if living.any() else sae.W_enc.new_ones(())
     sae.W_dec[dead] = rows
-    sae.W_enc[:, dead] = 0.2 * length * rows.T
+    sae.W_enc[:, dead] = (1.0 if sae.variant.uses_k else 0.2) * length * rows.T
     sae.b_enc[dead] = 0.0
     for parameter in (sae.W_dec, sae.W_enc.T, sae.b_enc):
         _forget(optimiser, parameter, dead)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from synthetic import planted, write_store
+from tests.synthetic import planted, write_store
 
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError, TrainingError
