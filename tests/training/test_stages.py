@@ -1,0 +1,96 @@
+"""A whole run on starter photographs with a tiny backbone: every stage, skipped when done, redone when settings change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from accelerate import Accelerator
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import InputError, LabelError
+from hsae.sae.config import SAEConfig
+from hsae.sae.train import TrainConfig
+from tests.tiny_models import tiny_dinov2
+from training.stages import RunConfig, heldout_rows, run
+from training.train import main, parse
+
+BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
+
+
+@pytest.fixture(scope="module")
+def backbone_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbone")
+    tiny_dinov2().model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(backbone_folder, tmp_path_factory):
+    config = RunConfig(
+        run=str(tmp_path_factory.mktemp("run")),
+        backbone=backbone_folder,
+        classes=f"{BIRD},{FRUIT},{VEHICLE}",
+        image_size=28,
+        layers="block_01,block_03",
+    )
+    settings = (SAEConfig(d_sae=48, k=4), TrainConfig(epochs=2, batch_size=64))
+    return config, settings, run(config, *settings, Accelerator())
+
+
+def test_the_artifact_holds_what_the_run_was_asked_for(finished):
+    _, _, folder = finished
+    artifact = Artifact.load(folder)
+    assert artifact.layers == ("block_01", "block_03")
+    assert artifact.classes == tuple(sorted([BIRD, FRUIT, VEHICLE]))
+    curves = artifact.curves["block_03"]
+    assert 0 < curves["fvu"] < 1.5
+    assert 0 < curves["l0"] <= 4
+    assert curves["mse"] == pytest.approx(curves["fvu"] * curves["var"])
+    for latent, row in artifact.latents("block_03").iterrows():
+        assert row.dead == (row.frequency == 0)
+        assert len(artifact.top_images("block_03")[latent]["dataset"]) <= 9
+
+
+def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(finished):
+    config, (sae, train), folder = finished
+    files = [folder.parent / "saes.safetensors", folder / "hsae.json", *folder.parent.glob("activations/*/shard*")]
+    before = [file.stat().st_mtime_ns for file in files]
+    run(config, sae, train, Accelerator())
+    assert [file.stat().st_mtime_ns for file in files] == before
+    run(config, sae, TrainConfig(epochs=3, batch_size=64), Accelerator())
+    changed = [file.stat().st_mtime_ns != then for file, then in zip(files, before, strict=True)]
+    assert changed == [True, True] + [False] * (len(files) - 2)
+
+
+def test_a_share_of_every_class_is_set_apart():
+    labels = [0] * 10 + [1] * 5 + [None] * 20
+    apart = heldout_rows(labels, 0.2)
+    assert [sum(np.isin(apart, rows)) for rows in (range(10), range(10, 15), range(15, 35))] == [2, 1, 4]
+    assert list(apart) == sorted(heldout_rows(labels, 0.2)) != list(heldout_rows(labels, 0.2, seed=1))
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("run: runs/x\nepochs: 7\nk: 5\n")
+    run_config, sae, train = parse(["--config", str(file), "--k", "6"])
+    assert (run_config.run, sae.k, train.epochs, train.lr) == ("runs/x", 6, 7, TrainConfig().lr)
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [unclosed", ""])
+def test_a_config_that_is_none_is_an_error_in_one_sentence(tmp_path, capsys, text):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    assert main(["--config", str(file)]) == 1
+    assert str(file) in capsys.readouterr().err
+
+
+def test_classes_outside_wordnet_are_refused_before_anything_is_written(backbone_folder, tmp_path):
+    config = RunConfig(run=str(tmp_path / "run"), backbone=backbone_folder, classes="n99999999")
+    with pytest.raises(LabelError, match="n99999999"):
+        run(config, SAEConfig(), TrainConfig(), Accelerator())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_heldout_share_of_everything_is_refused():
+    with pytest.raises(InputError, match="heldout_share"):
+        RunConfig(run="x", heldout_share=1.0)
