@@ -15,35 +15,31 @@ MAX_TEXT = 10_000  # characters of one string
 
 
 def read_document(path: Path, where: str, limit: int) -> Any:
-    """The JSON value in `path`, a file of at most `limit` bytes; `where` names it in errors."""
+    """The JSON value in `path`, a file of at most `limit` bytes; what is in it is for `check_plain` to judge."""
     size = path.stat().st_size
     require(size <= limit, where, f"{size} bytes", f"at most {limit}")
     try:
-        value = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_unique)
+        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError:
         raise broken(where, "nested too deeply", f"at most {MAX_DEPTH} levels") from None
     except ValueError as error:  # also what bad UTF-8, duplicate keys and endless integers raise
         raise broken(where, f"not readable as JSON ({error})", "JSON in UTF-8 with unique keys") from error
-    check_plain(value, where)
-    return value
 
 
 def check_plain(value: Any, where: str, depth: int = 0) -> None:
     """Refuse what JSON cannot hold exactly (NaN, infinity, other types) and text that is not printable."""
-    require(depth <= MAX_DEPTH, where, "nested too deeply", f"at most {MAX_DEPTH} levels")
     if isinstance(value, dict):
         for key, item in value.items():
-            require(isinstance(key, str) and is_text(key), where, f"the key {key!r}", "printable text as keys")
-            check_plain(item, f"{where} {key}", depth + 1)
+            if not is_text(key):
+                raise broken(where, f"the key {key!r:.80}", "printable text as keys")
+            check_plain(item, where, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
             check_plain(item, where, depth + 1)
-    elif isinstance(value, str):
-        require(is_text(value), where, f"the text {value[:80]!r}", f"at most {MAX_TEXT} printable characters")
-    elif value is not None and not isinstance(value, bool):
-        require(
-            is_number(value), where, f"{value!r:.80} of type {type(value).__name__}", "finite numbers, text or null"
-        )
+    elif not (value is None or isinstance(value, bool) or is_number(value) or is_text(value)):
+        raise broken(where, f"{value!r:.80}", f"finite numbers, at most {MAX_TEXT} printable characters, or null")
+    if depth > MAX_DEPTH:
+        raise broken(where, "nested too deeply", f"at most {MAX_DEPTH} levels")
 
 
 def is_text(value: object, limit: int = MAX_TEXT) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hsae.artifacts.defects import broken, require
 from hsae.artifacts.documents import is_text
 from hsae.artifacts.index import WNID, Layer
+from hsae.artifacts.parquet_footer import check_plain_pages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,16 +96,18 @@ def read_latents(path: Path, where: str, layer: Layer) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_plain_pages(path, where)
     texts = [column.name for column in COLUMNS if column.type in _TEXTS]
     try:
         # Texts stay dictionaries until their lengths are known: one long text could stand in every row.
         with pq.ParquetFile(path, read_dictionary=texts, arrow_extensions_enabled=False) as file:
             _check_metadata(file, where, layer)
             table = file.read(use_threads=False).combine_chunks()
+        table.validate(full=True)  # texts are UTF-8
         for name in texts:
             _check_lengths(table[name], where)
         return table.cast(_schema()).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise broken(where, f"not readable as parquet ({error})", "a whole parquet table") from error
 
 
@@ -161,10 +164,6 @@ def _check_metadata(file: Any, where: str, layer: Layer) -> None:
     got = [(field.name, _plain_type(field.type), field.nullable) for field in file.schema_arrow]
     expected = [(field.name, str(field.type), field.nullable) for field in _schema()]
     require(got == expected, where, f"the columns {got!s:.500}", f"{expected}")
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    for chunk in (group.column(number) for group in groups for number in range(group.num_columns)):
-        plain = chunk.compression == "UNCOMPRESSED" and set(chunk.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
-        require(plain, where, f"{chunk.compression} pages in {chunk.encodings}", "plain uncompressed pages")
 
 
 def _plain_type(kind: Any) -> str:

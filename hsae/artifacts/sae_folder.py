@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hsae.artifacts.defects import broken, require
-from hsae.artifacts.documents import is_count, read_document
+from hsae.artifacts.documents import check_plain, is_count, read_document
 from hsae.artifacts.files import VerifiedFiles
 from hsae.artifacts.index import CFG, MAX_D_SAE, WEIGHTS, Index, Layer
 from hsae.artifacts.tensors import DTYPES, Shapes, read_tensors, size_limit, write_tensors
@@ -101,6 +101,7 @@ def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
 
 def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, str]:
     """Activation function, k and dtype of the weights."""
+    check_plain(cfg, where)
     metadata = cfg.get("metadata") if isinstance(cfg, dict) else None
     require(isinstance(metadata, dict), where, "no object with metadata", "the keys of SAELens 6")
     architecture, k, dtype = cfg.get("architecture"), metadata.get("k"), metadata.get("weights_dtype")

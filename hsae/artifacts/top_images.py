@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hsae.artifacts.defects import require
+from hsae.artifacts.defects import broken, require
 from hsae.artifacts.documents import is_count, is_number, is_text, read_document
-from hsae.artifacts.index import Layer
+from hsae.artifacts.index import TOP_IMAGES, Layer
 from hsae.atomic import write_text
 
 TopImages = list[dict[str, list[Any]]]
@@ -25,12 +27,12 @@ def size_limit(layer: Layer) -> int:
 
 def check_top_images(value: Any, layer: Layer) -> TopImages:
     """The list itself, when it has the form of `TopImages`."""
-    where = f"top images of {layer.name}"
+    where = layer.file(TOP_IMAGES)
     require(isinstance(value, list), where, f"a {type(value).__name__}", "a list")
     require(len(value) == layer.d_sae, where, f"{len(value)} entries", f"{layer.d_sae}, one a latent")
     for entry in value:
-        good = isinstance(entry, dict) and set(entry) == {"dataset", "starter"}
-        require(good, where, f"the entry {entry!r:.80}", '{"dataset": [...], "starter": [...]}')
+        if not (isinstance(entry, dict) and set(entry) == {"dataset", "starter"}):
+            raise broken(where, f"the entry {entry!r:.80}", '{"dataset": [...], "starter": [...]}')
         _check_images(entry["dataset"], is_count, where, "[row, activation]")
         _check_images(entry["starter"], _is_key, where, "[starter key, activation]")
     return value
@@ -47,13 +49,14 @@ def read_top_images(path: Path, where: str, layer: Layer) -> Any:
     return read_document(path, where, size_limit(layer))
 
 
-def _check_images(images: Any, is_name: Any, where: str, form: str) -> None:
-    good = isinstance(images, list | tuple) and len(images) <= MAX_IMAGES
-    require(good, where, f"{images!r:.80}", f"at most {MAX_IMAGES} pairs {form}")
-    last = float("inf")
+def _check_images(images: Any, is_name: Callable[[object], bool], where: str, form: str) -> None:
+    if not (isinstance(images, list | tuple) and len(images) <= MAX_IMAGES):
+        raise broken(where, f"{images!r:.80}", f"at most {MAX_IMAGES} pairs {form}")
+    last = math.inf
     for image in images:
         pair = isinstance(image, list | tuple) and len(image) == 2 and is_name(image[0]) and is_number(image[1])
-        require(pair and 0 <= image[1] <= last, where, f"{image!r:.80}", f"{form}, falling and never negative")
+        if not (pair and 0 <= image[1] <= last):
+            raise broken(where, f"{image!r:.80}", f"{form}, falling and never negative")
         last = image[1]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.files import sha256_of
+from hsae.errors import ArtifactError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -29,7 +30,9 @@ def edit_json(path: Path, change) -> None:
 
 def rehash(folder: Path) -> None:
     """Let hsae.json agree with the files as they are now, so that only what is in them can be refused."""
-    edit_json(folder / "hsae.json", lambda index: index["files"].update({p: sha256_of(folder / p) for p in index["files"]}))
+    edit_json(
+        folder / "hsae.json", lambda index: index["files"].update({p: sha256_of(folder / p) for p in index["files"]})
+    )
 
 
 def read_all(source: Path) -> Artifact:
@@ -41,3 +44,16 @@ def read_all(source: Path) -> Artifact:
     assert isinstance(artifact.curves, dict)
     assert isinstance(artifact.tree, dict)
     return artifact
+
+
+def refused(folder: Path, match: str) -> None:
+    """Reading all of the artifact ends in an ArtifactError that says what was expected, and matches."""
+    with pytest.raises(ArtifactError, match=match) as caught:
+        read_all(folder)
+    assert caught.value.expected
+
+
+def refused_after_rehash(folder: Path, match: str) -> None:
+    """The same when the hashes agree, so that what is in the files has to be noticed."""
+    rehash(folder)
+    refused(folder, match)
