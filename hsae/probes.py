@@ -63,6 +63,7 @@ def fit_probe(
         got = f"{len(x)} activations, {int(known.sum())} of {len(labels)} labels known, {n_classes} classes"
         raise InputError(got, "a label in 0 .. n_classes - 1, or -1, for each activation, and one that is known")
     x, labels = x[known], labels[known]
+    batch_size = min(batch_size, max(64, len(x) // 16))  # few rows in few steps would leave the probe half trained
     features = torch.no_grad()(transform or (lambda batch: batch))
     mean, std = _mean_and_std(x, features, batch_size)
     weight = torch.zeros(len(mean), n_classes, device=x.device, requires_grad=True)
@@ -82,15 +83,15 @@ def fit_probe(
 
 @torch.no_grad()
 def _mean_and_std(x: Tensor, features: Callable[[Tensor], Tensor], batch_size: int) -> tuple[Tensor, Tensor]:
-    """Per feature; the std of a (nearly) constant feature is set to 1, so that it is not blown up."""
+    """Per feature; the std of a feature that is constant up to rounding is set to 1, so that it is not blown up."""
+    shift = features(x[:1]).double()  # sums of squares far from zero would lose the variance
     total = squares = torch.zeros((), dtype=torch.float64, device=x.device)
     for part in x.split(batch_size):
-        values = features(part).double()
+        values = features(part).double() - shift
         total = total + values.sum(0)
         squares = squares + values.pow(2).sum(0)
-    mean = total / len(x)
-    std = (squares / len(x) - mean.pow(2)).clamp_min(0).sqrt()
+    std = (squares / len(x) - (total / len(x)).pow(2)).clamp_min(0).sqrt()
+    mean = shift[0] + total / len(x)
     if not (mean.isfinite() & std.isfinite()).all():
         raise TrainingError("activations that are not finite", "finite numbers", "Extract the activations again.")
-    constant = std <= 1e-6 * (mean.abs() + std.max()).clamp_min(1e-12)
-    return mean.float(), torch.where(constant, torch.ones_like(std), std).float()
+    return mean.float(), std.where(std > 1e-6 * mean.abs(), 1).float()

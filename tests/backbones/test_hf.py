@@ -5,19 +5,20 @@ from threading import Barrier, Thread
 import pytest
 import torch
 from PIL import Image
-from tiny_models import SIDE, random_pixels, tiny_dinov2, tiny_model
 
 from hsae.backbones.base import Preprocessing
 from hsae.backbones.hf import HFBackbone
 from hsae.backbones.hooks import capture_attention
 from hsae.errors import BackboneError, InputError
+from tests.tiny_models import SIDE, random_pixels, tiny_dinov2, tiny_model
 
 BOTH = pytest.mark.parametrize("registers", [0, 3])
 BLOCKS = ["block_01", "block_02", "block_03"]
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.shape == b.shape and bool((a - b).abs().max() < 1e-5)
+    """Within float32 rounding of numbers as large as these."""
+    return a.shape == b.shape and bool((a - b).abs().max() < 1e-5 * b.abs().max().clamp_min(1))
 
 
 def counted(backbone: HFBackbone) -> list[int]:
@@ -43,7 +44,9 @@ def test_every_block_equals_the_hidden_states_of_transformers(registers):
 @BOTH
 def test_layer_specs(registers):
     layers = tiny_dinov2(registers=registers).layers
-    assert [(spec.name, spec.d_in, spec.n_prefix) for spec in layers.values()] == [(n, 32, 1 + registers) for n in BLOCKS]
+    assert [(spec.name, spec.d_in, spec.n_prefix) for spec in layers.values()] == [
+        (n, 32, 1 + registers) for n in BLOCKS
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_unknown_names_list_the_known_ones():
         backbone.layer_names(["block_01", "block_99"])
     with pytest.raises(InputError, match="block_01"):
         backbone.layer_names([])
-    with pytest.raises(InputError, match="block_0x.*block_01"):
+    with pytest.raises(InputError, match=r"block_0x.*block_01"):
         backbone.select_token(x, "block_0x", "cls")
     with pytest.raises(InputError, match=r"'class'.*cls, patch or mean"):
         backbone.select_token(x, "block_01", "class")

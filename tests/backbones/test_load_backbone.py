@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_models import SIDE, tiny_dinov2, tiny_model
 
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError, InputError
+from tests.tiny_models import SIDE, tiny_dinov2, tiny_model
 
 WEIGHTS = "model.safetensors"
 

