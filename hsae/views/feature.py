@@ -1,0 +1,104 @@
+"""Tab Feature: one feature's card, with its name and evidence, statistics in words, and its top photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hsae.hierarchy import wordnet
+from hsae.views.desk import Desk, feature_name
+from hsae.views.figures import short_layer
+from hsae.views.markup import esc, notice, number, percent, picture_button, table
+from hsae.views.photos import starter_keys, thumbnail
+from hsae.views.state import Selection
+from hsae.views.view import View, picker
+
+_MEANINGS = {
+    "frequency": ("frequency", "share of held-out images on which it fires", percent),
+    "mean": ("mean", "average strength when it fires, in units of the activations", number),
+    "max": ("maximum", "strongest ever seen", number),
+    "p999": ("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit", number),
+    "n_classes": ("classes", "classes it belongs to: it fires on at least half of their images", number),
+    "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
+    "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
+    "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
+    "best_node_f1": ("fit", "how well its classes match the node that names it; 1 = exactly", number),
+    "label_entropy": ("label entropy", "spread over classes in nats; 0 = all in one class", number),
+    "monosemanticity": ("monosemanticity", "how alike the images are that it fires for; 1 = all the same", number),
+}
+
+
+def build(desk: Desk) -> View:
+    """The card."""
+    card = picker(elem_id="feature")
+    reads = ("model", "layer", "latent", "image")
+    return View("feature", reads, [card], lambda s: [_card(desk, s)], tab="feature", pickers=[card])
+
+
+def _card(desk: Desk, selection: Selection) -> str:
+    model, latent = desk.model(selection), desk.focus(selection)
+    if latent is None:
+        return notice("Every feature of this layer is silent. Pick another layer above.")
+    table = model.latents(selection.layer)
+    best = model.artifact.top_images(selection.layer)[latent]["starter"]
+    return card_html(table.iloc[latent], latent, selection.layer, [(key, value) for key, value in best])
+
+
+def card_html(row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]]) -> str:
+    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation)."""
+    return (
+        f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
+        f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
+        f"<p>{evidence_html(row)}</p><h3>Starter photos that move it most</h3>{_photos(best)}"
+        f"<h3>Its numbers</h3>{_statistics(row)}</article>"
+    )
+
+
+def evidence_html(row: pd.Series) -> str:
+    """One sentence on why the feature has its name, or that it has none."""
+    if row["dead"]:
+        return "It never fired on the held-out images."
+    fires = f"Fires on {percent(row['frequency'])} of the held-out images"
+    n = int(row["n_classes"])
+    if n < 1 or not isinstance(row["lch"], str):
+        return f"{fires}, but on at least half of the images of no class: WordNet has no name for it."
+    node, name = row["lch"], esc(wordnet().name(row["lch"]))
+    where = f'<b title="{esc(node)}: {esc(wordnet().gloss(node))}">{name}</b>'
+    if n == 1:
+        return f"{fires}, and on at least half of those of one class: {where}."
+    covers = f"it covers {percent(row['coverage'])} of the classes below"
+    meets = f"{fires}, and on at least half of those of {n} classes. They meet in {where}: {covers}"
+    return f"{meets}{_best_fit(row)}{_chance(row)}."
+
+
+def _best_fit(row: pd.Series) -> str:
+    """The node that fits the classes best, where it is not the one they meet in."""
+    if not isinstance(row["best_node"], str) or row["best_node"] == row["lch"]:
+        return ""
+    return f"; the node they match best is <b>{esc(wordnet().name(row['best_node']))}</b>"
+
+
+def _chance(row: pd.Series) -> str:
+    return "" if pd.isna(row["p_value"]) else f"; chance p = {number(row['p_value'])}"
+
+
+def _photos(best: Sequence[tuple[str, float]]) -> str:
+    names = starter_keys()
+    known = [(key, value) for key, value in best if key in names]
+    if not known:
+        return notice("None of the starter photos moves it; it was found on other images.")
+    buttons = (
+        picture_button(
+            thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}",
+            title=f"Look at {names[key]}",
+        )  # fmt: skip
+        for key, value in known
+    )
+    return f'<div class="hsae-top">{"".join(buttons)}</div><p class="hsae-hint">the number is the activation; click one to look at it</p>'
+
+
+def _statistics(row: pd.Series) -> str:
+    known = [key for key in _MEANINGS if pd.notna(row[key]) and row[key] != -1]
+    rows = [[f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)] for key in known for name, meaning, show in [_MEANINGS[key]]]
+    return table("Statistics on held-out images", ["", "value", "what it means"], rows)

@@ -1,0 +1,94 @@
+"""The artifacts an app shows, each with a backbone that is loaded in the background, once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import HsaeError
+from hsae.hierarchy import Taxonomy
+from hsae.session import Session
+
+
+class BackboneLoading(HsaeError):
+    """The backbone is still being loaded: ask again."""
+
+
+class Model:
+    """One artifact under a short name; what needs its backbone goes through `session`."""
+
+    def __init__(self, name: str, artifact: Artifact) -> None:
+        self.name, self.artifact = name, artifact
+        self._lock = threading.Lock()
+        self._session: Future[Session] | None = None
+
+    def start(self) -> Future[Session]:
+        """Begin to load the backbone unless that was done before; returns at once."""
+        with self._lock:
+            if self._session is None:
+                worker = ThreadPoolExecutor(1, thread_name_prefix="backbone")
+                self._session = worker.submit(Session, self.artifact)
+                worker.shutdown(wait=False)
+            return self._session
+
+    @property
+    def loading(self) -> bool:
+        """Whether waiting will help."""
+        return not self.start().done()
+
+    def session(self, *, wait: bool = False) -> Session:
+        """A session without image; raises BackboneLoading, or the error that keeps the backbone from being loaded."""
+        future = self.start()
+        if not wait and not future.done():
+            raise BackboneLoading(
+                f"The model {self.artifact.backbone['id']} is being loaded; the first time it is downloaded too",
+                do="Charts, hierarchy and feature cards work already.",
+            )
+        return future.result()
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """Closure of the artifact's classes."""
+        return Taxonomy(self.artifact.classes)
+
+    @cached_property
+    def best_layer(self) -> str:
+        """The layer whose probe is right most often; the last one when no curve says."""
+        known = {name: self.curve(name, "acc1_x") for name in self.artifact.layers}
+        stated = {name: value for name, value in known.items() if value is not None}
+        return max(stated, key=stated.get) if stated else self.artifact.layers[-1]
+
+    def curve(self, layer: str, measure: str) -> float | None:
+        """A measure of a layer, None when the artifact does not have it."""
+        value = self.artifact.curves.get(layer, {}).get(measure)
+        return float(value) if isinstance(value, int | float) else None
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a model lives as long as the app
+    def latents(self, layer: str) -> pd.DataFrame:
+        """The artifact's table of a layer; shared, so leave it unchanged."""
+        return self.artifact.latents(layer)
+
+
+class Models(dict[str, Model]):
+    """Models by name, in the order given."""
+
+    def __init__(self, artifacts: Sequence[Artifact]) -> None:
+        for artifact in artifacts:
+            name = _short_name(artifact.id)
+            unique = name if name not in self else f"{name} ({len(self) + 1})"
+            self[unique] = Model(unique, artifact)
+
+
+def _short_name(id: str) -> str:
+    """A Hub id or "starter" as it is; of a folder only its own name, since a path is nobody else's business."""
+    path = Path(id)
+    if not path.is_dir():
+        return id
+    path = path.resolve()
+    return path.parent.name if path.name == "artifact" else path.name

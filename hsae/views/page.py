@@ -1,0 +1,140 @@
+"""The page: lays the views out and wires every click to the one shared selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from hsae.errors import HsaeError
+from hsae.views import about, bar, feature, hierarchy, layers, photo, relevancy, steer
+from hsae.views.desk import Desk
+from hsae.views.models import BackboneLoading
+from hsae.views.state import VIEWS, Choices, Selection
+from hsae.views.uploads import file_only, in_words, read_upload
+from hsae.views.view import View
+
+_TITLE = (
+    "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
+    " layer, and turn it up or down.</p>"
+)
+_EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
+
+
+class Page:
+    """All components of the page; made inside a `gr.Blocks`.
+
+    Every event is one call: it sets a field of the selection and redraws the views that read this field. `drawn` holds
+    what each view last showed, so that the others are left alone.
+    """
+
+    def __init__(self, desk: Desk, choices: Choices) -> None:
+        self.desk, self.choices = desk, choices
+        self.selection, self.drawn = gr.State(choices.first()), gr.State({})
+        gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
+        views = bar.build(desk, choices)
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=1, min_width=300, elem_id="left"):
+                left, self.image = photo.build(desk)
+            with gr.Column(scale=3, min_width=320, elem_id="right"):
+                tabs = self._tabs()
+        about.build(desk)
+        self.views: list[View] = [*views, *left, *tabs]
+        self.waiting = gr.Timer(1.0, active=False)
+        self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
+        self._wire()
+
+    def _tabs(self) -> list[View]:
+        with gr.Tabs(selected=VIEWS[0]) as tabs:
+            with gr.Tab("Layers", id="layers") as first:
+                found = [layers.build(self.desk)]
+            with gr.Tab("Hierarchy", id="hierarchy") as second:
+                scatter, self.listing = hierarchy.build(self.desk)
+            with gr.Tab("Feature", id="feature") as third:
+                found.append(feature.build(self.desk))
+            with gr.Tab("Relevancy", id="relevancy") as fourth:
+                found.append(relevancy.build(self.desk))
+            with gr.Tab("Steer", id="steer") as fifth:
+                steering, self.sliders, self.reset = steer.build(self.desk)
+        self.tabs = dict(zip(VIEWS, (first, second, third, fourth, fifth), strict=True))
+        opened = View("tabs", ("view",), [tabs], lambda s: [gr.Tabs(selected=s.view)])
+        return [opened, *found, scatter, steering]
+
+    def _wire(self) -> None:
+        state = [self.selection, self.drawn]
+        pickers = [component.select for view in self.views for component in view.pickers]
+        gr.on(pickers, in_words(self.pick), state, self.outputs, **_EVENT)
+        gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **_EVENT)
+        for event, field, component in (chooser for view in self.views for chooser in view.choosers):
+            event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **_EVENT)
+        for name, tab in self.tabs.items():
+            tab.select(in_words(partial(self.choose, "view", value=name)), state, self.outputs, **_EVENT)
+        self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **_EVENT)
+        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **_EVENT)
+        self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **_EVENT)
+        self._wire_steering()
+
+    def _wire_steering(self) -> None:
+        panel = next(view for view in self.views if view.name == "steer").outputs[0]
+        move = in_words(partial(steer.change, self.desk))
+        gr.on(
+            [slider.input for slider in self.sliders], move, [self.selection, *self.sliders], panel,
+            trigger_mode="always_last", **_EVENT,
+        )  # fmt: skip
+        start = in_words(partial(steer.neutral, self.desk))
+        self.reset.click(start, self.selection, [panel, *self.sliders], **_EVENT)
+
+    def load(self, request: gr.Request) -> list[Any]:
+        """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
+        selection, problems = self.choices.from_query(dict(request.query_params))
+        for problem in problems:
+            gr.Warning(problem)
+        waits = self.desk.model(selection).loading
+        return [*self.draw(selection, {}), gr.Timer(active=waits)]
+
+    def wait(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """Redraw as soon as the backbone is there, and stop the timer."""
+        if self.desk.model(selection).loading:
+            return [gr.skip()] * (len(self.outputs) + 1)
+        return [*self.draw(selection, drawn), gr.Timer(active=False)]
+
+    def pick(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
+        """A click on something that names what it chooses."""
+        return self.draw(self.choices.choose(selection, event.index, event.value), drawn)
+
+    def pick_row(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
+        """A click on a row of the hierarchy's table."""
+        return self.draw(self.choices.choose(selection, "latent", event.row_value[0]), drawn)
+
+    def choose(self, field: str, selection: Selection, drawn: dict[str, Any], value: Any) -> list[Any]:
+        """A choice in a menu, a tab opened, a photo taken away."""
+        return self.draw(self.choices.choose(selection, field, "" if value is None else value), drawn)
+
+    def upload(self, selection: Selection, drawn: dict[str, Any], path: str | None) -> list[Any]:
+        """A photograph dropped, pasted or chosen."""
+        key = self.desk.photos.add(read_upload(path))
+        return self.draw(self.choices.choose(selection, "image", key), drawn)
+
+    def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """The new state, and a value for every output: the views that are open and out of date are drawn again."""
+        drawn, values = dict(drawn), []
+        for view in self.views:
+            if view.tab in ("", selection.view) and drawn.get(view.name) != view.key(selection):
+                values += self._render(view, selection, drawn)
+            else:
+                values += view.nothing()
+        return [selection, drawn, *values]
+
+    def _render(self, view: View, selection: Selection, drawn: dict[str, Any]) -> Sequence[Any]:
+        """A view's values; what could not be drawn is not remembered, so it is tried again at the next event."""
+        drawn.pop(view.name, None)
+        try:
+            values = view.render(selection)
+        except BackboneLoading as error:
+            return view.problem(str(error), kind="info")
+        except HsaeError as error:
+            return view.problem(str(error))
+        drawn[view.name] = view.key(selection)
+        return values

@@ -1,0 +1,126 @@
+"""The left column: the photograph, what the model sees in it, and the features active in it at the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from PIL import Image
+
+from hsae.hierarchy import wordnet
+from hsae.views.desk import Desk, feature_name, path_words
+from hsae.views.figures import short_layer
+from hsae.views.markup import bar, button, esc, number, percent, picture_button, table
+from hsae.views.photos import UPLOAD, starter_keys, thumbnail
+from hsae.views.state import FIRST_PHOTO, Selection
+from hsae.views.view import View, picker
+
+THUMBNAILS = (
+    FIRST_PHOTO, "animals/penguin", "animals/goat", "animals/orca", "animals/koala", "animals/lobster",
+    "food/banana", "food/orange", "food/mushroom", "vehicles/sportscar2", "household/teapot", "sports/basketball",
+)  # fmt: skip
+_SHOWN = 10
+
+
+def build(desk: Desk) -> tuple[list[View], gr.Image]:
+    """Photo, thumbnails, classes and active features; the image is returned because uploads start there."""
+    image = gr.Image(
+        label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=230, buttons=[],
+        placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
+        elem_id="photo", format="jpeg",
+    )  # fmt: skip
+    thumbnails = picker(elem_id="thumbnails")
+    names = [(name, key) for key, name in starter_keys().items()]
+    more = gr.Dropdown(names, value=None, label=f"or one of all {len(names)} starter photos", elem_id="more-photos")
+    sees = picker(elem_id="sees")
+    active = picker(elem_id="active")
+    looks = ("model", "layer", "latent", "image")
+    return [
+        View("picture", ("image",), [image], lambda s: [_picture(desk, s)]),
+        View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
+             choosers=[(more.input, "image", more)]),
+        View("sees", looks[:2] + looks[3:], [sees], lambda s: [_sees(desk, s)], pickers=[sees]),
+        View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active]),
+    ], image  # fmt: skip
+
+
+def _picture(desk: Desk, selection: Selection) -> Image.Image | None | dict[str, Any]:
+    if selection.image.startswith(UPLOAD):
+        return gr.skip()  # the visitor's own file is already on show
+    return desk.photos.image(selection.image) if selection.image else None
+
+
+def _thumbnails(selection: Selection) -> list[Any]:
+    names = starter_keys()
+    buttons = [
+        picture_button(thumbnail(key), names[key], ("image", key), pressed=key == selection.image)
+        for key in THUMBNAILS
+        if key in names
+    ]
+    strip = f'<div class="hsae-thumbs" role="group" aria-label="Starter photos">{"".join(buttons)}</div>'
+    return [strip, selection.image if selection.image in names else None]
+
+
+def _sees(desk: Desk, selection: Selection) -> str:
+    model, session = desk.model(selection), desk.session(selection)
+    last = model.artifact.layers[-1]
+    classes = session.classes(last, top=4)
+    first = classes.iloc[0]
+    by_layer = {}
+    for layer in model.artifact.layers:
+        found = session.classes(layer, top=len(model.artifact.classes)).set_index("wnid")["probability"]
+        by_layer[layer] = float(found[first.wnid])
+    return classes_html(classes, path_words(model, first.wnid)) + emergence_html(first["name"], by_layer, selection.layer)
+
+
+def classes_html(classes: pd.DataFrame, path: str) -> str:
+    """The most likely classes (wnid, name, probability) as bars, and where the first one stands in WordNet."""
+    rows = [
+        [f'<span title="{esc(c.wnid)}: {esc(wordnet().gloss(c.wnid))}">{esc(c.name)}</span>',
+         bar(c.probability), percent(c.probability)]
+        for c in classes.rename(columns={"name": "label"}).rename(columns={"label": "name"}).itertuples(index=False)
+    ]  # fmt: skip
+    where = f'<p class="hsae-path" title="Its place in WordNet">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
+    return f"<h3>The model sees</h3>{where}{table('Most likely classes', ['class', '', 'probability'], rows)}"
+
+
+def emergence_html(name: str, by_layer: dict[str, float], selected: str) -> str:
+    """How sure each layer's own probe is of one class: small columns to click."""
+    columns = "".join(
+        f'<button type="button" class="hsae-pick" data-field="layer" data-value="{esc(layer)}"'
+        f' aria-pressed="{str(layer == selected).lower()}" title="{esc(layer)}: {percent(p)}"'
+        f' aria-label="{esc(layer)}: {percent(p)}"><i style="height:{max(2.0, 100 * p):.0f}%"></i>'
+        f"<small>{esc(short_layer(layer))}</small></button>"
+        for layer, p in by_layer.items()
+    )
+    return (
+        f'<h3>Where it becomes “{esc(name)}”</h3>'
+        f'<div class="hsae-emergence" role="group" aria-label="Probability of {esc(name)} by layer">{columns}</div>'
+        '<p class="hsae-hint">probability read out after each layer; click one to look there</p>'
+    )
+
+
+def _active(desk: Desk, selection: Selection) -> str:
+    return active_html(desk.active(selection), selection.layer, desk.focus(selection))
+
+
+def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
+    """The features active in the photo (rows of `Session.latents`): name, strength, coverage; a click selects."""
+    shown = active.head(_SHOWN)
+    rows = [
+        [
+            button(feature_name(row, int(row["latent"])), ("latent", int(row["latent"])),
+                   pressed=int(row["latent"]) == focus, title="Select this feature"),
+            bar(row["strength"]) + number(row["strength"]),
+            percent(row["coverage"]) if row["n_classes"] > 1 else "one class" if row["n_classes"] == 1 else "–",
+        ]
+        for _, row in shown.iterrows()
+    ]  # fmt: skip
+    current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
+    hint = f"{len(active)} features fire here; those with a name first. Strength 1 = about as strong as it ever gets."
+    return (
+        f"<h3>Features active at layer {esc(short_layer(layer))}</h3>"
+        + table("Active features", ["feature", "strength", "coverage"], rows, current=current, css="hsae-features")
+        + f'<p class="hsae-hint">{hint}</p>'
+    )

@@ -1,0 +1,117 @@
+"""What a visitor has chosen, and how a click, a link or a query string changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from urllib.parse import urlencode
+
+from hsae.errors import HsaeError, InputError
+from hsae.relevancy import METHODS
+from hsae.views.models import Models
+from hsae.views.photos import UPLOAD, Photos, starter_keys
+
+VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer")
+_KEEPS_VIEW = ("feature", "relevancy", "steer")
+FIRST_PHOTO = "animals/lion"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The one shared state of a page: small values only, each visitor's own."""
+
+    model: str
+    layer: str
+    latent: int | None = None
+    """None: the views show the photo's strongest feature (`Models.focus`)."""
+    image: str = FIRST_PHOTO
+    """Key of a starter photograph or of an upload; "" for none."""
+    view: str = VIEWS[0]
+    method: str = ""
+    """Relevancy method; "" for the default of the model."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Everything that can be chosen: checks what comes from browsers, which may be anything."""
+
+    models: Models
+    photos: Photos
+
+    def first(self) -> Selection:
+        """What a visitor without a link sees."""
+        name = next(iter(self.models))
+        return Selection(name, self.models[name].best_layer)
+
+    def choose(self, selection: Selection, field: str, value: object) -> Selection:
+        """The selection after a click that sets a field; InputError when there is no such field or value."""
+        if field not in _CHOOSERS:
+            raise InputError(f"a choice of {str(field)[:40]!r}", f"one of {', '.join(_CHOOSERS)}")
+        return _CHOOSERS[field](self, selection, str(value))
+
+    def from_query(self, query: Mapping[str, str]) -> tuple[Selection, list[str]]:
+        """The selection a link describes, and a sentence for each part of it that this app does not have."""
+        selection, problems = self.first(), []
+        for field in _CHOOSERS:
+            if field in query:
+                try:
+                    selection = self.choose(selection, field, query[field])
+                except HsaeError as error:
+                    problems.append(str(error))
+        return selection, problems
+
+    def query(self, selection: Selection) -> str:
+        """The query string that restores a selection; an upload stays out of it, since it is nobody else's."""
+        return "?" + urlencode(dict(self._stated(selection)))
+
+    def _stated(self, selection: Selection) -> Iterator[tuple[str, object]]:
+        first = self.first()
+        for field, value in asdict(selection).items():
+            private = field == "image" and str(value).startswith(UPLOAD)
+            implied = field != "layer" and value == getattr(first, field)
+            if value is not None and not private and not implied:
+                yield field, value
+
+    def _model(self, selection: Selection, value: str) -> Selection:
+        model = self.models[_one_of("model", value, tuple(self.models))]
+        layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
+        return replace(selection, model=value, layer=layer, latent=None, method="")
+
+    def _layer(self, selection: Selection, value: str) -> Selection:
+        layers = self.models[selection.model].artifact.layers
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None)
+
+    def _latent(self, selection: Selection, value: str) -> Selection:
+        n = len(self.models[selection.model].latents(selection.layer))
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) < n):
+            raise InputError(f"feature {value[:40]!r}", f"a number from 0 to {n - 1}")
+        view = selection.view if selection.view in _KEEPS_VIEW else "feature"
+        return replace(selection, latent=int(value), view=view)
+
+    def _image(self, selection: Selection, value: str) -> Selection:
+        if value and value not in starter_keys() and value not in self.photos:
+            raise InputError(f"photo {value[:80]!r}", "one of the starter photographs", "Pick one on the left.")
+        return replace(selection, image=value)
+
+    def _view(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, view=_one_of("view", value, VIEWS))
+
+    def _method(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, method=_one_of("method", value, tuple(METHODS)))
+
+
+# In the order in which a link is read: a layer belongs to a model, a latent to a layer.
+_CHOOSERS = {
+    "model": Choices._model,
+    "layer": Choices._layer,
+    "latent": Choices._latent,
+    "image": Choices._image,
+    "view": Choices._view,
+    "method": Choices._method,
+}
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise InputError(f"{what} {value[:80]!r}", f"one of {', '.join(known)}")
+    return value

@@ -1,0 +1,133 @@
+"""Tab Steer: turn features up or down inside the model and see which classes gain or lose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy, wordnet
+from hsae.steering.classification import SteeringResult
+from hsae.steering.edits import Edit, Op
+from hsae.views.desk import Desk, feature_name
+from hsae.views.figures import short_layer
+from hsae.views.markup import esc, number, percent, points, table
+from hsae.views.state import Selection
+from hsae.views.view import View
+
+SLIDERS, REACH = 4, 3.0
+_SHOWN = 5
+_INTRO = (
+    '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own strong'
+    " activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
+)
+
+
+def build(desk: Desk) -> tuple[View, list[gr.Slider], gr.Button]:
+    """Sliders, reset and result; app.py wires them, because they read the shared selection."""
+    gr.HTML(_INTRO, apply_default_css=False)
+    with gr.Row():
+        with gr.Column(min_width=240):
+            sliders = [
+                gr.Slider(-REACH, REACH, 0, step=0.1, label="feature", buttons=[], elem_id=f"steer-{at}", visible=False)
+                for at in range(SLIDERS)
+            ]
+            reset = gr.Button("Reset: all sliders to 0", elem_id="steer-reset")
+        with gr.Column(min_width=300, scale=2):
+            panel = gr.HTML(apply_default_css=False, elem_id="steer-result")
+    reads = ("model", "layer", "latent", "image")
+    view = View("steer", reads, [panel, *sliders], partial(neutral, desk), tab="steer")
+    return view, sliders, reset
+
+
+def steered(desk: Desk, selection: Selection) -> list[int]:
+    """The latents under the sliders: the chosen feature, then the photograph's strongest."""
+    active = desk.active(selection)
+    chosen = [] if selection.latent is None else [selection.latent]
+    return list(dict.fromkeys([*chosen, *active["latent"].astype(int).tolist()]))[:SLIDERS]
+
+
+def neutral(desk: Desk, selection: Selection) -> list[Any]:
+    """The panel with every slider at 0."""
+    table = desk.model(selection).latents(selection.layer)
+    labels = [feature_name(table.iloc[latent], latent) for latent in steered(desk, selection)]
+    shown = [gr.Slider(label=label, value=0, visible=True) for label in labels]
+    hidden = [gr.Slider(value=0, visible=False)] * (SLIDERS - len(labels))
+    return [change(desk, selection, *[0.0] * SLIDERS), *shown, *hidden]
+
+
+def change(desk: Desk, selection: Selection, *amounts: float) -> str:
+    """What the sliders do: signed changes of probabilities; sliders at 0 are left out of the edit."""
+    if any(not isinstance(a, int | float) or not abs(a) <= REACH for a in amounts):
+        raise InputError(f"amounts {amounts!s:.80}", f"numbers from -{REACH:g} to {REACH:g}")
+    pairs = zip(steered(desk, selection), amounts, strict=False)
+    ops = tuple(Op(latent, "add", amount) for latent, amount in pairs if amount)
+    model = desk.model(selection)
+    scope = "cls" if model.artifact.token == "cls" else "patches"
+    result = desk.session(selection).steer(Edit(selection.layer, ops, scope))
+    return result_html(result, model.taxonomy, selection.layer, moved=bool(ops))
+
+
+def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved: bool) -> str:
+    """The classes that gain and lose most, the WordNet nodes that do, and how large the push is."""
+    if not moved:
+        hint = "Nothing is changed yet: move a slider with the mouse or the arrow keys."
+    elif not result.reaches_classifier:
+        hint = "This edit touches only tokens that the classifier cannot see any more: pick an earlier layer."
+    else:
+        size = percent(result.delta_norm_ratio)
+        hint = f"The push at layer {short_layer(layer)} changes the token by {size} of its length; the larger, the less it means."
+    return f'<p class="hsae-hint" role="status">{esc(hint)}</p>{_classes(result)}{_nodes(result, taxonomy)}'
+
+
+def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> list[int]:
+    """Positions of the `top` largest gains and losses, from the largest gain to the largest loss; [n_classes] each.
+
+    Where nothing changes, the `top` most likely ones.
+    """
+    gained = after - before
+    if not np.any(np.abs(gained) >= 5e-4):
+        return np.argsort(-before, kind="stable")[:top].tolist()
+    order = np.argsort(-gained, kind="stable").tolist()
+    chosen = [at for at in order[:top] if gained[at] > 0] + [at for at in order[-top:] if gained[at] < 0]
+    return list(dict.fromkeys(chosen))
+
+
+def _classes(result: SteeringResult) -> str:
+    before, after = result.probabilities_before.astype(float), result.probabilities_after.astype(float)
+    rows = [
+        [
+            f'<span title="{esc(result.classes[at])}">{esc(wordnet().name(result.classes[at]))}</span>',
+            signed_bar(after[at] - before[at]),
+            f"<b>{points(after[at] - before[at])}</b>",
+            f"{percent(before[at])} → {percent(after[at])}",
+        ]
+        for at in top_changes(before, after)
+    ]
+    return table("Classes that change most", ["class", "", "change in points", "before → after"], rows, css="hsae-changes")
+
+
+def _nodes(result: SteeringResult, taxonomy: Taxonomy) -> str:
+    """Changes of whole branches; of nodes with the same change only the tightest says something."""
+    tightest: dict[float, str] = {}
+    for node, gained in result.mass_changes(taxonomy).items():
+        if taxonomy.leaf_count(node) > 1:
+            tightest.setdefault(round(gained, 6), node)
+    rows = [
+        [f'<span title="{esc(node)}">{esc(wordnet().name(node))}</span>', signed_bar(gained), f"<b>{points(gained)}</b>",
+         f"{taxonomy.leaf_count(node)} classes"]
+        for gained, node in list(tightest.items())[:_SHOWN]
+    ]  # fmt: skip
+    return table("Branches of WordNet that gain or lose", ["branch", "", "change in points", ""], rows, css="hsae-changes") if rows else ""
+
+
+def signed_bar(change: float) -> str:
+    """A bar to the right for a gain, to the left for a loss; full at 100 points, drawn on a root scale."""
+    width = 50 * min(abs(change), 1.0) ** 0.5
+    side = f"left:50%;width:{width:.1f}%" if change > 0 else f"right:50%;width:{width:.1f}%"
+    sign = "gain" if change > 0 else "loss"
+    return f'<span class="hsae-signed {sign}" aria-hidden="true" title="{number(change)}"><i style="{side}"></i></span>'

@@ -1,0 +1,56 @@
+"""A view: some components, and how they follow from the shared selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hsae.views.markup import notice
+from hsae.views.state import Selection
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class View:
+    """What a tab (or the bar, or the left column) shows."""
+
+    name: str
+    reads: Sequence[str]
+    """Fields of the selection it depends on: it is drawn again only when one of them changes."""
+    outputs: Sequence[gr.components.Component]
+    """The first one, an HTML, also shows what went wrong."""
+    render: Callable[[Selection], Sequence[Any]]
+    """One value for each output; an HsaeError becomes a sentence in the first."""
+    tab: str = ""
+    """Drawn only while this tab is open; always when empty."""
+    pickers: Sequence[gr.HTML] = ()
+    """Components whose clicks choose something (pick.js)."""
+    choosers: Sequence[tuple[Callable[..., Any], str, gr.components.Component]] = ()
+    """(event, field, component): the event sets the field to the component's value."""
+
+    def key(self, selection: Selection) -> list[Any]:
+        """Equal keys look the same."""
+        return [getattr(selection, field) for field in self.reads]
+
+    def nothing(self) -> list[Any]:
+        """Leave the view as it is."""
+        return [gr.skip()] * len(self.outputs)
+
+    def problem(self, sentence: str, kind: str = "problem") -> list[Any]:
+        """Show a sentence in place of the view."""
+        return [notice(sentence, kind), *[gr.skip()] * (len(self.outputs) - 1)]
+
+
+def picker(value: str = "", **options: Any) -> gr.HTML:
+    """An HTML whose elements with data-field and data-value choose something when clicked."""
+    return gr.HTML(value, js_on_load=asset("pick.js"), apply_default_css=False, **options)
+
+
+def asset(name: str) -> str:
+    """Text of a file beside this one."""
+    return (_HERE / name).read_text(encoding="utf-8")
