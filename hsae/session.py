@@ -67,6 +67,7 @@ class Session:
             raise InputError(f"layer {layer!r}", f"one of {', '.join(self.artifact.layers)}")
         return self._activations[layer]
 
+    @torch.no_grad()
     def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
@@ -84,6 +85,7 @@ class Session:
         table.insert(2, "strength", values[strongest] / table["p999"].where(table["p999"] > 0).to_numpy(float))
         return table
 
+    @torch.no_grad()
     def classes(self, layer: str | None = None, top: int = 5) -> pd.DataFrame:
         """The probe's most likely classes for the image at a layer (default: the last): wnid, name, probability."""
         layer = layer or self.artifact.layers[-1]
