@@ -1,6 +1,6 @@
 """Training that survives being killed: one safetensors file per process, replaced atomically.
 
-    CHECKPOINT/state_0_of_1.safetensors    the tensors of the process's layers; metadata: settings, step, history
+    CHECKPOINT/process_0_of_1/state.safetensors    the tensors of the process's layers; metadata: settings, step, history
 
 The order of the tokens follows from seed and epoch, so weights, optimiser moments and the step are all there is to
 keep.
@@ -35,10 +35,10 @@ class Checkpoint:
     """Saves and restores the layers of one process; without a folder it does nothing."""
 
     def __init__(self, folder: Path | None, settings: dict[str, Any], rank: int = 0, of: int = 1) -> None:
-        self.path = Path(folder) / f"state_{rank}_of_{of}.safetensors" if folder else None
+        self.path = Path(folder) / f"process_{rank}_of_{of}" / "state.safetensors" if folder else None
         self.settings = json.loads(json.dumps(settings))
         if self.path and self.path.parent.is_dir():
-            for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a killed process
+            for left in self.path.parent.glob(".*"):  # half-written files of a killed process
                 remove(left)
 
     def save(self, layers: list[LayerTraining], progress: Progress) -> None:

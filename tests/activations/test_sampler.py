@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from synthetic import write_store
 
 from hsae.activations.sampler import TokenSampler
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError
+from tests.synthetic import write_store
 
 LAYERS = ("block_01", "block_02")
 

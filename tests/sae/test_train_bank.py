@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.synthetic import planted, write_store
 
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError, TrainingError
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import TrainConfig, learning_rate, train_bank
+from tests.synthetic import planted, write_store
 
 TRAIN = TrainConfig(epochs=4, batch_size=128, lr=3e-3, buffer_tokens=512)
 

@@ -1,0 +1,209 @@
+"""A run that is killed goes on where it was and ends with the same bytes; bad checkpoints and stores are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hsae.activations.store import ActivationStore, shard_path
+from hsae.errors import HsaeError, StoreError, TrainingError
+from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.layer import LayerTraining
+from hsae.sae.train import train_bank
+from tests.synthetic import planted, write_store
+
+SAE = {"d_sae": 48, "k": 4, "dead_after": 300}
+TRAIN = {
+    "epochs": 4,
+    "batch_size": 64,
+    "buffer_tokens": 400,
+    "checkpoint_every": 3,
+    "log_every": 5,
+    "resample_every": 7,
+}
+STATE = Path("process_0_of_1/state.safetensors")
+RUN = """
+import json, sys
+import torch
+from safetensors.torch import save_file
+from hsae.activations.store import ActivationStore
+from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.train import train_bank
+torch.set_num_threads(1)
+store, checkpoint, out, sae, train = sys.argv[1:]
+bank = train_bank(ActivationStore(store), SAEConfig(**json.loads(sae)), TrainConfig(**json.loads(train)),
+                  progress=False, checkpoint=checkpoint)
+save_file({f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()}, out)
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ActivationStore:
+    x, _ = planted(1000, 16, 24, 3)
+    layers = {"block_01": x.unsqueeze(1), "block_02": 3 * x.flip(0).unsqueeze(1)}
+    return write_store(tmp_path_factory.mktemp("store") / "acts", layers, shard_rows=128)
+
+
+def weights(store: ActivationStore, checkpoint: Path | None = None, **changes: object) -> dict[str, torch.Tensor]:
+    sae = SAEConfig(**{**SAE, **{k: v for k, v in changes.items() if k in SAEConfig.__dataclass_fields__}})
+    train = TrainConfig(**{**TRAIN, **{k: v for k, v in changes.items() if k in TrainConfig.__dataclass_fields__}})
+    bank = train_bank(store, sae, train, progress=False, checkpoint=checkpoint)
+    return {f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+class Killed(BaseException):
+    """Stands for a kill that leaves no time for anything."""
+
+
+@pytest.mark.parametrize("activation", ["topk", "relu", "batchtopk", "jumprelu", "gated"])
+@pytest.mark.parametrize("after", [1, 8, 41])
+def test_a_run_stopped_anywhere_ends_with_the_same_weights(
+    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activation: str, after: int
+) -> None:
+    expected = weights(store, activation=activation)
+    steps, advance = [], LayerTraining.advance
+
+    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+        if step == after and self.name == "block_02":  # one layer is a step ahead of the other
+            raise Killed
+        steps.append(step)
+        return advance(self, raw, rate, step)
+
+    monkeypatch.setattr(LayerTraining, "advance", stopping)
+    with pytest.raises(Killed):
+        weights(store, tmp_path, activation=activation)
+    monkeypatch.undo()
+    assert same(weights(store, tmp_path, activation=activation), expected)
+    assert same(weights(store, tmp_path, activation=activation), expected), "a finished run gives its result again"
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_ends_with_the_same_weights(store: ActivationStore, tmp_path: Path) -> None:
+    settings = [json.dumps(SAE), json.dumps({**TRAIN, "epochs": 40, "checkpoint_every": 2})]
+    chance = random.Random(0)
+
+    def start(folder: str) -> subprocess.Popen[bytes]:
+        paths = [store.folder, tmp_path / folder, tmp_path / f"{folder}.safetensors"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths), *settings], env=environment)
+
+    assert start("whole").wait() == 0
+    kills = 0
+    for _ in range(100):
+        process = start("killed")
+        began = _mtime(tmp_path / "killed")
+        while process.poll() is None and _mtime(tmp_path / "killed") == began:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.1))
+        if kills < 6 and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        if process.wait() == 0:
+            break
+    assert kills >= 5
+    assert same(load_file(tmp_path / "killed.safetensors"), load_file(tmp_path / "whole.safetensors"))
+    assert [path.name for path in (tmp_path / "killed").rglob(".*")] == []
+
+
+def _mtime(folder: Path) -> int:
+    path = folder / STATE
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def test_a_checkpoint_of_another_run_is_refused(store: ActivationStore, tmp_path: Path) -> None:
+    weights(store, tmp_path, epochs=1)
+    with pytest.raises(TrainingError, match="another run: different train"):
+        weights(store, tmp_path, epochs=1, lr=0.5)
+    other = write_store(
+        tmp_path / "other", {"block_01": torch.randn(1000, 1, 16), "block_02": torch.randn(1000, 1, 16)}
+    )
+    with pytest.raises(TrainingError, match="another run: different store"):
+        weights(other, tmp_path, epochs=1)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"x" * 99])
+def test_a_damaged_checkpoint_is_refused(store: ActivationStore, tmp_path: Path, damage: object) -> None:
+    weights(store, tmp_path, epochs=1)
+    path = tmp_path / STATE
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(TrainingError, match="damaged"):
+        weights(store, tmp_path, epochs=1)
+
+
+def test_not_a_number_leaves_the_earlier_checkpoint(
+    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, advance = weights(store), LayerTraining.advance
+
+    def poisoned(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+        return advance(self, raw * torch.nan if step == 20 else raw, rate, step)
+
+    monkeypatch.setattr(LayerTraining, "advance", poisoned)
+    with pytest.raises(TrainingError, match="block_01 is not finite at step 20"):
+        weights(store, tmp_path)
+    monkeypatch.undo()
+    assert same(weights(store, tmp_path), expected)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(
+    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hsae.sae.checkpoint as module
+
+    expected, save, calls = weights(store), module.save_file, []
+
+    def full(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(tensors, path, metadata)
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        weights(store, tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / STATE).parent.iterdir()] == ["state.safetensors"]
+    assert same(weights(store, tmp_path), expected)
+
+
+def test_a_truncated_shard_is_an_error_with_its_name(store: ActivationStore, tmp_path: Path) -> None:
+    x = torch.randn(200, 1, 8)
+    broken = write_store(tmp_path / "acts", {"block_01": x}, shard_rows=100)
+    path = shard_path(broken.folder, 1)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match="shard_00001"):
+        train_bank(ActivationStore(broken.folder), SAEConfig(d_sae=16, k=2), TrainConfig(batch_size=16), progress=False)
+
+
+def test_the_summary_tells_the_runs_course(store: ActivationStore, tmp_path: Path) -> None:
+    weights(store, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    steps = [point["step"] for point in summary["history"]]
+    assert steps == [*range(5, 60, 5), 60]
+    assert summary["final"] == summary["history"][-1]["layers"]
+    for name in store.layers:
+        first, last = (summary["history"][i]["layers"][name] for i in (0, -1))
+        assert last["fvu"] < first["fvu"] < 1
+        assert last["l0"] == 4.0
+    assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_errors_are_the_users_own(store: ActivationStore, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HsaeError):
+        weights(store, tmp_path / "file" / "checkpoint", epochs=1)
