@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
-from hsae.analysis.layer_report import LabelledActivations, LayerReport, report_layer
+from hsae.analysis.layer_report import LabelledActivations, LayerReport, Surroundings, report_layer
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.top_images import TopImages
 from hsae.atomic import atomic_path, write_json
@@ -167,12 +167,13 @@ def build_artifact(
     """Probe and analyse every layer, and put everything together."""
     taxonomy = Taxonomy(stores.heldout.classes)
     starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
+    looks = stores.heldout.layer(list(stores.heldout.layers)[-1]).mean(1)
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
-        starter = stores.starter.layer(name).flatten(0, 1)
-        reports[name] = report_layer(
-            module, _labelled(stores.train, name), _labelled(stores.heldout, name), starter, taxonomy, config.tau
-        )
+        around = Surroundings(neurons=backbone.mlp_output(name), embeddings=looks)
+        train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
+        starter = stores.starter.layer(name)
+        reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, around)
     return Artifact(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset={
@@ -217,9 +218,8 @@ def _done(record: Path, settings: dict[str, Any]) -> bool:
 
 
 def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
-    """A layer's tokens with the label of their image."""
-    x = store.layer(layer)
-    return LabelledActivations(x.flatten(0, 1), store.labels.repeat_interleave(x.shape[1]))
+    """A layer's activations with the labels of their images."""
+    return LabelledActivations(store.layer(layer), store.labels)
 
 
 def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) -> TopImages:

@@ -7,18 +7,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hsae.analysis.sparsity import latent_activity
+from hsae.analysis.entropy import class_mass, entropy
+from hsae.analysis.sparsity import LatentActivity
 from hsae.hierarchy import Taxonomy, firing_rates, latent_hierarchy, select_classes, wordnet
 
 
-def layer_table(z: csr_array, labels: NDArray[np.int64], taxonomy: Taxonomy, tau: float = 0.5) -> pd.DataFrame:
+def layer_table(
+    activity: LatentActivity, z: csr_array, labels: NDArray[np.int64], taxonomy: Taxonomy, tau: float = 0.5
+) -> pd.DataFrame:
     """Activity and hierarchy of every latent, from held-out latents `z [n_images, d_sae]`.
 
     labels `[n_images]`: index into `taxonomy.classes`, -1 for images without one (they count for the activity only).
     """
     known = labels >= 0
-    activity = latent_activity(z)
-    hierarchy = _hierarchy(z[known], labels[known], taxonomy, tau)
     table = pd.DataFrame(
         {
             "frequency": activity.frequency,
@@ -26,26 +27,12 @@ def layer_table(z: csr_array, labels: NDArray[np.int64], taxonomy: Taxonomy, tau
             "max": activity.max,
             "p999": activity.p999,
             "dead": activity.dead,
-            "label_entropy": label_entropy(z[known], labels[known], len(taxonomy.classes)),
+            "label_entropy": entropy(class_mass(z, labels, len(taxonomy.classes))),
         }
     )
-    table = pd.concat([table, hierarchy], axis=1)
+    table = pd.concat([table, _hierarchy(z[known], labels[known], taxonomy, tau)], axis=1)
     table["label"] = [_label(row) for row in table.itertuples()]
     return table
-
-
-def label_entropy(z: csr_array, labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """H = -sum_c p(c) ln p(c) in nats, p(c) = share of the latent's total activation on images of class c.
-
-    z `[n_images, d_sae]`, labels `[n_images]` >= 0; result `[d_sae]` in [0, ln n_classes], NaN for a dead latent.
-    """
-    one_hot = csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)), shape=(len(labels), n_classes))
-    mass = (z.T @ one_hot).toarray()
-    total = mass.sum(1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = mass / total
-        terms = np.where(p > 0, p * np.log(p), 0.0)
-    return np.where(total[:, 0] > 0, -terms.sum(1), np.nan) + 0.0
 
 
 def _hierarchy(z: csr_array, labels: NDArray[np.int64], taxonomy: Taxonomy, tau: float) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,9 +50,11 @@ class ReconstructionFitter:
         self.tokens += len(x)
 
     def compute(self) -> Reconstruction:
-        """The frozen result; InputError when nothing was added."""
+        """The frozen result; InputError when nothing was added, or values that are not finite."""
         if not self.tokens:
             raise InputError("reconstruction over no tokens", "at least one held-out image")
+        if not math.isfinite(self.error + self.variance):
+            raise InputError("activations or reconstructions that are not finite", "finite numbers")
         mse, var = self.error / self.tokens, self.variance / self.tokens
         return Reconstruction(
             mse=mse,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_LABEL = 200
+MAX_NEURONS = 16  # hidden neurons of a block's MLP per width of its activations, at most
 _MAX_ROW_BYTES = 4 * MAX_LABEL + 512
 _SLACK = 1e-4  # a share or cosine computed in float32 may pass its bound by rounding
 
@@ -69,7 +70,7 @@ def check_latents(frame: pd.DataFrame, layer: Layer, n_classes: int) -> pd.DataF
     require(frame.columns.is_unique, where, "a column twice", "every column once")
     require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
     whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
-    highest = {"neuron": layer.d_in - 1, "n_classes": n_classes}
+    highest = {"neuron": MAX_NEURONS * layer.d_in - 1, "n_classes": n_classes}
     columns = (replace(column, high=highest.get(column.name, column.high)) for column in COLUMNS)
     return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in columns})
 

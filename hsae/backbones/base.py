@@ -97,6 +97,10 @@ class Backbone(ABC):
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches at `layer` for an image of that many pixels."""
 
+    def mlp_output(self, layer: str) -> Tensor | None:
+        """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one."""
+        return None
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device

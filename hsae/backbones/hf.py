@@ -33,12 +33,25 @@ class Family:
     """Pixels to the tokens that enter the first block."""
     n_prefix: Callable[[PretrainedConfig], int]
     """Class token plus registers."""
+    mlp_output: Callable[[nn.Module], Tensor]
+    """Of one block: what its hidden neurons add to the tokens, `[n_neurons, d_in]`."""
+
+
+def _scaled_mlp_output(block: nn.Module) -> Tensor:
+    """Columns of the MLP's last matrix, after the layer scale that DINOv2 puts behind it."""
+    last = block.mlp.down_proj if hasattr(block.mlp, "down_proj") else block.mlp.fc2  # SwiGLU or plain
+    return last.weight.T * block.layer_scale2.lambda1
 
 
 FAMILIES: dict[str, Family] = {
-    "dinov2": Family("encoder.layer", lambda model, pixels: model.embeddings(pixels), lambda config: 1),
+    "dinov2": Family(
+        "encoder.layer", lambda model, pixels: model.embeddings(pixels), lambda config: 1, _scaled_mlp_output
+    ),
     "dinov2_with_registers": Family(
-        "encoder.layer", lambda model, pixels: model.embeddings(pixels), lambda config: 1 + config.num_register_tokens
+        "encoder.layer",
+        lambda model, pixels: model.embeddings(pixels),
+        lambda config: 1 + config.num_register_tokens,
+        _scaled_mlp_output,
     ),
 }
 
@@ -76,6 +89,10 @@ class HFBackbone(Backbone):
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
         patch = self.model.config.patch_size
         return height // patch, width // patch
+
+    def mlp_output(self, layer: str) -> Tensor:
+        (name,) = self.layer_names([layer])
+        return self._family.mlp_output(self._blocks[list(self.layers).index(name)])
 
 
 def _family(id: str, config: PretrainedConfig) -> Family:

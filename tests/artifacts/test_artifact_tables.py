@@ -44,7 +44,7 @@ TABLE_DEFECTS = {
     "negative": (column("max", numbers(-1.0)), "-1.0"),
     "share above 1": (column("frequency", numbers(1.5)), "1.5"),
     "cosine above 1": (column("neuron_cosine", numbers(1.5)), "1.5"),
-    "neuron beyond d_in": (column("neuron", [8] + [0] * 15), "8"),
+    "neuron beyond any MLP": (column("neuron", [16 * 8] + [0] * 15), "128"),
     "classes beyond the list": (column("n_classes", [5] + [0] * 15), "5"),
     "node that is no wnid": (column("lch", ["dog"] + [None] * 15), "dog"),
     "node with a newline": (column("best_node", ["n02084071\n"] + [None] * 15), "n02084071"),
