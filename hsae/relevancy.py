@@ -37,13 +37,17 @@ class RelevancyMap:
         grid = torch.from_numpy(self.values)[None, None]
         return interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
 
-    def displayed(self, height: int, width: int) -> np.ndarray:
-        """For the eye only: divided by the 99th percentile of |values|, clipped to [-1, 1] and enlarged; 0 stays 0.
+    @property
+    def limit(self) -> float:
+        """The 99th percentile of |values| (when that is 0 the largest, when that is 0 one): the end of colour scales.
 
         A few artefact tokens of late blocks carry very large norms and would leave the rest of the map dark.
         """
-        limit = float(np.percentile(np.abs(self.values), 99)) or float(np.abs(self.values).max()) or 1.0
-        clipped = np.clip(self.values / np.float32(limit), -1, 1)
+        return float(np.percentile(np.abs(self.values), 99)) or float(np.abs(self.values).max()) or 1.0
+
+    def displayed(self, height: int, width: int) -> np.ndarray:
+        """For the eye only: divided by `limit`, clipped to [-1, 1] and enlarged; 0 stays 0."""
+        clipped = np.clip(self.values / np.float32(self.limit), -1, 1)
         return RelevancyMap(clipped, self.method, self.layer, self.target_value).upsampled(height, width)
 
 

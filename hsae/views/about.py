@@ -15,12 +15,12 @@ _NOTES = {
     " the original DINOv2-S of Meta.",
 }
 _METHOD = (
-    "<p>A sparse autoencoder (SAE) rewrites what the model holds at a layer as a few active <b>features</b> out of many."
-    " A feature belongs to a class when it fires on at least a set share of that class's held-out images. The classes of"
-    " a feature meet somewhere in WordNet: the node gives the feature its name, its <b>height</b> and its"
-    " <b>coverage</b>. All of it depends on the list of classes. A name says what a feature fires for, not what it is"
-    " for.</p><p>Photos are never stored: the last few stay in memory and are forgotten. Starter photos: Tux Paint stamps"
-    " (GPL-2). WordNet 3.0 © Princeton University.</p>"
+    "<p>A sparse autoencoder (SAE) rewrites what the model holds at a layer as a few active <b>features</b> out of"
+    " many. A class belongs to a feature when the feature fires on at least a set share of that class's held-out"
+    " images. The classes of a feature meet somewhere in WordNet: that node gives the feature its <b>height</b> and its"
+    " <b>coverage</b>; the node that fits the classes best gives it its name. All of it depends on the list of classes."
+    " A name says what a feature fires for, not what it is for.</p><p>Photos are looked at in memory; an uploaded file"
+    " is deleted within two hours. Starter photos: Tux Paint stamps (GPL-2). WordNet 3.0 © Princeton University.</p>"
 )
 
 
@@ -29,7 +29,10 @@ def build(desk: Desk) -> None:
     with gr.Accordion("About: the model, the method, the limits", open=False):
         for model in desk.models.values():
             artifact = model.artifact
-            gr.HTML(model_html(model.name, artifact.backbone, artifact.dataset, len(artifact.layers)), apply_default_css=False)
+            gr.HTML(
+                model_html(model.name, artifact.backbone, artifact.dataset, len(artifact.layers)),
+                apply_default_css=False,
+            )
         gr.HTML(_METHOD, apply_default_css=False)
 
 
@@ -37,7 +40,7 @@ def model_html(name: str, backbone: Mapping[str, Any], dataset: Mapping[str, Any
     """One paragraph on an artifact."""
     note = _NOTES.get(backbone["id"], "")
     return (
-        f"<p><b>{esc(name)}</b>: {n_layers} layers of {esc(backbone['id'])} seen at {esc(backbone['image_size'])} pixels,"
-        f" token {esc(backbone['token'])}. {esc(note)} Trained on {esc(dataset['n_images'])} images of"
-        f" {esc(dataset['id'])}, {len(dataset['classes'])} classes.</p>"
+        f"<p><b>{esc(name)}</b>: {n_layers} layers of {esc(backbone['id'])}, photos seen at"
+        f" {esc(backbone['image_size'])} pixels, token {esc(backbone['token'])}. {esc(note)} Trained on"
+        f" {esc(dataset['n_images'])} images of {esc(dataset['id'])}, {len(dataset['classes'])} classes.</p>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -97,5 +98,4 @@ def _count(top: float) -> int:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain JSON: what is not known is null."""
-    rows = table.round(_DECIMALS).to_dict("records")
-    return [{key: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for key, value in row.items()} for row in rows]
+    return json.loads(table.to_json(orient="records", double_precision=_DECIMALS))

@@ -37,12 +37,16 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     return demo.queue(max_size=20, default_concurrency_limit=1)
 
 
-def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None, *, share: bool = False, block: bool = True) -> str:
+def launch(
+    demo: gr.Blocks, host: str | None = None, port: int | None = None, *, share: bool = False, block: bool = True
+) -> str:
     """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads."""
+    font = gr.themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700))  # its 600 lacks most letters
     _, address, _ = demo.launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
-        footer_links=["api", "gradio", "settings"], css=asset("style.css"), theme=gr.themes.Default(primary_hue="blue"),
+        footer_links=["api", "gradio", "settings"], css=asset("style.css"),
+        theme=gr.themes.Default(primary_hue="blue", font=(font, "sans-serif")),
     )  # fmt: skip
     return address
 
@@ -62,7 +66,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
     parser.add_argument(
         "--artifact", action="append",
-        help='artifact or run folder, Hub id org/name, or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
+        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
     )  # fmt: skip
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")

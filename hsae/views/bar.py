@@ -19,23 +19,30 @@ watch('value', () => {
   history.replaceState(null, '', props.value + (theme ? '&__theme=' + theme : ''));
 });
 """
-_LINK = '<a class="hsae-link" href="${value}" title="Restores model, layer, feature and starter photo">Link to this view</a>'
+_LINK = '<a class="hsae-link" href="${value}" title="Restores all but an uploaded photo">Link to this view</a>'
 
 
 def build(desk: Desk, choices: Choices) -> list[View]:
     """Model menu, layer strip and link."""
     names = list(desk.models)
-    with gr.Row(elem_classes="hsae-bar"):
+    with gr.Row(elem_id="bar"):
         menu = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=180, scale=0)
-        strip = picker(elem_id="layer-strip")
+        strip = picker(elem_id="layer-strip", scale=6, min_width=320)
         link = gr.HTML(
-            choices.query(choices.first()), html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False
-        )
+            choices.query(choices.first()), html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False,
+            scale=1, min_width=130, elem_id="link",
+        )  # fmt: skip
         theme = gr.Button("Light / dark", size="sm", scale=0, min_width=100)
     theme.click(None, js="() => { document.body.classList.toggle('dark'); }", api_visibility="private")
     return [
-        View("strip", ("model", "layer"), [strip, menu], lambda s: [_strip(desk, s), s.model], pickers=[strip],
-             choosers=[(menu.input, "model", menu)]),
+        View(
+            "strip",
+            ("model", "layer"),
+            [strip, menu],
+            lambda s: [_strip(desk, s), s.model],
+            pickers=[strip],
+            choosers=[(menu.input, "model", menu)],
+        ),
         View("link", ("model", "layer", "latent", "image", "view", "method"), [link], lambda s: [choices.query(s)]),
     ]
 
@@ -60,5 +67,5 @@ def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
         buttons.append(f'<span style="--cell:rgb({red} {green} {blue});--ink:{ink}">{face}</span>')
     return (
         '<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>'
-        f'{"".join(buttons)}<small>brighter = classes easier to read out here</small></div>'
+        f"{''.join(buttons)}<small>brighter = classes easier to read out here</small></div>"
     )

@@ -61,7 +61,7 @@ def has_name(table: pd.DataFrame) -> np.ndarray:
 def feature_name(row: pd.Series, latent: int) -> str:
     """A name to show: the label, or a number where no class belongs to the latent."""
     named = row["n_classes"] > 0 or isinstance(row["best_node"], str)
-    return str(row["label"]) if named else f"no clear class (no. {latent})"
+    return str(row["label"]) if named else f"no clear class ({latent})"
 
 
 def path_words(model: Model, wnid: str, last: int = 4) -> str:

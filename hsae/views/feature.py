@@ -19,7 +19,7 @@ _MEANINGS = {
     "mean": ("mean", "average strength when it fires, in units of the activations", number),
     "max": ("maximum", "strongest ever seen", number),
     "p999": ("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit", number),
-    "n_classes": ("classes", "classes it belongs to: it fires on at least half of their images", number),
+    "n_classes": ("classes", "classes it belongs to: the height and coverage come from these", number),
     "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
     "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
     "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
@@ -41,34 +41,42 @@ def _card(desk: Desk, selection: Selection) -> str:
     if latent is None:
         return notice("Every feature of this layer is silent. Pick another layer above.")
     table = model.latents(selection.layer)
-    best = model.artifact.top_images(selection.layer)[latent]["starter"]
-    return card_html(table.iloc[latent], latent, selection.layer, [(key, value) for key, value in best])
+    best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
+    return card_html(table.iloc[latent], latent, selection.layer, best, model.artifact.taxonomy_rule["tau"])
 
 
-def card_html(row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]]) -> str:
-    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation)."""
+def card_html(
+    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None
+) -> str:
+    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
+
+    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
+    """
     return (
         f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
         f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
-        f"<p>{evidence_html(row)}</p><h3>Starter photos that move it most</h3>{_photos(best)}"
+        f"<p>{evidence_html(row, tau)}</p><h3>Starter photos that move it most</h3>{_photos(best)}"
         f"<h3>Its numbers</h3>{_statistics(row)}</article>"
     )
 
 
-def evidence_html(row: pd.Series) -> str:
+def evidence_html(row: pd.Series, tau: float | None = None) -> str:
     """One sentence on why the feature has its name, or that it has none."""
     if row["dead"]:
         return "It never fired on the held-out images."
     fires = f"Fires on {percent(row['frequency'])} of the held-out images"
-    n = int(row["n_classes"])
+    n, rule = (
+        int(row["n_classes"]),
+        f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else "",
+    )
     if n < 1 or not isinstance(row["lch"], str):
-        return f"{fires}, but on at least half of the images of no class: WordNet has no name for it."
+        return f"{fires}, but no class belongs to it{rule}: WordNet has no name for it."
     node, name = row["lch"], esc(wordnet().name(row["lch"]))
     where = f'<b title="{esc(node)}: {esc(wordnet().gloss(node))}">{name}</b>'
     if n == 1:
-        return f"{fires}, and on at least half of those of one class: {where}."
+        return f"{fires}. One class belongs to it{rule}: {where}."
     covers = f"it covers {percent(row['coverage'])} of the classes below"
-    meets = f"{fires}, and on at least half of those of {n} classes. They meet in {where}: {covers}"
+    meets = f"{fires}. {n} classes belong to it{rule}. They meet in {where}: {covers}"
     return f"{meets}{_best_fit(row)}{_chance(row)}."
 
 
@@ -89,16 +97,17 @@ def _photos(best: Sequence[tuple[str, float]]) -> str:
     if not known:
         return notice("None of the starter photos moves it; it was found on other images.")
     buttons = (
-        picture_button(
-            thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}",
-            title=f"Look at {names[key]}",
-        )  # fmt: skip
+        picture_button(thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}")
         for key, value in known
     )
-    return f'<div class="hsae-top">{"".join(buttons)}</div><p class="hsae-hint">the number is the activation; click one to look at it</p>'
+    hint = '<p class="hsae-hint">the number is the activation; click a photo to look at it</p>'
+    return f'<div class="hsae-top">{"".join(buttons)}</div>{hint}'
 
 
 def _statistics(row: pd.Series) -> str:
-    known = [key for key in _MEANINGS if pd.notna(row[key]) and row[key] != -1]
-    rows = [[f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)] for key in known for name, meaning, show in [_MEANINGS[key]]]
+    rows = [
+        [f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)]
+        for key, (name, meaning, show) in _MEANINGS.items()
+        if pd.notna(row[key]) and row[key] != -1
+    ]
     return table("Statistics on held-out images", ["", "value", "what it means"], rows)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +15,11 @@ from PIL import Image
 
 from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap
-from hsae.views.markup import Action, attributes, esc, number
+from hsae.views.markup import attributes, esc, number
 
 # Dark to bright in even steps of lightness, and blue over white to brown: both safe for colour blindness.
 _STRENGTH = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39))
 _CHANGE = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (224, 130, 20), (127, 59, 8))
-
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 190, 46, 10, 12, 24
 
 
 def image_uri(image: Image.Image, format: str = "JPEG") -> str:
@@ -30,7 +30,7 @@ def image_uri(image: Image.Image, format: str = "JPEG") -> str:
 
 
 def colours(values: np.ndarray, *, signed: bool) -> np.ndarray:
-    """Values in [0, 1] (signed: [-1, 1]) as RGB, uint8 [..., 3]; the first end, the middle and the last end are fixed."""
+    """Values in [0, 1] (signed: [-1, 1]) as RGB, uint8 [..., 3]; what lies beyond gets the colour of the end."""
     anchors = np.array(_CHANGE if signed else _STRENGTH, dtype=float)
     at = np.linspace(-1.0 if signed else 0.0, 1.0, len(anchors))
     channels = [np.interp(values, at, anchors[:, channel]) for channel in range(3)]
@@ -66,6 +66,15 @@ def short_layer(layer: str) -> str:
     return layer.removeprefix("block_")
 
 
+def nice_top(values: Sequence[float]) -> float:
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below any of the values; 1 when all are 0."""
+    largest = max(values)
+    if largest <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(largest))
+    return next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * power >= largest * (1 - 1e-9))
+
+
 def line_chart(
     title: str,
     layers: Sequence[str],
@@ -73,56 +82,76 @@ def line_chart(
     selected: str,
     *,
     top: float | None = None,
+    wide: bool = False,
 ) -> str:
     """Curves over layers as SVG, each layer a column to click; None leaves a gap. `top`: end of the y axis."""
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
         return f'<figure class="hsae-chart"><figcaption>{esc(title)}</figcaption><p>not measured</p></figure>'
-    top = top or max(known) * 1.08 or 1.0
-    xs = np.linspace(_LEFT, _WIDTH - _RIGHT, 2 * len(layers) + 1)[1::2]
-    span = (_WIDTH - _LEFT - _RIGHT) / len(layers)
-    height = _HEIGHT - _TOP - _BOTTOM
-
-    def y(value: float) -> float:
-        return _TOP + height * (1 - value / top)
-
-    parts = [_y_axis(top, y)]
-    for x, layer in zip(xs, layers, strict=True):
-        parts.append(_x_label(x, layer, layer == selected, span))
-    for number_, values in enumerate(series.values()):
-        parts.append(_curve(number_, [(x, y(v)) for x, v in zip(xs, values, strict=True) if v is not None]))
-    for column, (x, layer) in enumerate(zip(xs, layers, strict=True)):
-        read = ", ".join(f"{name} {number(values[column])}" for name, values in series.items())
-        action: Action = ("layer", layer)
-        parts.append(
-            f'<rect class="column" {attributes(action)} x="{x - span / 2:.1f}" y="0" width="{span:.1f}"'
-            f' height="{_HEIGHT}"><title>{esc(f"{layer}: {read}")}</title></rect>'
-        )
-    keys = "".join(f'<span class="key s{n}">{esc(name)}</span>' for n, name in enumerate(series)) * (len(series) > 1)
+    frame = _Frame(840 if wide else 420, len(layers), top or nice_top(known))
+    parts = [_y_axis(frame)]
+    parts += [_x_label(frame, at, layer, layer == selected) for at, layer in enumerate(layers)]
+    parts += [_curve(frame, rank, values) for rank, values in enumerate(series.values())]
+    parts += [_column(frame, at, layer, series) for at, layer in enumerate(layers)]
+    keys = "".join(f'<span class="key s{rank}">{esc(name)}</span>' for rank, name in enumerate(series))
     return (
-        f'<figure class="hsae-chart"><figcaption>{esc(title)} {keys}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{esc(title)}, by layer; the table below has'
-        f' the numbers">{"".join(parts)}</svg></figure>'
+        f'<figure class="hsae-chart"><figcaption>{esc(title)} {keys if len(series) > 1 else ""}</figcaption>'
+        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{esc(title)}, by layer">'
+        f"{''.join(parts)}</svg></figure>"
     )
 
 
-def _y_axis(top: float, y: Any) -> str:
+@dataclass(frozen=True)
+class _Frame:
+    """Where things lie in a chart of `n` columns, in SVG units."""
+
+    width: int
+    n: int
+    top: float
+    height: int = 190
+    left: int = 46
+
+    @property
+    def span(self) -> float:
+        return (self.width - self.left - 10) / self.n
+
+    def x(self, at: int) -> float:
+        return self.left + self.span * (at + 0.5)
+
+    def y(self, value: float) -> float:
+        return 12 + (self.height - 36) * (1 - value / self.top)
+
+
+def _y_axis(frame: _Frame) -> str:
     return "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(v):.1f}" y2="{y(v):.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end">{number(v)}</text>'
-        for v in (0.0, top / 2, top)
+        f'<line class="grid" x1="{frame.left}" x2="{frame.width - 10}" y1="{frame.y(v):.1f}" y2="{frame.y(v):.1f}"/>'
+        f'<text x="{frame.left - 6}" y="{frame.y(v) + 4:.1f}" text-anchor="end">{number(v)}</text>'
+        for v in (0.0, frame.top / 2, frame.top)
     )
 
 
-def _x_label(x: float, layer: str, selected: bool, span: float) -> str:
-    band = f'<rect class="band" x="{x - span / 2:.1f}" y="0" width="{span:.1f}" height="{_HEIGHT}"/>' * selected
-    return f'{band}<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{esc(short_layer(layer))}</text>'
+def _x_label(frame: _Frame, at: int, layer: str, selected: bool) -> str:
+    return (_area(frame, at, "band") if selected else "") + (
+        f'<text x="{frame.x(at):.1f}" y="{frame.height - 6}" text-anchor="middle">{esc(short_layer(layer))}</text>'
+    )
 
 
-def _curve(number_: int, at: list[tuple[float, float]]) -> str:
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in at)
-    return f'<g class="s{number_}"><polyline points="{line}"/>{dots}</g>'
+def _curve(frame: _Frame, rank: int, values: Sequence[float | None]) -> str:
+    known = [(frame.x(at), frame.y(value)) for at, value in enumerate(values) if value is not None]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in known)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in known)
+    return f'<g class="s{rank}"><polyline points="{line}"/>{dots}</g>'
+
+
+def _column(frame: _Frame, at: int, layer: str, series: Mapping[str, Sequence[float | None]]) -> str:
+    """The part of the chart that belongs to a layer: it answers clicks and says its numbers."""
+    read = ", ".join(f"{name} {number(values[at])}" for name, values in series.items())
+    return _area(frame, at, "column", attributes(("layer", layer)), f"<title>{esc(f'{layer}: {read}')}</title>")
+
+
+def _area(frame: _Frame, at: int, css: str, extra: str = "", inside: str = "") -> str:
+    x, width = frame.x(at) - frame.span / 2, frame.span
+    return f'<rect class="{css}" {extra} x="{x:.1f}" y="0" width="{width:.1f}" height="{frame.height}">{inside}</rect>'
 
 
 def scatter_points(latents: pd.DataFrame) -> pd.DataFrame:
@@ -132,13 +161,13 @@ def scatter_points(latents: pd.DataFrame) -> pd.DataFrame:
 
 
 def scatter_payload(latents: pd.DataFrame, selected: int | None) -> dict[str, Any]:
-    """What scatter.js draws: points [latent, height, coverage, frequency, label, not by chance], and words for the axis.
+    """What scatter.js draws: points [latent, height, coverage, frequency, label, not by chance], words for the axis.
 
     "not by chance" is None where no null was measured. The word at a height is the node most latents meet at there.
     """
     table = scatter_points(latents)
     words = {
-        int(height): wordnet().name(nodes.mode().iloc[0])
+        str(int(height)): wordnet().name(nodes.mode().iloc[0])
         for height, nodes in table[table["lch"].notna()].groupby("lch_height")["lch"]
     }
     points = [

@@ -74,8 +74,8 @@ def twin(latents: pd.DataFrame) -> pd.DataFrame:
             "feature": [feature_name(row, latent) for latent, row in points.iterrows()],
             "classes meet in": [wordnet().name(node) if isinstance(node, str) else "" for node in points["lch"]],
             "height": points["lch_height"].astype(int),
-            "coverage": points["coverage"].astype(float).round(3),
+            "coverage, %": (100 * points["coverage"].astype(float)).round(0).astype(int),
             "classes": points["n_classes"],
-            "fires on": (100 * points["frequency"].astype(float)).round(2).map("{:.2f} %".format),
+            "fires on, %": (100 * points["frequency"].astype(float)).round(1),
         }
     )

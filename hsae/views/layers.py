@@ -12,8 +12,9 @@ from hsae.views.state import Selection
 from hsae.views.view import View, picker
 
 _INTRO = (
-    "A layer <em>knows</em> a class when a linear probe can read it out. x is what the model has at a layer, x̂ is what"
-    " the sparse autoencoder rebuilds of it, z are its features. Click a layer to look there."
+    '<p class="hsae-intro">A layer <em>knows</em> a class when a linear probe can read it out. x is what the model has'
+    " at a layer, x̂ is what the sparse autoencoder (SAE) rebuilds of it, z are the SAE's features. Click a layer to look"
+    " there.</p>"
 )
 _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
 _COLUMNS = {
@@ -23,10 +24,31 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def build(desk: Desk) -> View:
-    """Four charts and their table."""
-    charts = picker(elem_id="layers")
-    return View("layers", ("model", "layer"), [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts])
+def build(desk: Desk) -> list[View]:
+    """What each layer makes of the photo, then four charts about the layers and their table."""
+    photo, charts = picker(elem_id="emergence"), picker(elem_id="layers")
+    reads = ("model", "layer", "image")
+    return [
+        View("emergence", reads, [photo], lambda s: [_emergence(desk, s)], tab="layers", pickers=[photo]),
+        View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
+    ]
+
+
+def _emergence(desk: Desk, selection: Selection) -> str:
+    artifact, session = desk.model(selection).artifact, desk.session(selection)
+    final = session.classes(top=3)
+    names = dict(zip(final["wnid"], final["name"], strict=True))
+    by_layer = [session.classes(layer, top=len(artifact.classes)).set_index("wnid") for layer in artifact.layers]
+    chances = {names[wnid]: [float(found["probability"][wnid]) for found in by_layer] for wnid in names}
+    return emergence_html(artifact.layers, chances, selection.layer)
+
+
+def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]], selected: str) -> str:
+    """One curve per class: how likely the probe of each layer finds it in the photo; the first is the final answer."""
+    name = next(iter(chances))
+    title = f"This photo: where it becomes “{name}”"
+    chart = line_chart(title, layers, chances, selected, top=1.0, wide=True)
+    return f'{chart}<p class="hsae-hint">probability of a class, read out after each layer; click one to go there</p>'
 
 
 def _layers(desk: Desk, selection: Selection) -> str:
@@ -48,9 +70,8 @@ def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], 
         line_chart("L0: features active per image", layers, {"L0": read("l0")}, selected),
         line_chart("Dead: share of features that never fire", layers, {"dead": read("dead")}, selected),
     ]
-    return f'<p class="hsae-intro">{_INTRO}</p><div class="hsae-charts">{"".join(charts)}</div>' + _table(
-        layers, {key: read(key) for key in _COLUMNS}, selected
-    )
+    numbers = _table(layers, {key: read(key) for key in _COLUMNS}, selected)
+    return f'<h3>All held-out photos</h3>{_INTRO}<div class="hsae-charts">{"".join(charts)}</div>{numbers}'
 
 
 def _table(layers: Sequence[str], measures: Mapping[str, Sequence[float | None]], selected: str) -> str:

@@ -52,7 +52,8 @@ def table(
         for number, row in enumerate(rows)
     )
     return (
-        f'<div class="hsae-scroll"><table class="hsae-table {css}"><caption>{esc(caption)}</caption>'
+        f'<div class="hsae-scroll"><table class="hsae-table {css}">'
+        f'<caption class="hsae-unseen">{esc(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

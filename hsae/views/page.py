@@ -49,7 +49,7 @@ class Page:
     def _tabs(self) -> list[View]:
         with gr.Tabs(selected=VIEWS[0]) as tabs:
             with gr.Tab("Layers", id="layers") as first:
-                found = [layers.build(self.desk)]
+                found = layers.build(self.desk)
             with gr.Tab("Hierarchy", id="hierarchy") as second:
                 scatter, self.listing = hierarchy.build(self.desk)
             with gr.Tab("Feature", id="feature") as third:

@@ -26,26 +26,26 @@ _SHOWN = 10
 def build(desk: Desk) -> tuple[list[View], gr.Image]:
     """Photo, thumbnails, classes and active features; the image is returned because uploads start there."""
     image = gr.Image(
-        label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=230, buttons=[],
+        label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=200, buttons=[],
         placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
         elem_id="photo", format="jpeg",
     )  # fmt: skip
     thumbnails = picker(elem_id="thumbnails")
     names = [(name, key) for key, name in starter_keys().items()]
     more = gr.Dropdown(names, value=None, label=f"or one of all {len(names)} starter photos", elem_id="more-photos")
-    sees = picker(elem_id="sees")
+    sees = gr.HTML(apply_default_css=False, elem_id="sees")
     active = picker(elem_id="active")
     looks = ("model", "layer", "latent", "image")
     return [
         View("picture", ("image",), [image], lambda s: [_picture(desk, s)]),
         View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
              choosers=[(more.input, "image", more)]),
-        View("sees", looks[:2] + looks[3:], [sees], lambda s: [_sees(desk, s)], pickers=[sees]),
+        View("sees", ("model", "image"), [sees], lambda s: [_sees(desk, s)]),
         View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active]),
     ], image  # fmt: skip
 
 
-def _picture(desk: Desk, selection: Selection) -> Image.Image | None | dict[str, Any]:
+def _picture(desk: Desk, selection: Selection) -> Image.Image | dict[str, Any] | None:
     if selection.image.startswith(UPLOAD):
         return gr.skip()  # the visitor's own file is already on show
     return desk.photos.image(selection.image) if selection.image else None
@@ -63,42 +63,20 @@ def _thumbnails(selection: Selection) -> list[Any]:
 
 
 def _sees(desk: Desk, selection: Selection) -> str:
-    model, session = desk.model(selection), desk.session(selection)
-    last = model.artifact.layers[-1]
-    classes = session.classes(last, top=4)
-    first = classes.iloc[0]
-    by_layer = {}
-    for layer in model.artifact.layers:
-        found = session.classes(layer, top=len(model.artifact.classes)).set_index("wnid")["probability"]
-        by_layer[layer] = float(found[first.wnid])
-    return classes_html(classes, path_words(model, first.wnid)) + emergence_html(first["name"], by_layer, selection.layer)
+    model = desk.model(selection)
+    classes = desk.session(selection).classes(top=4)
+    return classes_html(classes, path_words(model, classes["wnid"].iloc[0]), len(model.artifact.classes))
 
 
-def classes_html(classes: pd.DataFrame, path: str) -> str:
+def classes_html(classes: pd.DataFrame, path: str, n_classes: int) -> str:
     """The most likely classes (wnid, name, probability) as bars, and where the first one stands in WordNet."""
     rows = [
-        [f'<span title="{esc(c.wnid)}: {esc(wordnet().gloss(c.wnid))}">{esc(c.name)}</span>',
-         bar(c.probability), percent(c.probability)]
-        for c in classes.rename(columns={"name": "label"}).rename(columns={"label": "name"}).itertuples(index=False)
-    ]  # fmt: skip
-    where = f'<p class="hsae-path" title="Its place in WordNet">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
-    return f"<h3>The model sees</h3>{where}{table('Most likely classes', ['class', '', 'probability'], rows)}"
-
-
-def emergence_html(name: str, by_layer: dict[str, float], selected: str) -> str:
-    """How sure each layer's own probe is of one class: small columns to click."""
-    columns = "".join(
-        f'<button type="button" class="hsae-pick" data-field="layer" data-value="{esc(layer)}"'
-        f' aria-pressed="{str(layer == selected).lower()}" title="{esc(layer)}: {percent(p)}"'
-        f' aria-label="{esc(layer)}: {percent(p)}"><i style="height:{max(2.0, 100 * p):.0f}%"></i>'
-        f"<small>{esc(short_layer(layer))}</small></button>"
-        for layer, p in by_layer.items()
-    )
-    return (
-        f'<h3>Where it becomes “{esc(name)}”</h3>'
-        f'<div class="hsae-emergence" role="group" aria-label="Probability of {esc(name)} by layer">{columns}</div>'
-        '<p class="hsae-hint">probability read out after each layer; click one to look there</p>'
-    )
+        [f'<span title="{esc(wnid)}: {esc(wordnet().gloss(wnid))}">{esc(name)}</span>', bar(share) + percent(share)]
+        for wnid, name, share in classes[["wnid", "name", "probability"]].itertuples(index=False)
+    ]
+    where = f'<p class="hsae-path">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
+    limits = f'<p class="hsae-hint">It can only choose among the {n_classes} classes it was taught.</p>'
+    return f"<h3>The model sees</h3>{where}{table('Most likely classes', ['class', 'probability'], rows)}{limits}"
 
 
 def _active(desk: Desk, selection: Selection) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import threading
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from functools import cache, lru_cache
 from PIL import Image
 
 from hsae.data.samples import Samples, load_samples
+from hsae.data.starter import STARTER_CSV
 from hsae.errors import InputError
 from hsae.session import Session
 from hsae.views.figures import image_uri
@@ -87,9 +89,8 @@ class Photos:
 @cache
 def starter_keys() -> dict[str, str]:
     """Key -> name in words of every starter photograph, in the order of the table."""
-    samples = _starter()
-    keys = [samples.key(row) for row in range(len(samples))]
-    return {key: key.rsplit("/", 1)[-1].replace("_", " ") for key in keys}
+    with STARTER_CSV.open(encoding="utf-8", newline="") as lines:
+        return {row["key"]: row["name"] for row in csv.DictReader(lines)}
 
 
 @lru_cache(maxsize=400)

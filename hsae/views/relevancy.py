@@ -24,6 +24,10 @@ _NAMES = {
 }
 _FADE = "(value) => { document.documentElement.style.setProperty('--hsae-heat', value); }"
 _SIDE = 448
+_SILENT = (
+    "“{name}” is not active in this photo at layer {layer}: there is nothing to explain. Pick one of the active"
+    " features on the left, or, on the feature's card, a photo that moves it."
+)
 
 
 def build(desk: Desk) -> View:
@@ -54,8 +58,7 @@ def _render(desk: Desk, selection: Selection) -> list[Any]:
     name = feature_name(model.latents(selection.layer).iloc[latent], latent)
     active = desk.active(selection).set_index("latent")
     if latent not in active.index:
-        text = f"“{name}” is not active in this photo at layer {short_layer(selection.layer)}: there is nothing to explain."
-        return [notice(f"{text} Pick one of the active features on the left, or a photo that moves it in its card."), method]
+        return [notice(_SILENT.format(name=name, layer=short_layer(selection.layer))), method]
     found = session.relevancy(selection.layer, latent, method)
     crop = desk.photos.crop(model, selection.image, _SIDE)
     return [overlay_html(crop, found, name, float(active.loc[latent, "activation"])), method]
@@ -63,14 +66,16 @@ def _render(desk: Desk, selection: Selection) -> list[Any]:
 
 def overlay_html(crop: Image.Image, found: RelevancyMap, name: str, activation: float) -> str:
     """The square the model sees with the map over it, and a legend on the map's own scale."""
-    heat = image_uri(heat_image(found, _SIDE), "PNG")
+    photo, heat = image_uri(crop), image_uri(heat_image(found, _SIDE), "PNG")
     place = strongest_place(found.values)
     alt = f"Heat map of {name}: strongest at the {place}"
     return (
         f"<p>Which parts of the photo make <b>{esc(name)}</b> fire at layer {esc(short_layer(found.layer))}"
         f" (activation {number(activation)})? Strongest: <b>{place}</b>.</p>"
-        f'<figure class="hsae-heat"><div><img src="{image_uri(crop)}" alt="The square of the photo that the model sees">'
+        f'<div class="hsae-heats"><figure class="hsae-heat"><div><img src="{photo}" alt="">'
         f'<img class="over" src="{heat}" alt="{esc(alt)}"></div>{legend_html(found)}</figure>'
+        f'<figure class="hsae-heat"><div><img src="{photo}" alt="The square of the photo that the model sees"></div>'
+        "<figcaption>the square of the photo that the model sees</figcaption></figure></div>"
     )
 
 
@@ -84,6 +89,6 @@ def legend_html(found: RelevancyMap) -> str:
     rows, cols = found.values.shape
     return (
         f'<figcaption><div class="hsae-scale" style="background:{gradient_css(signed=signed)}"></div>'
-        f'<div class="hsae-ends">{texts}</div><p class="hsae-hint">relevance per patch ({rows} × {cols} patches), on the'
-        f" method's own scale{beyond}</p></figcaption>"
+        f'<div class="hsae-ends">{texts}</div>relevance per patch'
+        f" ({rows} × {cols} patches), on the method's own scale{beyond}</figcaption>"
     )

@@ -1,6 +1,6 @@
 // props.value: {points: [[latent, height, coverage, frequency, label, notByChance]], words: {height: word}, selected}
 const canvas = element.querySelector("canvas"), read = element.querySelector(".hsae-read");
-const LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 58, NEAR = 14;
+const LEFT = 48, RIGHT = 12, TOP = 30, BOTTOM = 74, NEAR = 14;
 let places = [], current = null;
 
 const data = () => (props.value && props.value.points ? props.value : { points: [], words: {}, selected: null });
@@ -40,7 +40,8 @@ function axes(pen, x, y, last, words, ink, faint, width, height) {
     const word = words[h]; // every second word one line lower, so that neighbours do not touch
     if (word && (fits < 3 || h % fits === 0)) pen.fillText(word.slice(0, Math.floor(room * 2 * fits / 7)), x(h), height - BOTTOM + (h % 2 ? 44 : 31));
   }
-  pen.textAlign = "left"; pen.fillText("coverage", 2, TOP - 2 + 0);
+  pen.fillText("height: how far up WordNet the classes meet  →", (LEFT + width) / 2, height - 6);
+  pen.textAlign = "left"; pen.fillText("coverage ↑", 2, 14);
 }
 function dot(pen, { x, y, r }, colour, alpha) {
   pen.globalAlpha = alpha; pen.fillStyle = colour;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,8 +21,8 @@ from hsae.views.view import View
 SLIDERS, REACH = 4, 3.0
 _SHOWN = 5
 _INTRO = (
-    '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own strong'
-    " activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
+    '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own'
+    " strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
 )
 
 
@@ -36,7 +35,7 @@ def build(desk: Desk) -> tuple[View, list[gr.Slider], gr.Button]:
                 gr.Slider(-REACH, REACH, 0, step=0.1, label="feature", buttons=[], elem_id=f"steer-{at}", visible=False)
                 for at in range(SLIDERS)
             ]
-            reset = gr.Button("Reset: all sliders to 0", elem_id="steer-reset")
+            reset = gr.Button("Reset: all sliders to 0", elem_id="steer-reset", size="sm")
         with gr.Column(min_width=300, scale=2):
             panel = gr.HTML(apply_default_css=False, elem_id="steer-result")
     reads = ("model", "layer", "latent", "image")
@@ -54,7 +53,7 @@ def steered(desk: Desk, selection: Selection) -> list[int]:
 def neutral(desk: Desk, selection: Selection) -> list[Any]:
     """The panel with every slider at 0."""
     table = desk.model(selection).latents(selection.layer)
-    labels = [feature_name(table.iloc[latent], latent) for latent in steered(desk, selection)]
+    labels = [f"{feature_name(table.iloc[at], at)} · {at}" for at in steered(desk, selection)]
     shown = [gr.Slider(label=label, value=0, visible=True) for label in labels]
     hidden = [gr.Slider(value=0, visible=False)] * (SLIDERS - len(labels))
     return [change(desk, selection, *[0.0] * SLIDERS), *shown, *hidden]
@@ -79,8 +78,8 @@ def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved
     elif not result.reaches_classifier:
         hint = "This edit touches only tokens that the classifier cannot see any more: pick an earlier layer."
     else:
-        size = percent(result.delta_norm_ratio)
-        hint = f"The push at layer {short_layer(layer)} changes the token by {size} of its length; the larger, the less it means."
+        at, size = short_layer(layer), percent(result.delta_norm_ratio)
+        hint = f"This changes the token at layer {at} by {size} of its length: the more, the less it means."
     return f'<p class="hsae-hint" role="status">{esc(hint)}</p>{_classes(result)}{_nodes(result, taxonomy)}'
 
 
@@ -108,7 +107,8 @@ def _classes(result: SteeringResult) -> str:
         ]
         for at in top_changes(before, after)
     ]
-    return table("Classes that change most", ["class", "", "change in points", "before → after"], rows, css="hsae-changes")
+    heads = ["class", "", "change in points", "before → after"]
+    return "<h3>Classes</h3>" + table("Classes that change most", heads, rows, css="hsae-changes")
 
 
 def _nodes(result: SteeringResult, taxonomy: Taxonomy) -> str:
@@ -118,11 +118,18 @@ def _nodes(result: SteeringResult, taxonomy: Taxonomy) -> str:
         if taxonomy.leaf_count(node) > 1:
             tightest.setdefault(round(gained, 6), node)
     rows = [
-        [f'<span title="{esc(node)}">{esc(wordnet().name(node))}</span>', signed_bar(gained), f"<b>{points(gained)}</b>",
-         f"{taxonomy.leaf_count(node)} classes"]
+        [
+            f'<span title="{esc(node)}">{esc(wordnet().name(node))}</span>',
+            signed_bar(gained),
+            f"<b>{points(gained)}</b>",
+            f"{taxonomy.leaf_count(node)} classes",
+        ]
         for gained, node in list(tightest.items())[:_SHOWN]
-    ]  # fmt: skip
-    return table("Branches of WordNet that gain or lose", ["branch", "", "change in points", ""], rows, css="hsae-changes") if rows else ""
+    ]
+    if not rows:
+        return ""
+    heads = ["branch", "", "change in points", "size"]
+    return "<h3>Branches of WordNet</h3>" + table("Branches that gain or lose", heads, rows, css="hsae-changes")
 
 
 def signed_bar(change: float) -> str:
