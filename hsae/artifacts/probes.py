@@ -27,7 +27,7 @@ def read_probe(files: VerifiedFiles, index: Index, layer: Layer) -> LinearProbe:
     shapes = {name: shape for each in index.layers for name, shape in _shapes(each, n_classes).items()}
     names = tuple(_shapes(layer, n_classes))
     path = files.get(PROBES, size_limit(shapes))
-    tensors = read_tensors(path, PROBES, shapes, names=names, dtype="float32")
+    tensors = read_tensors(path, PROBES, shapes, "float32", names=names)
     return LinearProbe(*(tensors[name] for name in names))
 
 

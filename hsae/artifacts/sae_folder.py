@@ -44,7 +44,7 @@ def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
     activation, k, dtype = _parse_cfg(cfg, where, layer)
     path = layer.file(WEIGHTS)
     shapes = _shapes(layer)
-    tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype=dtype)
+    tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype)
     with torch.device("meta"):
         sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=k)
     sae.load_state_dict(tensors, assign=True)

@@ -80,6 +80,13 @@ def test_plain_pages_in_several_row_groups_are_accepted(folder):
     assert read_all(folder).latents("block_01")["frequency"].tolist() == (np.arange(16, dtype=np.float32) / 32).tolist()
 
 
+def test_rows_are_counted_before_they_are_read(folder, monkeypatch):
+    table = pq.read_table(folder / TABLE)
+    pq.write_table(pa.concat_tables([table, table]), folder / TABLE, **PLAIN)
+    monkeypatch.delattr(pq.ParquetFile, "read")
+    refused_after_rehash(folder, "32 rows")
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"PAR1" + b"\xff" * 8 + b"PAR1"])
 def test_files_that_are_no_parquet(folder, content):
     (folder / TABLE).write_bytes(content)
@@ -118,8 +125,11 @@ def test_defects_of_top_images(folder, name):
     refused_after_rehash(folder, IMAGES)
 
 
+NESTED = json.loads("[" * 40 + "]" * 40)
+
+
 @pytest.mark.parametrize("path", ["curves.json", "tree.json"])
-@pytest.mark.parametrize("value", [[], 3, {"a": "\x00"}, {"\x07": 1}, {"a": 2**60}, {"a": "x" * 20_000}])
+@pytest.mark.parametrize("value", [[], 3, {"a": "\x00"}, {"\x07": 1}, {"a": 2**60}, {"a": "x" * 20_000}, {"a": NESTED}])
 def test_defects_of_curves_and_tree(folder, path, value):
     (folder / path).write_text(json.dumps(value))
     refused_after_rehash(folder, path)

@@ -64,7 +64,7 @@ TENSOR_DEFECTS = {
     "longer": (WEIGHTS, change("b_dec", lambda t: torch.zeros(9).half()), "shape"),
     "in integers": (WEIGHTS, change("b_dec", lambda t: t.to(torch.int16)), "I16"),
     "in bfloat16": (WEIGHTS, change("b_dec", lambda t: t.bfloat16()), "BF16"),
-    "in two types": (WEIGHTS, change("b_dec", lambda t: t.float()), "float32"),
+    "in two types": (WEIGHTS, change("b_dec", lambda t: t.float()), "F32"),
     "NaN": (WEIGHTS, change("W_enc", first(float("nan"))), "NaN"),
     "infinite": (WEIGHTS, change("b_dec", first(float("inf"))), "infinity"),
     "long decoder row": (WEIGHTS, change("W_dec", first(1.5)), "row of W_dec"),
@@ -72,7 +72,7 @@ TENSOR_DEFECTS = {
     "probe missing": ("probes.safetensors", change("block_02.W", lambda t: None), "block_02.W"),
     "probe of no layer": ("probes.safetensors", change("block_03.b", lambda t: t), "block_03.b"),
     "probe with a class too few": ("probes.safetensors", change("block_02.b", lambda t: t[:3].clone()), "shape"),
-    "probe in float16": ("probes.safetensors", change("block_02.b", lambda t: t.half()), "float16"),
+    "probe in float16": ("probes.safetensors", change("block_02.b", lambda t: t.half()), "F16"),
     "probe that divides by 0": ("probes.safetensors", change("block_01.std", first(0.0)), "standard deviation"),
     "probe with NaN": ("probes.safetensors", change("block_01.W", first(float("nan"))), "NaN"),
 }
