@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from hsae.activations.online import OnlineActivations
 from hsae.activations.store import ActivationStore
 from hsae.errors import TrainingError
 from hsae.sae.config import SAEConfig
@@ -30,25 +32,29 @@ class InputScale:
 
 def measure_scale(store: ActivationStore, layer: str) -> InputScale:
     """Mean and scale of a layer over the whole store, shard by shard in float64."""
-    total = torch.zeros(store.layers[layer], dtype=torch.float64)
-    squares, count = torch.zeros_like(total), 0
-    for number in range(store.n_shards):
-        x = store.shard(number, layer).flatten(0, 1).double()
-        total += x.sum(0)
-        squares += x.pow(2).sum(0)
-        count += len(x)
+    return scale_of((store.shard(number, layer).flatten(0, 1) for number in range(store.n_shards)), layer)
+
+
+def scale_of(parts: Iterable[Tensor], layer: str) -> InputScale:
+    """Mean and scale of all tokens, in parts `[n, d_in]`; TrainingError when they are all the same or not finite."""
+    total, squares, count = torch.zeros(()).double(), torch.zeros(()).double(), 0
+    for part in parts:
+        for x in part.split(16_384):  # double precision for a few tokens at a time
+            total = total + x.double().sum(0)
+            squares = squares + x.double().pow(2).sum(0)
+            count += len(x)
     mean = total / count
     variance = (squares / count - mean.pow(2)).clamp_min(0).mean()
     if not torch.isfinite(variance) or variance <= 0:
         raise TrainingError(
-            f"The activations of {layer} in {store.folder} have variance {variance.item()}",
+            f"The activations of {layer} have variance {variance.item()}",
             "finite activations that differ between tokens",
             "Extract again, or leave this layer out.",
         )
     return InputScale(mean.float(), variance.sqrt().float())
 
 
-def new_bank(store: ActivationStore, layers: tuple[str, ...], config: SAEConfig) -> nn.ModuleDict:
+def new_bank(store: ActivationStore | OnlineActivations, layers: tuple[str, ...], config: SAEConfig) -> nn.ModuleDict:
     """Untrained SAEs, one per layer."""
     return nn.ModuleDict(
         {

@@ -1,6 +1,6 @@
 """Training that survives being killed: one safetensors file per process, replaced atomically.
 
-    CHECKPOINT/process_0_of_1/state.safetensors    the tensors of the process's layers; metadata: settings, step, history
+    CHECKPOINT/process_0_of_1/state.safetensors    its layers' tensors; metadata: settings, step, history
 
 The order of the tokens follows from seed and epoch, so weights, optimiser moments and the step are all there is to
 keep.

@@ -72,7 +72,7 @@ class LayerTraining:
         resample(self.sae, self.optimiser, dead, x, error, generator)
         self.tracker.silent[dead] = 0
         if self.processes > 1:
-            copy_from_first(self.sae)
+            copy_from_first(self.sae.parameters(), x.device)
 
     def _gradients(self, x: Tensor) -> Outcome:
         outcome, dead = self.gradient_step(self.sae, x), self.tracker.dead

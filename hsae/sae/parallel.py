@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,19 +31,22 @@ def average_gradients(sae: SparseAutoencoder, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def copy_from_first(sae: SparseAutoencoder) -> None:
-    """Give every process the weights of the first."""
+def copy_from_first(tensors: Iterable[Tensor], device: torch.device) -> None:
+    """Give every process the first one's values, in place."""
     from accelerate.utils import broadcast
 
-    for parameter in sae.parameters():
-        parameter.data.copy_(broadcast(parameter.data.clone(), 0))
+    for tensor in tensors:
+        tensor.data.copy_(broadcast(tensor.data.to(device, copy=True).contiguous(), 0))
 
 
-def own_layers(names: tuple[str, ...], accelerator: Accelerator | None, parallel: str) -> tuple[str, ...]:
-    """The layers that this process trains."""
-    if accelerator is None or parallel == "data":
-        return names
-    return names[accelerator.process_index :: accelerator.num_processes]
+def merge_histories(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The measured points of all layers from those that each process has of its own layers."""
+    from accelerate.utils import gather_object
+
+    merged: dict[int, dict[str, Any]] = {}
+    for point in gather_object(own):
+        merged.setdefault(point["step"], {}).update(point["layers"])
+    return [{"step": step, "layers": layers} for step, layers in sorted(merged.items())]
 
 
 def exchange_layers(

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from tqdm import tqdm
 
+from hsae.activations.online import OnlineActivations, OnlineSampler
+from hsae.activations.pool import PoolSampler
 from hsae.activations.sampler import TokenSampler
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError
-from hsae.sae.bank import initialise, layer_seed, measure_scale, new_bank
-from hsae.sae.checkpoint import Checkpoint, Progress
+from hsae.sae.bank import initialise, layer_seed, measure_scale, new_bank, scale_of
+from hsae.sae.checkpoint import Checkpoint
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
-from hsae.sae.parallel import exchange_layers, own_layers
+from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
 from hsae.sae.steps import choose_step
 from hsae.sae.summary import live_numbers, log_point, measured_point, write_summary
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def train_bank(
-    store: ActivationStore,
+    store: ActivationStore | OnlineActivations,
     sae: SAEConfig | None = None,
     train: TrainConfig | None = None,
     *,
@@ -38,9 +40,9 @@ def train_bank(
 ) -> dict[str, SparseAutoencoder]:
     """Train one SAE per layer on the same shuffled tokens, reading the store once per epoch.
 
-    Returns SAEs of the raw activations (centring and scaling folded in, unit decoder rows), on the CPU. With a folder
-    `checkpoint`, an interrupted run goes on where it was and ends with the same weights, bit by bit on a CPU; the
-    folder also gets summary.json and summary.png.
+    Returns SAEs of the raw activations (centring and scaling folded in, unit decoder rows) on the CPU. In the place of
+    a store, OnlineActivations run the backbone. With a folder `checkpoint`, an interrupted run goes on where it was and
+    ends with the same weights, bit by bit on a CPU; the folder also gets summary.json and summary.png.
     TrainingError when a loss is not finite or the checkpoint is of another run; InputError for unknown layers.
     """
     sae, train = sae or SAEConfig(), train or TrainConfig()
@@ -49,28 +51,19 @@ def train_bank(
         raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     settings = {"sae": asdict(sae), "train": asdict(train), "store": asdict(store.manifest), "layers": names}
-    bank = dict(new_bank(store, names, sae).items())
-    own = own_layers(names, accelerator, train.parallel)
+    bank, history = dict(new_bank(store, names, sae).items()), []
+    layer_parallel = of > 1 and train.parallel == "layer"
+    own = names[rank::of] if layer_parallel else names
+    share = (0, 1) if layer_parallel else (rank, of)
     if own:
-        data_parallel = of > 1 and train.parallel == "data"
-        sampler = TokenSampler(
-            store,
-            own,
-            batch_size=train.batch_size * (of if data_parallel else 1),
-            seed=train.seed,
-            buffer_tokens=train.buffer_tokens,
-            share=(rank, of) if data_parallel else (0, 1),
-        )
-        device = accelerator.device if accelerator else torch.device("cpu")
-        training = _prepare(bank, own, store, sampler, sae, train, device, of if data_parallel else 1)
-        saved = Checkpoint(checkpoint, settings, rank, of)
-        done = _train(training, sampler, train, saved, accelerator, progress)
-        if checkpoint and (rank == 0 or train.parallel == "layer"):
-            write_summary(Path(checkpoint), settings, done.history)
-        for layer in training:
-            bank[layer.name] = layer.finished()
-    if of > 1 and train.parallel == "layer":
-        bank = exchange_layers(bank, names, accelerator)
+        sampler = _sampler(store, own, train, share)
+        training = _prepare(bank, store, sampler, sae, train, accelerator, share[1])
+        history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
+        bank |= {layer.name: layer.finished() for layer in training}
+    if layer_parallel:
+        bank, history = exchange_layers(bank, names, accelerator), merge_histories(history)
+    if checkpoint and rank == 0:
+        write_summary(Path(checkpoint), settings, history)
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 
@@ -81,38 +74,49 @@ def learning_rate(step: int, steps: int, train: TrainConfig) -> float:
     return min(1.0, rising, falling)
 
 
+def _sampler(
+    store: ActivationStore | OnlineActivations, layers: tuple[str, ...], train: TrainConfig, share: tuple[int, int]
+) -> PoolSampler:
+    kind = TokenSampler if isinstance(store, ActivationStore) else OnlineSampler
+    size = train.batch_size * share[1]
+    return kind(store, layers, batch_size=size, seed=train.seed, buffer_tokens=train.buffer_tokens, share=share)
+
+
 def _prepare(
     bank: dict[str, SparseAutoencoder],
-    own: tuple[str, ...],
-    store: ActivationStore,
-    sampler: TokenSampler,
+    store: ActivationStore | OnlineActivations,
+    sampler: PoolSampler,
     sae: SAEConfig,
     train: TrainConfig,
-    device: torch.device,
+    accelerator: Accelerator | None,
     processes: int,
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
-    first = sampler.first(max(module.d_sae for module in bank.values()))
-    steps = {d_in: choose_step(sae, d_in, sae.width(d_in), device, train.bf16) for d_in in store.layers.values()}
+    device = accelerator.device if accelerator else torch.device("cpu")
+    stored = isinstance(store, ActivationStore)
+    first = sampler.first(max(module.d_sae for module in bank.values()) if stored else train.buffer_tokens)
+    steps = {d_in: choose_step(sae, d_in, sae.width(d_in), device, train.bf16) for d_in in sampler.widths.values()}
     layers = []
-    for name in own:
-        scale, module = measure_scale(store, name), bank[name]
+    for name, d_in in sampler.widths.items():
+        scale = measure_scale(store, name) if stored else scale_of([first[name]], name)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
-        initialise(module, scale.normalise(first[name]), generator)
-        step = steps[module.d_in]
-        layers.append(LayerTraining(name, module.to(device).train(), scale, sae, train, step, processes))
+        initialise(bank[name], scale.normalise(first[name]), generator)
+        module = bank[name].to(device).train()
+        if processes > 1:
+            copy_from_first([*module.parameters(), *module.buffers(), scale.mean, scale.scale], device)
+        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], processes))
     return layers
 
 
 def _train(
     layers: list[LayerTraining],
-    sampler: TokenSampler,
+    sampler: PoolSampler,
     train: TrainConfig,
     saved: Checkpoint,
     accelerator: Accelerator | None,
     progress: bool,
-) -> Progress:
-    """All steps that the checkpoint does not have yet."""
+) -> list[dict[str, Any]]:
+    """All steps that the checkpoint does not have yet; returns the measured points."""
     done = saved.load(layers)
     per_epoch = sampler.batches_per_epoch
     steps = train.epochs * per_epoch
@@ -137,4 +141,4 @@ def _train(
                     bar.set_postfix_str(live_numbers(measured), refresh=False)
                 if done.step % train.checkpoint_every == 0 or last:
                     saved.save(layers, done)
-    return done
+    return done.history
