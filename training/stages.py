@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
-from hsae.analysis.layer_report import LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.top_images import TopImages
 from hsae.atomic import atomic_path, write_json
@@ -182,7 +182,7 @@ def build_artifact(
             "n_images": len(stores.train),
             "classes": list(taxonomy.classes),
         },
-        taxonomy=taxonomy.rules | {"rule": "firing rate", "tau": config.tau, "q": None, "nulls": []},
+        taxonomy=taxonomy.rules | RULES | {"tau": config.tau},
         saes=saes,
         latents={name: report.latents for name, report in reports.items()},
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},

@@ -9,15 +9,26 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from hsae.analysis.baselines import matched_latents, neuron_directions, principal_directions, random_directions
 from hsae.analysis.latents import image_latents, sparse_latents
+from hsae.analysis.layer_hierarchy import LabelledLatents, Q, layer_summary, selection_summary
 from hsae.analysis.layer_parts import alignment_parts, finite, look_parts, rare_parts, top_entropy
 from hsae.analysis.layer_table import layer_table
 from hsae.analysis.reconstruction import reconstruction
-from hsae.analysis.sparsity import latent_activity
+from hsae.analysis.sparsity import LatentActivity, latent_activity
 from hsae.analysis.top_images import TopImages, top_images
-from hsae.hierarchy import Taxonomy
+from hsae.hierarchy import Taxonomy, select_classes
 from hsae.probes import LinearProbe, fit_probe
 from hsae.sae.model import SparseAutoencoder
+
+RULES = {
+    "rule": "firing rate on held-out images",
+    "q": Q,
+    "nulls": ["10000 shuffles of synsets over classes", "random directions", "neurons", "principal axes"],
+    "best_node": "F1 with the classes selected on one half of the images; best_node_f1 from the other half",
+}
+"""How classes, nodes and p-values were found, for the artifact; tau and the taxonomy's own rules come beside it."""
+MAX_DIRECTIONS = 2048  # random directions to compare with; enough for a mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +61,7 @@ class LayerReport:
     probe: LinearProbe
     """Reads the classes from x."""
     curves: dict[str, Any]
-    """mse, var, fvu, cosine, l0, dead; acc1/acc5 on x, x_hat and z; counts and medians over the latents."""
+    """mse, var, fvu, cosine, l0, dead; acc1/acc5 on x, x_hat and z; summaries of the latents, nulls and baselines."""
     latents: pd.DataFrame
     top_heldout: TopImages
     top_starter: TopImages
@@ -77,31 +88,41 @@ def report_layer(
     labels = heldout.labels.numpy()
     neurons, alignment = alignment_parts(sae, around.neurons)
     looks, look = look_parts(images, around.embeddings)
-    latents = layer_table(activity, images, labels, taxonomy, tau).assign(**neurons, **looks)
+    known = LabelledLatents(images[labels >= 0], labels[labels >= 0], taxonomy)
+    latents = layer_table(activity, known, tau).assign(**neurons, **looks)
     probe, accuracies = _probes(sae, train, heldout, len(taxonomy.classes))
     quality = {name: finite(value) for name, value in asdict(reconstruction(sae, x, train.x.mean((0, 1)))).items()}
     mixed = top_entropy(images, labels, len(taxonomy.classes))
     return LayerReport(
         probe=probe,
-        curves={**quality, **accuracies, **hierarchy_summary(latents), **alignment, **look, **mixed}
-        | rare_parts(sae, activity),
+        curves={**quality, **accuracies, **alignment, **look, **mixed, **rare_parts(sae, activity)}
+        | layer_summary(known, tau)
+        | {"baselines": _baselines(train, heldout, activity, taxonomy, tau)},
         latents=latents,
         top_heldout=top_images(images),
         top_starter=top_images(image_latents(sparse_latents(sae, starter.flatten(0, 1)), starter.shape[1])),
     )
 
 
-def hierarchy_summary(latents: pd.DataFrame) -> dict[str, float | int | None]:
-    """Counts of unassigned, single-class and multi-class latents, and medians over the multi-class ones."""
-    multi = latents[latents.n_classes > 1]
-    return {
-        "n_unassigned": int((latents.n_classes == 0).sum()),
-        "n_single_class": int((latents.n_classes == 1).sum()),
-        "n_multi_class": len(multi),
-        "median_height": float(multi.lch_height.median()) if len(multi) else None,
-        "median_coverage": float(multi.coverage.median()) if len(multi) else None,
-        "mean_coverage": float(multi.coverage.mean()) if len(multi) else None,
+def _baselines(
+    train: LabelledActivations, heldout: LabelledActivations, activity: LatentActivity, taxonomy: Taxonomy, tau: float
+) -> dict[str, Any]:
+    """The same summary for directions that no one trained, firing as often as the living latents."""
+    (x, _), (train_x, _) = heldout.flat, train.flat
+    living, labels = activity.frequency[~activity.dead], heldout.labels.numpy()
+    if not len(living):
+        return {}
+    kinds = {
+        "random_directions": random_directions(train_x, min(len(living), MAX_DIRECTIONS)),
+        "neurons": neuron_directions(x.shape[1]),
+        "principal_axes": principal_directions(train_x),
     }
+    found = {}
+    for name, directions in kinds.items():
+        z = image_latents(matched_latents(x, directions, living), heldout.x.shape[1])
+        rates = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy).rates()
+        found[name] = {"n": len(directions), **selection_summary(taxonomy, select_classes(rates, tau))}
+    return found
 
 
 def _probes(

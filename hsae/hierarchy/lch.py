@@ -21,13 +21,15 @@ _ROWS = 2048  # rows a matrix product handles at once; bounds memory at a few te
 def lch_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
     """LCH of every row: bool [n, n_classes] -> node positions int [n], MISSING for empty rows."""
     selected = _checked(taxonomy, selected, bool)
-    return _first_holding(taxonomy, selected.astype(np.float32), np.zeros(len(selected)))
+    sizes = selected.sum(axis=1)
+    nodes = distinct_nodes(taxonomy, at_least=sizes.min(initial=len(taxonomy.classes), where=sizes > 0))
+    return _first_holding(taxonomy, nodes, selected.astype(np.float32), np.zeros(len(selected)))
 
 
 def lch_q_rows(taxonomy: Taxonomy, mass: np.ndarray, q: float = 0.9) -> np.ndarray:
     """Tightest node holding the share q of a row's mass: [n, n_classes] >= 0 -> positions [n]; see Taxonomy.lch_q."""
     mass = _checked(taxonomy, mass, np.float64)
-    return _first_holding(taxonomy, mass, spare_mass(mass, q))
+    return _first_holding(taxonomy, distinct_nodes(taxonomy), mass, spare_mass(mass, q))
 
 
 def coverage_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
@@ -43,7 +45,8 @@ def best_node_rows(taxonomy: Taxonomy, selected: np.ndarray) -> tuple[np.ndarray
     Empty rows give MISSING and NaN.
     """
     selected = _checked(taxonomy, selected, bool)
-    nodes, members = _distinct(taxonomy)
+    nodes = distinct_nodes(taxonomy)
+    members = taxonomy.members[nodes]
     position, f1 = np.full(len(selected), MISSING), np.full(len(selected), np.nan)
     for rows in _chunks(len(selected)):
         shared = selected[rows].astype(np.float32) @ members.T.astype(np.float32)
@@ -60,23 +63,22 @@ def at_nodes(values: np.ndarray, position: np.ndarray) -> np.ndarray:
     return np.where(position == MISSING, np.nan, values)
 
 
-def _first_holding(taxonomy: Taxonomy, mass: np.ndarray, spare: np.ndarray) -> np.ndarray:
-    """First (tightest) node of each row with no more than `spare` of the row's mass outside it."""
-    nodes, members = _distinct(taxonomy)
+def distinct_nodes(taxonomy: Taxonomy, at_least: int = 1) -> np.ndarray:
+    """Positions of the tightest node of every class set of `at_least` classes: all that can be the LCH of so many."""
+    large = np.flatnonzero(taxonomy.leaf_counts >= at_least)
+    _, first = np.unique(np.packbits(taxonomy.members[large], axis=1), axis=0, return_index=True)
+    return large[np.sort(first)]
+
+
+def _first_holding(taxonomy: Taxonomy, nodes: np.ndarray, mass: np.ndarray, spare: np.ndarray) -> np.ndarray:
+    """First (tightest) of `nodes` of each row with no more than `spare` of the row's mass outside it."""
     # Mass outside, not inside: a sum of zeros is exactly 0, so "holds the whole set" needs no tolerance.
-    not_members = (~members).T.astype(mass.dtype)
+    not_members = (~taxonomy.members[nodes]).T.astype(mass.dtype)
     position = np.full(len(mass), MISSING)
     for rows in _chunks(len(mass)):
         holds = mass[rows] @ not_members <= spare[rows, None]
         position[rows] = nodes[holds.argmax(axis=1)]
     return np.where(mass.any(axis=1), position, MISSING)
-
-
-def _distinct(taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and members of the first node of every class set; later nodes with the same set never win."""
-    _, first = np.unique(np.packbits(taxonomy.members, axis=1), axis=0, return_index=True)
-    first.sort()
-    return first, taxonomy.members[first]
 
 
 def _chunks(n: int) -> Iterator[slice]:

@@ -1,0 +1,57 @@
+"""Latents that no one trained: random directions, raw neurons and principal axes, firing as often as an SAE's latents.
+
+What an SAE finds counts only beyond these. Each direction is a projection of x with a threshold that makes it fire at
+a frequency drawn from the SAE's living latents.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from hsae.errors import InputError
+
+_COLUMNS = 256  # directions projected at once
+
+
+def random_directions(x: Tensor, n: int, seed: int = 0) -> Tensor:
+    """n unit vectors drawn from N(0, cov(x)), `[n, d_in]`, for activations `x [n_tokens, d_in]`."""
+    centred = (x - x.mean(0)).double()
+    values, vectors = torch.linalg.eigh(centred.T @ centred / max(1, len(x)))
+    normal = torch.randn(n, len(values), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return normalize(normal * values.clamp_min(0).sqrt() @ vectors.T, dim=-1).float()
+
+
+def neuron_directions(d_in: int) -> Tensor:
+    """Every coordinate of an activation, up and down: `[2 d_in, d_in]`."""
+    return torch.cat([torch.eye(d_in), -torch.eye(d_in)])
+
+
+def principal_directions(x: Tensor) -> Tensor:
+    """Every principal axis of `x [n_tokens, d_in]`, both ways, the strongest last: `[2 d_in, d_in]`."""
+    centred = (x - x.mean(0)).double()
+    vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors.T.float()
+    return torch.cat([vectors, -vectors])
+
+
+def matched_latents(x: Tensor, directions: Tensor, frequencies: NDArray[np.float64], seed: int = 0) -> csr_array:
+    """Latents `[n_tokens, n]` max(x.d - threshold, 0), the threshold of each direction set on x itself.
+
+    directions `[n, d_in]`; each fires on the round(frequency * n_tokens) tokens with the largest projection (fewer when
+    projections are equal), its frequency drawn from `frequencies`, those of an SAE's living latents.
+    """
+    if not len(frequencies):
+        raise InputError("no frequency to match", "at least one living latent")
+    drawn = np.random.default_rng(seed).choice(frequencies, len(directions))
+    counts = torch.from_numpy(np.clip(np.round(drawn * len(x)), 1, max(1, len(x) - 1)).astype(np.int64))
+    parts = []
+    for rows in torch.arange(len(directions)).split(_COLUMNS):
+        projection = x @ directions[rows].T
+        ranked = projection.sort(dim=0, descending=True).values
+        threshold = ranked.gather(0, counts[rows].clamp_max(len(x) - 1)[None])
+        parts.append(csr_array((projection - threshold).clamp_min(0).numpy()))
+    return hstack(parts, format="csr")

@@ -1,0 +1,127 @@
+"""What height and coverage are worth: the same statistics when synsets are dealt to the classes at random.
+
+Random class sets meet *high* in WordNet, so height alone says nothing; coverage against sets of the same size does.
+Latents with no class or one class have no p-value: count them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+
+from hsae.errors import InputError
+from hsae.hierarchy.lch import distinct_nodes, lch_rows
+from hsae.hierarchy.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True, eq=False)
+class SetNull:
+    """LCHs of random sets of k classes."""
+
+    k: int
+    leaf_counts: NDArray[np.int64]
+    """|L(LCH)| of every random set, sorted, `[permutations]`; their coverage is k / leaf_counts."""
+    mean_height: float
+
+    @property
+    def mean_coverage(self) -> float:
+        return float((self.k / self.leaf_counts).mean())
+
+    def p_values(self, leaf_counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """p = (1 + #{random coverage >= coverage}) / (permutations + 1) of sets of k classes with these |L(LCH)|."""
+        as_tight = np.searchsorted(self.leaf_counts, leaf_counts, side="right")
+        return (1 + as_tight) / (1 + len(self.leaf_counts))
+
+
+def set_nulls(
+    taxonomy: Taxonomy, sizes: Iterable[int], permutations: int = 10_000, seed: int = 0
+) -> dict[int, SetNull]:
+    """The null of every set size in `sizes`, by size.
+
+    Dealing synsets to classes at random makes any set of k classes a random one, so a null depends on k only. One
+    shuffle of all classes serves every size: its first k classes are the random set of size k.
+    """
+    wanted, n_classes = sorted(set(map(int, sizes))), len(taxonomy.classes)
+    if wanted and not 1 <= wanted[0] <= wanted[-1] <= n_classes:
+        raise InputError(f"sets of {wanted[0]} to {wanted[-1]} classes", f"1 to {n_classes}")
+    if permutations < 1:
+        raise InputError(f"{permutations} permutations", "at least 1")
+    if not wanted:
+        return {}
+    order = np.random.default_rng(seed).random((permutations, n_classes), dtype=np.float32).argsort(axis=1)
+    nodes = distinct_nodes(taxonomy, at_least=wanted[0])
+    nodes_of_class = np.ascontiguousarray(taxonomy.members[nodes].T)
+    holds = np.ones((permutations, len(nodes)), dtype=bool)
+    found = {}
+    for k in range(1, wanted[-1] + 1):
+        holds &= nodes_of_class[order[:, k - 1]]
+        if k in wanted:
+            lch = nodes[holds.argmax(axis=1)]  # nodes are sorted tightest first
+            found[k] = SetNull(k, np.sort(taxonomy.leaf_counts[lch]), float(taxonomy.heights[lch].mean()))
+    return found
+
+
+def label_permutation_test(
+    taxonomy: Taxonomy, selected: np.ndarray, permutations: int = 10_000, seed: int = 0
+) -> pd.DataFrame:
+    """Is a latent's coverage more than chance for its number of classes? One row per row of `selected` (bool).
+
+    p_value         (1 + #{random coverage >= coverage}) / (permutations + 1); missing for fewer than 2 classes
+    q_value         after Benjamini-Hochberg over the rows that have a p-value
+    lower_height    E[height | k] - height: how much lower in WordNet its classes meet than random ones
+    log2_coverage   log2(coverage / E[coverage | k])
+    """
+    lch, k = lch_rows(taxonomy, selected), np.asarray(selected).sum(axis=1)
+    leaf_counts, heights = taxonomy.leaf_counts[lch], taxonomy.heights[lch]
+    table = pd.DataFrame(np.nan, index=range(len(k)), columns=["p_value", "q_value", "lower_height", "log2_coverage"])
+    for size, null in set_nulls(taxonomy, k[k > 1], permutations, seed).items():
+        rows = np.flatnonzero(k == size)
+        table.loc[rows, "p_value"] = null.p_values(leaf_counts[rows])
+        table.loc[rows, "lower_height"] = null.mean_height - heights[rows]
+        table.loc[rows, "log2_coverage"] = np.log2(size / leaf_counts[rows] / null.mean_coverage)
+    tested = table.p_value.notna()
+    table.loc[tested, "q_value"] = false_discovery_control(table.p_value[tested]) if tested.any() else np.nan
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNull:
+    """Mean coverage and mean height over a layer's multi-class latents, as measured and under shuffled synsets."""
+
+    coverage: float
+    height: float
+    random_coverage: NDArray[np.float64]
+    """`[shuffles]`."""
+    random_height: NDArray[np.float64]
+    """`[shuffles]`."""
+
+    @property
+    def p_value(self) -> float:
+        """(1 + #{shuffles with as large a mean coverage}) / (shuffles + 1)."""
+        return float((1 + (self.random_coverage >= self.coverage).sum()) / (1 + len(self.random_coverage)))
+
+
+def layer_permutation_test(
+    taxonomy: Taxonomy, selected: np.ndarray, shuffles: int = 100, seed: int = 0
+) -> LayerNull | None:
+    """The whole layer against shuffled synsets, all latents under the same shuffle; None without a multi-class latent.
+
+    Latents share classes, so the spread of a layer's mean is wider than that of independent sets.
+    """
+    rows = np.asarray(selected)[np.asarray(selected).sum(axis=1) > 1]
+    if not len(rows):
+        return None
+    random = np.random.default_rng(seed)
+    shuffled = [_means(taxonomy, rows[:, random.permutation(rows.shape[1])]) for _ in range(shuffles)]
+    coverage, height = np.array(shuffled).reshape(-1, 2).T
+    return LayerNull(*_means(taxonomy, rows), coverage, height)
+
+
+def _means(taxonomy: Taxonomy, rows: np.ndarray) -> tuple[float, float]:
+    lch = lch_rows(taxonomy, rows)
+    return float((rows.sum(axis=1) / taxonomy.leaf_counts[lch]).mean()), float(taxonomy.heights[lch].mean())
