@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Set before huggingface_hub or transformers are imported: their constants are read once.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+hypothesis.settings.register_profile("hsae", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("hsae")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
