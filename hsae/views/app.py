@@ -42,11 +42,13 @@ def launch(
 ) -> str:
     """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads."""
     font = gr.themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700))  # its 600 lacks most letters
+    theme = gr.themes.Default(primary_hue="blue", font=(font, "sans-serif"))
+    theme.set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")  # readable
     _, address, _ = demo.launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("style.css"),
-        theme=gr.themes.Default(primary_hue="blue", font=(font, "sans-serif")),
+        theme=theme,
     )  # fmt: skip
     return address
 

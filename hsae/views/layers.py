@@ -13,8 +13,8 @@ from hsae.views.view import View, picker
 
 _INTRO = (
     '<p class="hsae-intro">A layer <em>knows</em> a class when a linear probe can read it out. x is what the model has'
-    " at a layer, x̂ is what the sparse autoencoder (SAE) rebuilds of it, z are the SAE's features. Click a layer to look"
-    " there.</p>"
+    " at a layer, x̂ is what the sparse autoencoder (SAE) rebuilds of it, z are the SAE's features. Click a layer to"
+    " look there.</p>"
 )
 _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
 _COLUMNS = {

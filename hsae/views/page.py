@@ -7,20 +7,32 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from hsae.errors import HsaeError
 from hsae.views import about, bar, feature, hierarchy, layers, photo, relevancy, steer
 from hsae.views.desk import Desk
+from hsae.views.markup import attributes
 from hsae.views.models import BackboneLoading
 from hsae.views.state import VIEWS, Choices, Selection
 from hsae.views.uploads import file_only, in_words, read_upload
-from hsae.views.view import View
+from hsae.views.view import View, picker
 
 _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
 _EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
+
+
+def tabs_html(selected: str) -> str:
+    """One tab per view."""
+    tabs = "".join(
+        f'<button type="button" role="tab" class="hsae-pick" {attributes(("view", name))} aria-controls="view-{name}"'
+        f' aria-selected="{str(name == selected).lower()}">{name.capitalize()}</button>'
+        for name in VIEWS
+    )
+    return f'<div class="hsae-tabs" role="tablist" aria-label="Views">{tabs}</div>'
 
 
 class Page:
@@ -32,7 +44,7 @@ class Page:
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
         self.desk, self.choices = desk, choices
-        self.selection, self.drawn = gr.State(choices.first()), gr.State({})
+        self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
         views = bar.build(desk, choices)
         with gr.Row(elem_id="columns"):
@@ -41,26 +53,30 @@ class Page:
             with gr.Column(scale=3, min_width=320, elem_id="right"):
                 tabs = self._tabs()
         about.build(desk)
-        self.views: list[View] = [*views, *left, *tabs]
+        picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
+        self.views: list[View] = [*views, picture, *left, *tabs]
         self.waiting = gr.Timer(1.0, active=False)
         self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
         self._wire()
 
     def _tabs(self) -> list[View]:
-        with gr.Tabs(selected=VIEWS[0]) as tabs:
-            with gr.Tab("Layers", id="layers") as first:
-                found = layers.build(self.desk)
-            with gr.Tab("Hierarchy", id="hierarchy") as second:
-                scatter, self.listing = hierarchy.build(self.desk)
-            with gr.Tab("Feature", id="feature") as third:
-                found.append(feature.build(self.desk))
-            with gr.Tab("Relevancy", id="relevancy") as fourth:
-                found.append(relevancy.build(self.desk))
-            with gr.Tab("Steer", id="steer") as fifth:
-                steering, self.sliders, self.reset = steer.build(self.desk)
-        self.tabs = dict(zip(VIEWS, (first, second, third, fourth, fifth), strict=True))
-        opened = View("tabs", ("view",), [tabs], lambda s: [gr.Tabs(selected=s.view)])
-        return [opened, *found, scatter, steering]
+        """The views under their tabs; style.css shows the one whose tab is selected.
+
+        Gradio's own Tabs also report a selection that the server made, which would then answer its own echo.
+        """
+        tabs = picker(elem_id="tabs")
+        found = [View("tabs", ("view",), [tabs], lambda s: [tabs_html(s.view)], pickers=[tabs])]
+        with gr.Column(elem_id="view-layers", elem_classes="hsae-view"):
+            found += layers.build(self.desk)
+        with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
+            scatter, self.listing = hierarchy.build(self.desk)
+        with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
+            found.append(feature.build(self.desk))
+        with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
+            found.append(relevancy.build(self.desk))
+        with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
+            steering, self.sliders, self.reset = steer.build(self.desk)
+        return [*found, scatter, steering]
 
     def _wire(self) -> None:
         state = [self.selection, self.drawn]
@@ -69,12 +85,16 @@ class Page:
         gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **_EVENT)
         for event, field, component in (chooser for view in self.views for chooser in view.choosers):
             event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **_EVENT)
-        for name, tab in self.tabs.items():
-            tab.select(in_words(partial(self.choose, "view", value=name)), state, self.outputs, **_EVENT)
-        self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **_EVENT)
-        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **_EVENT)
         self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **_EVENT)
+        self._wire_photo(state)
         self._wire_steering()
+
+    def _wire_photo(self, state: list[gr.State]) -> None:
+        """The image is no output of a view, since it must only be given values (`file_only`): it follows `shown`."""
+        sent = self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **_EVENT)
+        for changed in (self.shown.change, sent.failure):
+            changed(in_words(self.picture), self.shown, self.image, **_EVENT)
+        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **_EVENT)
 
     def _wire_steering(self) -> None:
         panel = next(view for view in self.views if view.name == "steer").outputs[0]
@@ -109,13 +129,17 @@ class Page:
         return self.draw(self.choices.choose(selection, "latent", event.row_value[0]), drawn)
 
     def choose(self, field: str, selection: Selection, drawn: dict[str, Any], value: Any) -> list[Any]:
-        """A choice in a menu, a tab opened, a photo taken away."""
+        """A choice in a menu, or a photo taken away."""
         return self.draw(self.choices.choose(selection, field, "" if value is None else value), drawn)
 
     def upload(self, selection: Selection, drawn: dict[str, Any], path: str | None) -> list[Any]:
         """A photograph dropped, pasted or chosen."""
         key = self.desk.photos.add(read_upload(path))
         return self.draw(self.choices.choose(selection, "image", key), drawn)
+
+    def picture(self, key: str) -> Image.Image | None:
+        """The photograph to show; after an upload that cannot be read, the one before it again."""
+        return self.desk.photos.image(key) if key else None
 
     def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""

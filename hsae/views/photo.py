@@ -6,13 +6,12 @@ from typing import Any
 
 import gradio as gr
 import pandas as pd
-from PIL import Image
 
 from hsae.hierarchy import wordnet
 from hsae.views.desk import Desk, feature_name, path_words
 from hsae.views.figures import short_layer
 from hsae.views.markup import bar, button, esc, number, percent, picture_button, table
-from hsae.views.photos import UPLOAD, starter_keys, thumbnail
+from hsae.views.photos import starter_keys, thumbnail
 from hsae.views.state import FIRST_PHOTO, Selection
 from hsae.views.view import View, picker
 
@@ -24,7 +23,7 @@ _SHOWN = 10
 
 
 def build(desk: Desk) -> tuple[list[View], gr.Image]:
-    """Photo, thumbnails, classes and active features; the image is returned because uploads start there."""
+    """Photo, thumbnails, classes and active features; the image is returned, because uploads start there."""
     image = gr.Image(
         label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=200, buttons=[],
         placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
@@ -37,18 +36,11 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
     active = picker(elem_id="active")
     looks = ("model", "layer", "latent", "image")
     return [
-        View("picture", ("image",), [image], lambda s: [_picture(desk, s)]),
         View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
              choosers=[(more.input, "image", more)]),
         View("sees", ("model", "image"), [sees], lambda s: [_sees(desk, s)]),
         View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active]),
     ], image  # fmt: skip
-
-
-def _picture(desk: Desk, selection: Selection) -> Image.Image | dict[str, Any] | None:
-    if selection.image.startswith(UPLOAD):
-        return gr.skip()  # the visitor's own file is already on show
-    return desk.photos.image(selection.image) if selection.image else None
 
 
 def _thumbnails(selection: Selection) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,12 +15,13 @@ from hsae.steering.classification import SteeringResult
 from hsae.steering.edits import Edit, Op
 from hsae.views.desk import Desk, feature_name
 from hsae.views.figures import short_layer
-from hsae.views.markup import esc, number, percent, points, table
+from hsae.views.markup import esc, percent, points, table
 from hsae.views.state import Selection
 from hsae.views.view import View
 
 SLIDERS, REACH = 4, 3.0
 _SHOWN = 5
+_LEAST_SCALE = 0.05  # changes below 5 points do not fill the bars, so that small ones look small
 _INTRO = (
     '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own'
     " strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
@@ -80,7 +82,7 @@ def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved
     else:
         at, size = short_layer(layer), percent(result.delta_norm_ratio)
         hint = f"This changes the token at layer {at} by {size} of its length: the more, the less it means."
-    return f'<p class="hsae-hint" role="status">{esc(hint)}</p>{_classes(result)}{_nodes(result, taxonomy)}'
+    return f'<p class="hsae-hint" role="status">{esc(hint)}</p>{_classes(result)}{_branches(result, taxonomy)}'
 
 
 def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> list[int]:
@@ -99,42 +101,52 @@ def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> lis
 def _classes(result: SteeringResult) -> str:
     before, after = result.probabilities_before.astype(float), result.probabilities_after.astype(float)
     rows = [
-        [
-            f'<span title="{esc(result.classes[at])}">{esc(wordnet().name(result.classes[at]))}</span>',
-            signed_bar(after[at] - before[at]),
-            f"<b>{points(after[at] - before[at])}</b>",
-            f"{percent(before[at])} → {percent(after[at])}",
-        ]
+        (result.classes[at], float(after[at] - before[at]), f"{percent(before[at])} → {percent(after[at])}")
         for at in top_changes(before, after)
     ]
-    heads = ["class", "", "change in points", "before → after"]
-    return "<h3>Classes</h3>" + table("Classes that change most", heads, rows, css="hsae-changes")
+    return "<h3>Classes</h3>" + _changes("Classes that change most", ["class", "before → after"], rows)
 
 
-def _nodes(result: SteeringResult, taxonomy: Taxonomy) -> str:
-    """Changes of whole branches; of nodes with the same change only the tightest says something."""
-    tightest: dict[float, str] = {}
-    for node, gained in result.mass_changes(taxonomy).items():
-        if taxonomy.leaf_count(node) > 1:
-            tightest.setdefault(round(gained, 6), node)
-    rows = [
-        [
-            f'<span title="{esc(node)}">{esc(wordnet().name(node))}</span>',
-            signed_bar(gained),
-            f"<b>{points(gained)}</b>",
-            f"{taxonomy.leaf_count(node)} classes",
-        ]
-        for gained, node in list(tightest.items())[:_SHOWN]
-    ]
+def _branches(result: SteeringResult, taxonomy: Taxonomy) -> str:
+    kept = branches(result.mass_changes(taxonomy), taxonomy)
+    rows = [(node, gained, f"{taxonomy.leaf_count(node)} classes") for node, gained in kept.items()]
     if not rows:
         return ""
-    heads = ["branch", "", "change in points", "size"]
-    return "<h3>Branches of WordNet</h3>" + table("Branches that gain or lose", heads, rows, css="hsae-changes")
+    return "<h3>Branches of WordNet</h3>" + _changes("Branches that gain or lose", ["branch", "size"], rows)
 
 
-def signed_bar(change: float) -> str:
-    """A bar to the right for a gain, to the left for a loss; full at 100 points, drawn on a root scale."""
-    width = 50 * min(abs(change), 1.0) ** 0.5
-    side = f"left:50%;width:{width:.1f}%" if change > 0 else f"right:50%;width:{width:.1f}%"
-    sign = "gain" if change > 0 else "loss"
-    return f'<span class="hsae-signed {sign}" aria-hidden="true" title="{number(change)}"><i style="{side}"></i></span>'
+def branches(changes: Mapping[str, float], taxonomy: Taxonomy, top: int = _SHOWN) -> dict[str, float]:
+    """The `top` largest changes of nodes with two classes or more: {node: change}.
+
+    Of nodes above each other that show the same number only the tightest is kept: the others repeat it.
+    """
+    kept: dict[str, float] = {}
+    for node in sorted((n for n in changes if taxonomy.leaf_count(n) > 1), key=taxonomy.position):
+        above = wordnet().ancestors
+        if not any(points(changes[node]) == points(changes[k]) and node in above(k) for k in kept):
+            kept[node] = changes[node]
+    largest = sorted(kept, key=lambda node: -abs(kept[node]))[:top]
+    return {node: kept[node] for node in largest}
+
+
+def _changes(caption: str, heads: Sequence[str], rows: Sequence[tuple[str, float, str]]) -> str:
+    """A table of signed changes: (WordNet id, change, a last cell in plain text)."""
+    full = max([_LEAST_SCALE, *(abs(gained) for _, gained, _ in rows)])
+    cells = [
+        [
+            f'<span title="{esc(wnid)}: {esc(wordnet().gloss(wnid))}">{esc(wordnet().name(wnid))}</span>',
+            signed_bar(gained / full),
+            f"<b>{points(gained)}</b>",
+            esc(last),
+        ]
+        for wnid, gained, last in rows
+    ]
+    return table(caption, [heads[0], "", "change in points", heads[1]], cells, css="hsae-changes")
+
+
+def signed_bar(share: float) -> str:
+    """A bar from the middle to the right for a gain, to the left for a loss; a share in [-1, 1] of half its width."""
+    side = "left" if share > 0 else "right"
+    width = 50 * min(abs(share), 1.0)
+    sign = "gain" if share > 0 else "loss"
+    return f'<span class="hsae-signed {sign}" aria-hidden="true"><i style="{side}:50%;width:{width:.1f}%"></i></span>'

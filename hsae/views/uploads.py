@@ -21,8 +21,8 @@ def file_only(component: gr.Image) -> gr.Image:
     """Let an image component hand on the uploaded file unread.
 
     Gradio's own reading opens the file with the format its name claims, and shows a broken one as a server error.
-    Gradio has checked the path before this. Give the component nothing but values: an update of its properties would
-    make a new one without this.
+    Gradio has checked the path before this. Give the component nothing but values: an update of its properties, even
+    `gr.skip()`, makes a new one without this.
     """
     component.preprocess = _path  # a subclass would do, but Gradio writes a stub file beside every subclass
     return component
