@@ -95,6 +95,16 @@ def test_a_constant_dimension_changes_nothing(constant):
     torch.testing.assert_close(probe.logits(x), without.logits(x[:, others]), atol=1e-3, rtol=1e-3)
 
 
+def test_rounding_is_not_blown_up():
+    x, labels = separable(d_in=6)
+    x[:, 2] = 1e4 * (1 + 1e-7 * torch.randn(len(x)))
+    assert x[:, 2].std() > 0
+    probe = fit_probe(x, labels, 5)
+    assert probe.std[2] == 1
+    told = (x - probe.mean) / probe.std * probe.W.abs().amax(1)
+    assert told[:, 2].abs().max() < 1e-2 < told[:, 1].abs().max()
+
+
 def test_every_dimension_counts_whatever_its_unit():
     x, labels = separable(d_in=6)
     units = torch.tensor([1e-8, 1, 1e6, -3, 1e-3, 100])

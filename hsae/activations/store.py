@@ -112,16 +112,12 @@ def _defect(stated: dict[str, Any]) -> str | None:
     known = {f.name for f in fields(Manifest)}
     if set(stated) != known:
         return f"the fields {sorted(stated)} instead of {sorted(known)}"
-    layers, dataset, shard_rows = stated["layers"], stated["dataset"], stated["shard_rows"]
-    if not isinstance(layers, dict) or not layers or not all(_is_count(width) for width in layers.values()):
-        return f"the layers {layers!r}"
-    if (
-        not isinstance(dataset, dict)
-        or not _is_count(dataset.get("n_rows"))
-        or not isinstance(dataset.get("classes"), list)
-    ):
-        return f"the dataset {dataset!r}"
-    return None if _is_count(shard_rows) else f"shard_rows {shard_rows!r}"
+    layers, dataset = (stated[key] if isinstance(stated[key], dict) else {} for key in ("layers", "dataset"))
+    if not layers or not all(_is_count(width) for width in layers.values()):
+        return f"the layers {stated['layers']!r}"
+    if not _is_count(dataset.get("n_rows")) or not isinstance(dataset.get("classes"), list):
+        return f"the dataset {stated['dataset']!r}"
+    return None if _is_count(stated["shard_rows"]) else f"shard_rows {stated['shard_rows']!r}"
 
 
 def _is_count(value: object) -> bool:

@@ -109,7 +109,8 @@ def test_another_family_is_refused_before_its_weights_are_read(saved):
     refused(saved, r"'vit'.*dinov2, dinov2_with_registers")
 
 
-def test_code_that_comes_with_a_model_is_never_run(saved, tmp_path):
+def test_code_that_comes_with_a_model_is_never_run(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("nobody is asked"))
     trap = tmp_path / "ran"
     (saved / "evil.py").write_text(f"open({str(trap)!r}, 'w')\nclass C: pass\n")
     config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.C"}}
