@@ -56,13 +56,26 @@ class TopK:
         pre = self.pre[: len(centred)]
         torch.addmm(b_enc, centred, rows.T, out=pre[:, : self.d_sae])
         if self.size == 1:
-            values, indices = pre.topk(self.k, sorted=False)
-            return values.relu_(), indices
+            return largest(pre, self.k)
         grouped = pre.view(-1, self.size, self.groups)  # member s of group g is latent s * groups + g
-        best = grouped.amax(1).topk(self.k, sorted=False).indices
+        _, best = largest(grouped.amax(1), self.k)
         members = (best.unsqueeze(1) + self.first).flatten(1)
-        values, places = pre.gather(1, members).topk(self.k, sorted=False)
-        return values.relu_(), members.gather(1, places)
+        values, places = largest(pre.gather(1, members), self.k)
+        return values, members.gather(1, places)
+
+
+def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row `[n, width]` float32, negative ones as 0, and their places; of equals the first.
+
+    A non-negative float orders like its bits; with the place in the lower half of an int64, NumPy's vectorised
+    partition needs a fifth of torch.topk's time.
+    """
+    width = values.shape[1]
+    backwards = torch.arange(width - 1, -1, -1)
+    keys = values.relu().view(torch.int32).to(torch.int64).bitwise_left_shift_(32).bitwise_or_(backwards)
+    keys.numpy().partition(width - k, axis=1)
+    chosen = keys[:, width - k :]
+    return (chosen >> 32).to(torch.int32).view(torch.float32), width - 1 - (chosen & 0xFFFFFFFF)
 
 
 class TopKStep:
@@ -76,10 +89,14 @@ class TopKStep:
         """Write the gradients for `x [batch, d_in]` into the parameters; W_enc must be stored row by row of latents."""
         rows, centred = sae.W_enc.T, x - sae.b_dec
         active = self.encode(centred, rows, sae.b_enc)
-        error = _bags(active, sae.W_dec).sub_(centred)
+        with torch.enable_grad():
+            values = active.values.requires_grad_()
+            bags = embedding_bag(active.indices, sae.W_dec.detach(), per_sample_weights=values, mode="sum")
+        error = bags.detach() - centred
         toward = error * (2 / error.numel())
-        slopes = _slopes(active, sae.W_dec, toward)
-        latents, weights = active.indices.flatten(), active.values.flatten()
+        (slopes,) = torch.autograd.grad(bags, values, toward)  # the one derivative for which torch has a fast kernel
+        slopes.mul_(values > 0)
+        latents, weights = active.indices.flatten(), values.detach().flatten()
         order, starts = _by_latent(latents, sae.d_sae)
         tokens = order.div(sae.k, rounding_mode="floor")
         sae.W_dec.grad = _sums(toward, tokens, starts, weights[order])
@@ -88,20 +105,6 @@ class TopKStep:
         sae.b_dec.grad = toward.sum(0).sub_(sae.b_enc.grad @ rows)
         counts = torch.zeros(sae.d_sae).index_add_(0, latents, (weights > 0).float())
         return Outcome(error.pow(2).mean(), error, counts)
-
-
-def _bags(active: Active, rows: Tensor) -> Tensor:
-    """sum_j z_j rows[i_j] for each token."""
-    return embedding_bag(active.indices, rows, per_sample_weights=active.values, mode="sum")
-
-
-def _slopes(active: Active, rows: Tensor, toward: Tensor) -> Tensor:
-    """Gradient of the loss with respect to the active latents `[batch, k]`."""
-    with torch.enable_grad():
-        weights = active.values.detach().requires_grad_()
-        bags = embedding_bag(active.indices, rows.detach(), per_sample_weights=weights, mode="sum")
-    (slopes,) = torch.autograd.grad(bags, weights, toward)
-    return slopes.mul_(active.values > 0)
 
 
 def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:
