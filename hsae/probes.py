@@ -73,7 +73,8 @@ def fit_probe(
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for rows in torch.randperm(len(x), generator=generator).split(batch_size):
-            loss = cross_entropy(((features(x[rows]) - mean) / std) @ weight + bias, labels[rows])
+            with torch.enable_grad():
+                loss = cross_entropy(((features(x[rows]) - mean) / std) @ weight + bias, labels[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

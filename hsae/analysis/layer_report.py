@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ RULES = {
 }
 """How classes, nodes and p-values were found, for the artifact; tau and the taxonomy's own rules come beside it."""
 MAX_DIRECTIONS = 2048  # random directions to compare with; enough for a mean
+
+MAX_FEATURE_BYTES = 2**29
+"""Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +129,7 @@ def _baselines(
     return found
 
 
+@torch.no_grad()
 def _probes(
     sae: SparseAutoencoder, train: LabelledActivations, heldout: LabelledActivations, n_classes: int
 ) -> tuple[LinearProbe, dict[str, float]]:
@@ -134,7 +139,15 @@ def _probes(
     readings = {"x": lambda part: part, "x_hat": lambda part: sae(part)[0], "z": sae.encode}
     probes, accuracies = {}, {}
     for name, reading in readings.items():
-        probes[name] = fit_probe(*train.flat, n_classes, transform=reading)
+        probes[name] = _fit_reading(reading, *train.flat, n_classes)
         features = torch.cat([reading(part) for part in x.split(1024)])
         accuracies |= {f"acc{top}_{name}": probes[name].accuracy(features, labels, top) for top in (1, 5)}
     return probes["x"], accuracies
+
+
+def _fit_reading(reading: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, n_classes: int) -> LinearProbe:
+    """A probe on `reading(x)`: made once where that fits into memory, otherwise batch by batch in every epoch."""
+    size = 4 * len(x) * reading(x[:1]).shape[-1]
+    if size > MAX_FEATURE_BYTES:
+        return fit_probe(x, labels, n_classes, transform=reading)
+    return fit_probe(torch.cat([reading(part) for part in x.split(1024)]), labels, n_classes)
