@@ -29,6 +29,16 @@ def image_uri(image: Image.Image, format: str = "JPEG") -> str:
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def square_marked(image: Image.Image) -> Image.Image:
+    """The image with everything greyed but its central square, which is all a model sees (`Preprocessing.crop`)."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    marked = Image.blend(image, Image.new("RGB", image.size, (128, 128, 128)), 0.65)
+    marked.paste(image.crop(box), box)
+    return marked
+
+
 def colours(values: np.ndarray, *, signed: bool) -> np.ndarray:
     """Values in [0, 1] (signed: [-1, 1]) as RGB, uint8 [..., 3]; what lies beyond gets the colour of the end."""
     anchors = np.array(_CHANGE if signed else _STRENGTH, dtype=float)
@@ -82,13 +92,12 @@ def line_chart(
     selected: str,
     *,
     top: float | None = None,
-    wide: bool = False,
 ) -> str:
     """Curves over layers as SVG, each layer a column to click; None leaves a gap. `top`: end of the y axis."""
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
         return f'<figure class="hsae-chart"><figcaption>{esc(title)}</figcaption><p>not measured</p></figure>'
-    frame = _Frame(840 if wide else 420, len(layers), top or nice_top(known))
+    frame = _Frame(len(layers), top or nice_top(known))
     parts = [_y_axis(frame)]
     parts += [_x_label(frame, at, layer, layer == selected) for at, layer in enumerate(layers)]
     parts += [_curve(frame, rank, values) for rank, values in enumerate(series.values())]
@@ -105,9 +114,9 @@ def line_chart(
 class _Frame:
     """Where things lie in a chart of `n` columns, in SVG units."""
 
-    width: int
     n: int
     top: float
+    width: int = 420
     height: int = 190
     left: int = 46
 

@@ -27,8 +27,9 @@ def build(desk: Desk) -> tuple[View, gr.Dataframe]:
     canvas = gr.HTML(
         {}, html_template=_CANVAS, js_on_load=asset("scatter.js"), apply_default_css=False, elem_id="scatter"
     )
+    gr.HTML("<h3>The same as a table: choose a row to open the feature</h3>", apply_default_css=False)
     listing = gr.Dataframe(
-        interactive=False, max_height=320, label="The same as a table: click a row to open the feature",
+        interactive=False, max_height=320, show_label=False,
         show_search="filter", elem_id="hierarchy-table", wrap=True,
     )  # fmt: skip
     view = View(

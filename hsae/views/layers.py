@@ -47,7 +47,7 @@ def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]]
     """One curve per class: how likely the probe of each layer finds it in the photo; the first is the final answer."""
     name = next(iter(chances))
     title = f"This photo: where it becomes “{name}”"
-    chart = line_chart(title, layers, chances, selected, top=1.0, wide=True)
+    chart = line_chart(title, layers, chances, selected, top=1.0)
     return f'{chart}<p class="hsae-hint">probability of a class, read out after each layer; click one to go there</p>'
 
 

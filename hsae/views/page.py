@@ -12,6 +12,7 @@ from PIL import Image
 from hsae.errors import HsaeError
 from hsae.views import about, bar, feature, hierarchy, layers, photo, relevancy, steer
 from hsae.views.desk import Desk
+from hsae.views.figures import square_marked
 from hsae.views.markup import attributes
 from hsae.views.models import BackboneLoading
 from hsae.views.state import VIEWS, Choices, Selection
@@ -139,7 +140,7 @@ class Page:
 
     def picture(self, key: str) -> Image.Image | None:
         """The photograph to show; after an upload that cannot be read, the one before it again."""
-        return self.desk.photos.image(key) if key else None
+        return square_marked(self.desk.photos.image(key)) if key else None
 
     def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""

@@ -67,7 +67,7 @@ def classes_html(classes: pd.DataFrame, path: str, n_classes: int) -> str:
         for wnid, name, share in classes[["wnid", "name", "probability"]].itertuples(index=False)
     ]
     where = f'<p class="hsae-path">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
-    limits = f'<p class="hsae-hint">It can only choose among the {n_classes} classes it was taught.</p>'
+    limits = f'<p class="hsae-hint">It looks at the bright square only, and knows {n_classes} classes, no others.</p>'
     return f"<h3>The model sees</h3>{where}{table('Most likely classes', ['class', 'probability'], rows)}{limits}"
 
 

@@ -34,8 +34,10 @@ def build(desk: Desk) -> View:
     """Overlay, method and opacity."""
     with gr.Row():
         choices = [(_NAMES.get(name, name), name) for name in METHODS]
-        method = gr.Dropdown(choices, label="Method", value=None, elem_id="method", scale=2)
-        opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity of the heat", elem_id="opacity", buttons=[])
+        method = gr.Dropdown(choices, label="Method", value=None, elem_id="method", scale=2, min_width=260)
+        opacity = gr.Slider(
+            0, 1, 0.6, step=0.05, label="Opacity of the heat", elem_id="opacity", buttons=[], min_width=260
+        )
     panel = picker(elem_id="relevancy")
     opacity.input(None, opacity, None, js=_FADE, api_visibility="private")
     reads = ("model", "layer", "latent", "image", "method")

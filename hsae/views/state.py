@@ -68,7 +68,7 @@ class Choices:
         first = self.first()
         for field, value in asdict(selection).items():
             private = field == "image" and str(value).startswith(UPLOAD)
-            implied = field != "layer" and value == getattr(first, field)
+            implied = field not in ("layer", "view") and value == getattr(first, field)
             if value is not None and not private and not implied:
                 yield field, value
 

@@ -118,12 +118,12 @@ def _branches(result: SteeringResult, taxonomy: Taxonomy) -> str:
 def branches(changes: Mapping[str, float], taxonomy: Taxonomy, top: int = _SHOWN) -> dict[str, float]:
     """The `top` largest changes of nodes with two classes or more: {node: change}.
 
-    Of nodes above each other that show the same number only the tightest is kept: the others repeat it.
+    A node that shows the same number as one whose classes it holds too is left out: it repeats the tighter one.
     """
     kept: dict[str, float] = {}
-    for node in sorted((n for n in changes if taxonomy.leaf_count(n) > 1), key=taxonomy.position):
-        above = wordnet().ancestors
-        if not any(points(changes[node]) == points(changes[k]) and node in above(k) for k in kept):
+    held = {node: set(taxonomy.classes_under(node)) for node in changes if taxonomy.leaf_count(node) > 1}
+    for node in sorted(held, key=taxonomy.position):
+        if not any(points(changes[node]) == points(changes[k]) and held[k] <= held[node] for k in kept):
             kept[node] = changes[node]
     largest = sorted(kept, key=lambda node: -abs(kept[node]))[:top]
     return {node: kept[node] for node in largest}
@@ -141,7 +141,7 @@ def _changes(caption: str, heads: Sequence[str], rows: Sequence[tuple[str, float
         ]
         for wnid, gained, last in rows
     ]
-    return table(caption, [heads[0], "", "change in points", heads[1]], cells, css="hsae-changes")
+    return table(caption, [heads[0], "", "points", heads[1]], cells, css="hsae-changes")
 
 
 def signed_bar(share: float) -> str:

@@ -1,0 +1,94 @@
+"""A tiny artifact with a real backbone on disk, whose tables hold every kind of latent and hostile text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hsae.artifacts.artifact import Artifact
+from hsae.backbones.registry import load_backbone
+from hsae.probes import LinearProbe
+from hsae.views.desk import Desk
+from hsae.views.models import Models
+from hsae.views.photos import Photos
+from hsae.views.state import Choices
+from tests.tiny_models import SIDE, WIDTH, random_sae, tiny_model
+
+CLASSES = ("n02085620", "n02123045", "n02124075", "n04285008")  # chihuahua, tabby, Egyptian cat, sports car
+LAYERS = ("block_01", "block_02", "block_03")
+N = 24
+HOSTILE = "<script>alert('x')</script>\"&"
+
+
+def latents() -> pd.DataFrame:
+    """Latent 0 is dead, 1 owns the cats, 2 chihuahua and tabby, 3 the sports car; the others have no class."""
+    table = pd.DataFrame({"frequency": np.arange(N) / 100, "mean": 0.5, "max": 2.0, "p999": 1.0, "dead": False})
+    table = table.assign(n_classes=0, lch=None, lch_height=np.nan, coverage=np.nan, label="unassigned")
+    owned = {
+        1: (2, "n02121808", 1.0, 1.0, HOSTILE),
+        2: (2, "n02075296", 4.0, 2 / 3, "carnivore"),
+        3: (1, "n04285008", 0.0, 1.0, "sports car"),
+    }
+    for latent, values in owned.items():
+        table.loc[latent, ["n_classes", "lch", "lch_height", "coverage", "label"]] = values
+    table.loc[0, ["dead", "label", "frequency"]] = [True, "silent", 0.0]
+    return table
+
+
+@pytest.fixture(scope="session")
+def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backbone")
+    tiny_model().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def artifact(backbone_folder: Path) -> Artifact:
+    backbone = load_backbone(backbone_folder, image_size=SIDE)
+    generator = torch.Generator().manual_seed(3)
+    weights = torch.randn(WIDTH, len(CLASSES), generator=generator)
+    probe = LinearProbe(weights, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
+    images = [{"dataset": [[1, 0.5]], "starter": [["animals/dog", 0.5], ["no/such", 0.25]]}] * N
+    return Artifact(
+        backbone={
+            "id": str(backbone_folder), "revision": None, "weights_sha256": backbone.fingerprint,
+            "image_size": SIDE, "token": "cls",
+        },
+        dataset={"id": HOSTILE, "split": "all", "n_images": 4, "classes": list(CLASSES)},
+        taxonomy={"tau": 0.5, "q": None, "nulls": []},
+        saes={name: random_sae(seed, activation="topk", k=6) for seed, name in enumerate(LAYERS)},
+        latents={name: latents() for name in LAYERS},
+        top_images={name: images for name in LAYERS},
+        probes={name: probe for name in LAYERS},
+        curves={name: {"acc1_x": acc, "fvu": 0.25, "l0": 6} for name, acc in zip(LAYERS, (0.1, 0.9, 0.5), strict=True)},
+        tree={},
+    )  # fmt: skip
+
+
+def in_a_loop(make: Callable[[], Any]) -> Any:
+    """What `make` makes; Gradio would leave an event loop open behind it, unless one is running."""
+
+    async def call() -> Any:
+        return make()
+
+    return asyncio.run(call())
+
+
+@pytest.fixture
+def desk(artifact: Artifact) -> Desk:
+    """Its backbone is there."""
+    desk = Desk(Models([artifact]), Photos())
+    desk.models["unsaved"].session(wait=True)
+    return desk
+
+
+@pytest.fixture
+def choices(desk: Desk) -> Choices:
+    return Choices(desk.models, desk.photos)

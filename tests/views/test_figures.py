@@ -1,0 +1,122 @@
+"""Figures show the numbers they are given."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hsae.relevancy import RelevancyMap
+from hsae.views.figures import (
+    colours,
+    heat_image,
+    image_uri,
+    is_signed,
+    line_chart,
+    nice_top,
+    scatter_payload,
+    scatter_points,
+    square_marked,
+    strongest_place,
+)
+from tests.views.conftest import HOSTILE, latents
+
+
+def relevancy(values) -> RelevancyMap:
+    return RelevancyMap(np.array(values, np.float32), "gradient_rollout", "block_01", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "top"),
+    [([0.3], 0.5), ([17.3, 2], 20), ([1.0], 1), ([2.1], 2.5), ([0, 0], 1), ([0.1 + 0.2 - 0.3], 1e-16)],
+)
+def test_axes_end_at_a_round_number(values, top):
+    assert nice_top(values) == pytest.approx(top)
+
+
+def test_a_curve_is_drawn_where_its_values_are():
+    html = line_chart("t", ["block_01", "block_02"], {"a": [0.0, 1.0]}, "block_02", top=1.0)
+    heights = [float(y) for y in re.findall(r'cy="([\d.]+)"', html)]
+    places = [float(x) for x in re.findall(r'cx="([\d.]+)"', html)]
+    assert heights == [166.0, 12.0]  # bottom and top of the plot
+    assert places == [137.0, 319.0]  # middles of the two halves of 46 .. 410
+    assert html.count('data-field="layer"') == 2
+    assert 'data-value="block_02"' in html
+
+
+def test_a_missing_value_leaves_a_gap_and_no_values_say_so():
+    html = line_chart("t", ["a", "b", "c"], {"s": [0.5, None, 0.5]}, "a")
+    assert html.count("<circle") == 2
+    assert "b: s –" in html
+    assert "not measured" in line_chart("t", ["a"], {"s": [None]}, "a")
+
+
+def test_chart_text_is_escaped():
+    html = line_chart(HOSTILE, [HOSTILE], {HOSTILE: [1.0], "b": [0.5]}, HOSTILE)
+    assert "<script" not in html
+
+
+def test_strength_runs_from_dark_to_bright_and_change_is_white_in_the_middle():
+    strength = colours(np.linspace(0, 1, 20), signed=False).sum(-1)
+    assert (np.diff(strength.astype(int)) > 0).all()
+    assert colours(np.array(0.0), signed=True).min() > 240
+    below, above = colours(np.array([-1.0, 1.0]), signed=True).astype(int)
+    assert below[2] > below[0]
+    assert above[0] > above[2]
+    assert (colours(np.array([5.0]), signed=False) == colours(np.array([1.0]), signed=False)).all()
+
+
+def test_heat_is_brightest_where_the_map_is_largest():
+    pixels = np.asarray(heat_image(relevancy([[0, 0], [0, 1]]), 64)).sum(-1)
+    assert pixels[-8:, -8:].mean() > 2 * pixels[:8, :8].mean()
+    assert is_signed(relevancy([[0, -1]]))
+    assert not is_signed(relevancy([[0, 1]]))
+
+
+@pytest.mark.parametrize(("at", "words"), [((0, 0), "top left"), ((2, 3), "middle centre"), ((5, 5), "bottom right")])
+def test_the_strongest_place_in_words(at, words):
+    values = np.zeros((6, 6))
+    values[at] = 1
+    assert strongest_place(values) == words
+
+
+def test_only_the_central_square_stays_as_it_is():
+    image = Image.new("RGB", (40, 20), (250, 10, 10))
+    marked = np.asarray(square_marked(image))
+    assert (marked[:, 10:30] == [250, 10, 10]).all()
+    assert (marked[:, :10] != [250, 10, 10]).any(-1).all()
+    square = Image.new("RGB", (20, 20), "red")
+    assert (np.asarray(square_marked(square)) == np.asarray(square)).all()
+
+
+def test_only_features_of_two_classes_have_a_point():
+    assert sorted(scatter_points(latents()).index) == [1, 2]
+    assert scatter_payload(latents().iloc[:1], None) == {"points": [], "words": {}, "selected": None}
+
+
+def test_the_payload_is_json_with_the_tables_numbers():
+    payload = scatter_payload(latents().assign(q_value=np.nan), 2)
+    assert json.loads(json.dumps(payload)) == payload
+    assert payload["selected"] == 2
+    assert payload["words"] == {"1": "domestic cat", "4": "carnivore"}
+    assert [2, 4, pytest.approx(0.6667), 0.02, "carnivore", None] in payload["points"]
+    tested = scatter_payload(latents().assign(q_value=0.01), 2)
+    assert all(point[5] is True for point in tested["points"])
+
+
+def test_an_image_becomes_a_data_uri_that_decodes_again():
+    import base64
+    from io import BytesIO
+
+    head, data = image_uri(Image.new("RGB", (8, 6), "blue"), "PNG").split(",")
+    assert head == "data:image/png;base64"
+    assert Image.open(BytesIO(base64.b64decode(data))).size == (8, 6)
+
+
+def test_no_latents_at_all_make_an_empty_figure():
+    empty = pd.DataFrame({name: [] for name in latents().columns}).assign(q_value=[])
+    assert scatter_payload(empty, None)["points"] == []

@@ -1,0 +1,74 @@
+"""The selection: what may be chosen, and links that restore it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hsae.errors import InputError
+from hsae.views.photos import starter_keys
+from hsae.views.state import VIEWS, Selection
+from tests.views.conftest import LAYERS, N
+
+
+def test_the_first_layer_shown_is_the_one_whose_probe_is_best(choices):
+    assert choices.first().layer == "block_02"
+
+
+def test_a_layer_forgets_the_feature_of_the_one_before(choices):
+    chosen = choices.choose(choices.first(), "latent", "5")
+    assert (chosen.latent, chosen.view) == (5, "feature")
+    moved = choices.choose(chosen, "layer", "block_03")
+    assert (moved.layer, moved.latent) == ("block_03", None)
+    again = choices.choose(replace(chosen, view="steer"), "latent", 7)
+    assert (again.latent, again.view) == (7, "steer")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("layer", "block_99"), ("layer", ""), ("latent", "-1"), ("latent", str(N)), ("latent", "²"), ("latent", "1e3"),
+        ("image", "../../etc/passwd"), ("image", "upload-0"), ("view", "admin"), ("method", "x"), ("model", "x"),
+        ("__class__", "x"), ("drawn", "x"), ("layer", None),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_cannot_be_chosen(choices, field, value):
+    with pytest.raises(InputError, match="Expected"):
+        choices.choose(choices.first(), field, value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    layer=st.sampled_from(LAYERS),
+    latent=st.none() | st.integers(0, N - 1),
+    image=st.sampled_from(["", "animals/dog", "food/lemon"]),
+    view=st.sampled_from(VIEWS),
+    method=st.sampled_from(["", "activation", "input_gradient"]),
+)
+def test_a_link_restores_everything(choices, layer, latent, image, view, method):
+    selection = Selection("unsaved", layer, latent, image, view, method)
+    restored, problems = choices.from_query(dict(parse_qsl(choices.query(selection)[1:], keep_blank_values=True)))
+    assert (restored, problems) == (selection, [])
+
+
+def test_a_link_never_names_an_upload(choices):
+    key = choices.photos.add(Image.new("RGB", (20, 20), "red"))
+    selection = choices.choose(choices.first(), "image", key)
+    assert selection.image == key
+    assert "image" not in choices.query(selection)
+
+
+def test_a_broken_link_opens_what_it_can_and_says_what_it_cannot(choices):
+    found, problems = choices.from_query({"layer": "block_03", "latent": "x", "view": "steer", "junk": "1"})
+    assert (found.layer, found.latent, found.view) == ("block_03", None, "steer")
+    assert len(problems) == 1
+    assert "'x'" in problems[0]
+
+
+def test_the_first_photo_exists(choices):
+    assert choices.first().image in starter_keys()

@@ -1,0 +1,196 @@
+"""What each view says about an artifact, a photograph and an edit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy
+from hsae.relevancy import RelevancyMap
+from hsae.steering.classification import SteeringResult
+from hsae.views import feature, hierarchy, layers, photo, relevancy, steer
+from hsae.views.bar import strip_html
+from hsae.views.desk import path_words
+from hsae.views.steer import branches, top_changes
+from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
+
+
+def row(latent: int) -> pd.Series:
+    columns = ["best_node", "p_value", "q_value", "best_node_f1", "label_entropy", "monosemanticity"]
+    return latents().reindex(columns=[*latents().columns, *columns]).astype({"best_node": object}).iloc[latent]
+
+
+def result(before, after, **more) -> SteeringResult:
+    values = {
+        "classes": CLASSES, "logits_before": np.log(before), "logits_after": np.log(after),
+        "probabilities_before": np.array(before), "probabilities_after": np.array(after), "changes": (),
+        "delta_norm_ratio": 0.25, "off_distribution": (), "reaches_classifier": True,
+    }  # fmt: skip
+    return SteeringResult(**(values | more))
+
+
+def test_the_strip_is_brightest_where_the_probe_is_best():
+    html = strip_html({"block_01": 0.1, "block_02": 0.9, "block_03": None}, "block_02")
+    cells = [sum(map(int, cell)) for cell in re.findall(r"--cell:rgb\((\d+) (\d+) (\d+)\)", html)]
+    assert cells[1] > cells[0] >= cells[2]
+    assert html.count('aria-pressed="true"') == 1
+    assert strip_html({"a": None}, "a").count("<button") == 1
+
+
+def test_the_layers_tab_shows_what_was_measured_and_says_what_was_not():
+    html = layers.layers_html(LAYERS, {name: {"acc1_x": 0.5, "fvu": 0.25, "dead": None} for name in LAYERS}, LAYERS[0])
+    assert html.count("50 %") == 3
+    assert "not measured" in html
+    assert "median" not in html
+    assert layers.layers_html(LAYERS, {}, LAYERS[0]).count("not measured") == 4
+
+
+def test_the_words_under_the_scatter_count_every_feature_once():
+    text = hierarchy.words_html(latents(), "block_02")
+    assert [int(n) for n in re.findall(r"(\d+)(?:</b>)? (?:features of|of exactly|without|that never)", text)] == [
+        2,
+        1,
+        20,
+        1,
+    ]
+    assert "Try a later layer" in hierarchy.words_html(latents().iloc[3:], "block_02")
+
+
+def test_the_table_lists_the_points_of_the_scatter():
+    twin = hierarchy.twin(latents().assign(best_node=None))
+    assert twin["no."].tolist() == [1, 2]
+    assert twin["coverage, %"].tolist() == [100, 67]
+    assert twin["classes meet in"].tolist() == ["domestic cat", "carnivore"]
+
+
+def test_a_card_says_why_the_feature_has_its_name():
+    html = feature.card_html(row(2), 2, "block_02", [("animals/dog", 0.5), ("no/such", 0.1)], tau=0.5)
+    assert "2 classes belong to it" in html
+    assert "67 % of the classes below" in html
+    assert html.count("<img") == 1
+    assert "0.5" in html
+    assert "never fired" in feature.evidence_html(row(0))
+    assert "no class belongs to it" in feature.evidence_html(row(7))
+    assert "One class belongs" in feature.evidence_html(row(3))
+    assert "chance p = 0.01" in feature.evidence_html(
+        row(2).replace({}).set_axis(row(2).index).fillna({"p_value": 0.01})
+    )
+
+
+def test_hostile_labels_are_text_in_every_view():
+    active = pd.DataFrame([row(1)]).assign(latent=1, activation=1.0, strength=0.5)
+    pieces = [
+        feature.card_html(row(1), 1, "block_02", []),
+        photo.active_html(active, "block_02", 1),
+        relevancy.overlay_html(
+            Image.new("RGB", (9, 9)), RelevancyMap(np.ones((2, 2)), "x", "block_02", 1.0), HOSTILE, 1.0
+        ),
+        layers.emergence_html(LAYERS, {HOSTILE: [0.1, 0.2, 0.3]}, LAYERS[0]),
+        photo.classes_html(pd.DataFrame({"wnid": [CLASSES[0]], "name": [HOSTILE], "probability": [1.0]}), HOSTILE, 4),
+    ]
+    for html in pieces:
+        assert "<script" not in html
+        assert "&lt;script" in html
+
+
+def test_active_features_have_names_strengths_and_the_chosen_one_is_marked(desk, choices):
+    selection = choices.choose(choices.first(), "layer", "block_03")
+    active = desk.active(selection)
+    names = active["n_classes"].gt(0).to_numpy()
+    assert (names[:-1] >= names[1:]).all()  # named ones first
+    assert desk.focus(selection) == active["latent"].iloc[0]
+    html = photo.active_html(active, "block_03", desk.focus(selection))
+    assert html.count('aria-pressed="true"') == 1
+    assert html.count('data-field="latent"') == min(len(active), 10)
+
+
+def test_without_a_photo_the_views_still_have_a_feature(desk, choices):
+    selection = replace(choices.first(), image="")
+    assert desk.focus(selection) == 2  # of the two widest the one that fires more often
+    with pytest.raises(InputError, match="no photo"):
+        desk.active(selection)
+
+
+def test_the_path_of_a_class_names_only_nodes_that_branch(desk):
+    model = desk.models["unsaved"]
+    assert path_words(model, "n02123045").split(" › ")[-1] == "domestic cat"
+    assert path_words(model, "n02123045").count("›") == 2
+    assert path_words(model, "n00001740") == ""
+
+
+def test_the_legend_has_the_maps_own_numbers():
+    values = np.zeros((10, 10), np.float32)
+    values[0, 0], values[0, 1] = 8.0, 4.0
+    found = RelevancyMap(values, "gradient_rollout", "block_02", 1.0)
+    html = relevancy.legend_html(found)
+    assert f"{found.limit:.3g}" in html
+    assert "strongest patch has 8" in html
+    assert "−" not in html
+    assert "-4<" in relevancy.legend_html(RelevancyMap(np.array([[-4.0, 4.0]]), "x", "b", 1.0))
+
+
+def test_a_silent_feature_gets_a_sentence_and_an_active_one_a_map(desk, choices):
+    selection = replace(choices.first(), view="relevancy")
+    silent = next(n for n in range(1, 24) if n not in set(desk.active(selection)["latent"]))
+    assert "is not active" in relevancy._render(desk, replace(selection, latent=silent))[0]
+    html, method = relevancy._render(desk, selection)
+    assert "Heat map of" in html
+    assert method == "gradient_rollout"
+
+
+def test_sliders_at_zero_change_nothing_and_up_and_down_differ(desk, choices):
+    selection = replace(choices.first(), view="steer")
+    panel, *sliders = steer.neutral(desk, selection)
+    assert "Nothing is changed" in panel
+    assert "gain" not in re.findall(r"hsae-signed (gain)", panel)
+    assert [slider.value for slider in sliders] == [0] * steer.SLIDERS
+    up, down = (steer.change(desk, selection, amount, 0, 0, 0) for amount in (3.0, -3.0))
+    assert "hsae-signed gain" in up
+    assert "hsae-signed loss" in up
+    assert up != down
+
+
+def test_a_slider_at_zero_is_left_out_of_the_edit(desk, choices):
+    """The trap of other demos: touching one slider must not set the others to 0."""
+    selection = replace(choices.first(), view="steer")
+    session = desk.session(selection)
+    asked = []
+    session.steer = lambda edit: asked.append(edit) or type(session).steer(session, edit)
+    steer.change(desk, selection, 0, 1.5, 0, 0)
+    assert [(op.latent, op.mode, op.amount) for op in asked[0].ops] == [(steer.steered(desk, selection)[1], "add", 1.5)]
+
+
+@pytest.mark.parametrize("amount", [4.0, float("nan"), float("inf"), None, "1"])
+def test_amounts_beyond_the_sliders_are_refused(desk, choices, amount):
+    with pytest.raises(InputError, match="amounts"):
+        steer.change(desk, choices.first(), amount, 0, 0, 0)
+
+
+def test_gains_come_first_and_losses_last():
+    before, after = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.35, 0.2, 0.35])
+    assert top_changes(before, after) == [3, 1, 0]
+    assert top_changes(before, after, top=1) == [3, 0]
+    assert top_changes(before, before, top=2) == [0, 1]
+
+
+def test_branches_that_repeat_a_tighter_one_are_left_out():
+    taxonomy = Taxonomy(CLASSES)
+    found = branches(result([0.25] * 4, [0.45, 0.25, 0.25, 0.05]).mass_changes(taxonomy), taxonomy)
+    assert found == {"n01317541": pytest.approx(0.2)}  # domestic animal: chihuahua and tabby; those above say the same
+
+
+def test_the_result_says_how_large_the_push_is_or_that_it_is_in_vain():
+    taxonomy = Taxonomy(CLASSES)
+    html = steer.result_html(result([0.4, 0.3, 0.2, 0.1], [0.1, 0.3, 0.2, 0.4]), taxonomy, "block_02", moved=True)
+    assert "25 % of its length" in html
+    assert "+30.0" in html
+    assert "−30.0" in html
+    assert "40 % → 10 %" in html
+    vain = result([0.25] * 4, [0.25] * 4, reaches_classifier=False)
+    assert "earlier layer" in steer.result_html(vain, taxonomy, "block_02", moved=True)
