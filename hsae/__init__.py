@@ -1,6 +1,6 @@
 """hsae: where does a vision model keep its hierarchy of concepts, and can you move it?
 
-Names are imported when first used, so that `import hsae` stays quick and loads neither transformers, gradio nor datasets.
+Names are imported when first used, so that `import hsae` is quick and loads neither transformers, gradio nor datasets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A whole run on starter photographs with a tiny backbone: every stage, skipped when done, redone when settings change."""
+"""A whole run on starter photographs with a tiny backbone: all stages, skipped when done, redone under other settings."""
 
 from __future__ import annotations
 
