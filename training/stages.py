@@ -21,6 +21,7 @@ from tqdm import tqdm
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.top_images import TopImages
 from hsae.atomic import atomic_path, write_json
@@ -188,7 +189,7 @@ def build_artifact(
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
         probes={name: report.probe for name, report in reports.items()},
         curves={name: report.curves for name, report in reports.items()},
-        tree={},
+        tree=tree_document(taxonomy, {name: report.structure for name, report in reports.items()}),
     )
 
 

@@ -14,6 +14,7 @@ from hsae.analysis.entropy import class_mass
 from hsae.analysis.layer_parts import Numbers, finite, median
 from hsae.analysis.top_images import top_images
 from hsae.hierarchy import (
+    MISSING,
     FiringRates,
     Taxonomy,
     best_node_rows,
@@ -66,19 +67,19 @@ def hierarchy_columns(data: LabelledLatents, tau: float = 0.5) -> pd.DataFrame:
     selected = select_classes(data.rates(), tau)
     table = latent_hierarchy(data.taxonomy, selected)[["n_classes", "lch", "lch_height", "coverage"]]
     test = label_permutation_test(data.taxonomy, selected)[["p_value", "q_value"]]
-    return pd.concat([table, test, _best_nodes(data, tau)], axis=1)
+    position, f1 = best_nodes(data, tau)
+    names = pd.Series([None if p == MISSING else data.taxonomy.nodes[p] for p in position], dtype=object)
+    return pd.concat([table, test], axis=1).assign(best_node=names, best_node_f1=f1)
 
 
-def _best_nodes(data: LabelledLatents, tau: float) -> pd.DataFrame:
-    """Node chosen on the first half of the images, and its F1 on the second."""
+def best_nodes(data: LabelledLatents, tau: float = 0.5) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Node of each latent chosen on the first half of the images (MISSING without one), and its F1 on the second."""
     first = halves(data.labels)
     chosen, scored = (select_classes(data.rates(images), tau) for images in (first, ~first))
     position, _ = best_node_rows(data.taxonomy, chosen)
     under = data.taxonomy.members[position]
     shared = (under & scored).sum(axis=1)
-    f1 = 2 * shared / (under.sum(axis=1) + scored.sum(axis=1))
-    nodes = [None if p < 0 else data.taxonomy.nodes[p] for p in position]
-    return pd.DataFrame({"best_node": pd.Series(nodes, dtype=object), "best_node_f1": at_nodes(f1, position)})
+    return position, at_nodes(2 * shared / (under.sum(axis=1) + scored.sum(axis=1)), position)
 
 
 def layer_summary(data: LabelledLatents, tau: float = 0.5) -> dict[str, Any]:

@@ -69,3 +69,8 @@ def median(values: np.ndarray) -> float | None:
 def finite(value: float) -> float | None:
     """The value, or None where JSON has no word for it."""
     return value if np.isfinite(value) else None
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """Four decimals each, None where JSON has no word for it."""
+    return [finite(round(float(value), 4)) for value in values]

@@ -15,10 +15,12 @@ from hsae.analysis.latents import image_latents, sparse_latents
 from hsae.analysis.layer_hierarchy import LabelledLatents, Q, layer_summary, selection_summary
 from hsae.analysis.layer_parts import alignment_parts, finite, look_parts, rare_parts, top_entropy
 from hsae.analysis.layer_table import layer_table
+from hsae.analysis.layer_tree import LayerStructure, layer_structure
+from hsae.analysis.node_probes import fit_node_probes
 from hsae.analysis.reconstruction import reconstruction
 from hsae.analysis.sparsity import LatentActivity, latent_activity
 from hsae.analysis.top_images import TopImages, top_images
-from hsae.hierarchy import Taxonomy, select_classes
+from hsae.hierarchy import Taxonomy, multi_class_nodes, select_classes
 from hsae.probes import LinearProbe, fit_probe
 from hsae.sae.model import SparseAutoencoder
 
@@ -67,6 +69,8 @@ class LayerReport:
     curves: dict[str, Any]
     """mse, var, fvu, cosine, l0, dead; acc1/acc5 on x, x_hat and z; summaries of the latents, nulls and baselines."""
     latents: pd.DataFrame
+    structure: LayerStructure
+    """Its tree of latents and node scores, for tree_document."""
     top_heldout: TopImages
     top_starter: TopImages
 
@@ -103,9 +107,19 @@ def report_layer(
         | layer_summary(known, tau)
         | {"baselines": _baselines(train, heldout, activity, taxonomy, tau)},
         latents=latents,
+        structure=_structure(sae, train, heldout, known, tau),
         top_heldout=top_images(images),
         top_starter=top_images(image_latents(sparse_latents(sae, starter.flatten(0, 1)), starter.shape[1])),
     )
+
+
+def _structure(
+    sae: SparseAutoencoder, train: LabelledActivations, heldout: LabelledActivations, known: LabelledLatents, tau: float
+) -> LayerStructure:
+    """Trees and probes see one activation an image, the mean of its tokens."""
+    members = torch.tensor(known.taxonomy.members[multi_class_nodes(known.taxonomy)])
+    probes = fit_node_probes(train.x.mean(1), train.labels, members)
+    return layer_structure(known, heldout.x.mean(1)[heldout.labels >= 0], sae.W_dec.detach(), probes, tau)
 
 
 def _baselines(

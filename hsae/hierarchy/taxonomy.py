@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -143,6 +144,14 @@ class Taxonomy:
         spare = spare_mass(row, q)
         outside = ~self.members @ row
         return self.nodes[int(np.argmax(outside <= spare))] if row.any() else None
+
+    @cached_property
+    def ancestry(self) -> np.ndarray:
+        """Bool [n_nodes, n_nodes]: [i, j] where nodes[i] is a proper ancestor of nodes[j]."""
+        above = np.zeros((len(self.nodes),) * 2, dtype=bool)
+        for node, ancestors in self._ancestors.items():
+            above[[self._position[a] for a in ancestors - {node}], self._position[node]] = True
+        return _frozen(above)
 
     def _membership(self) -> np.ndarray:
         members = np.zeros((len(self.nodes), len(self.classes)), dtype=bool)
