@@ -1,4 +1,4 @@
-"""A whole run on starter photographs with a tiny backbone: all stages, skipped when done, redone under other settings."""
+"""A whole run on starter photographs with a tiny backbone: stages, skipped when done, redone under other settings."""
 
 from __future__ import annotations
 
