@@ -38,15 +38,8 @@ def auxk_loss(sae: SparseAutoencoder, x: Tensor, error: Tensor, dead: Tensor) ->
 
 
 @torch.no_grad()
-def resample(
-    sae: SparseAutoencoder,
-    optimiser: torch.optim.Optimizer,
-    dead: Tensor,
-    x: Tensor,
-    error: Tensor,
-    generator: torch.Generator,
-) -> None:
-    """Point dead latents at tokens drawn by their squared error, without optimiser history.
+def resample(sae: SparseAutoencoder, dead: Tensor, x: Tensor, error: Tensor, generator: torch.Generator) -> None:
+    """Point dead latents at tokens drawn by their squared error.
 
     x, error `[batch, d_in]` (Bricken et al. 2023, transformer-circuits.pub/2023/monosemantic-features: with encoders
     of 0.2 times the living ones' length; where latents compete for k places, such weak ones would never win one).
@@ -58,14 +51,3 @@ def resample(
     sae.W_dec[dead] = rows
     sae.W_enc[:, dead] = (1.0 if sae.variant.uses_k else 0.2) * length * rows.T
     sae.b_enc[dead] = 0.0
-    for parameter in (sae.W_dec, sae.W_enc.T, sae.b_enc):
-        _forget(optimiser, parameter, dead)
-
-
-def _forget(optimiser: torch.optim.Optimizer, parameter: Tensor, rows: Tensor) -> None:
-    """Zero the moments of some rows of a parameter (or of a parameter's transpose)."""
-    for owner, state in optimiser.state.items():
-        if owner.data_ptr() == parameter.data_ptr():
-            for name in ("exp_avg", "exp_avg_sq"):
-                moment = state[name] if state[name].shape == parameter.shape else state[name].T
-                moment[rows] = 0.0

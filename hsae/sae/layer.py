@@ -31,7 +31,8 @@ class LayerTraining:
         self.name, self.sae, self.scale, self.config, self.train = name, sae, scale, config, train
         self.gradient_step, self.processes = step, processes
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
-        self.optimiser = torch.optim.Adam(sae.parameters(), lr=train.lr, fused=True)
+        self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
+        self.optimiser = torch.optim.Adam(self.weights.values(), lr=train.lr, fused=True)
         self.tracker = DeadTracker(sae.d_sae, config.dead_after, sae.W_enc.device)
 
     def advance(self, raw: Tensor, rate: float, step: int) -> dict[str, Tensor]:
@@ -47,9 +48,7 @@ class LayerTraining:
                 "finite activations",
                 "Look for NaN in them, or lower lr.",
             )
-        torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.train.clip)
-        self.optimiser.param_groups[0]["lr"] = rate
-        self.optimiser.step()
+        self._update(rate)
         self.tracker.update(outcome.counts > 0, len(x) * self.processes)
         dead = self.tracker.dead
         if len(dead) and self._resamples(rate, step):
@@ -62,6 +61,17 @@ class LayerTraining:
             "dead": torch.tensor(len(dead) / self.sae.d_sae),
         }
 
+    def _update(self, rate: float) -> None:
+        """Clip and take Adam's step on contiguous tensors: the fused kernel copies all others there and back."""
+        for name, parameter in self.sae.named_parameters():
+            self.weights[name].grad = _rows(parameter.grad)
+        norm = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights.values()])
+        if norm > self.train.clip:
+            for weight in self.weights.values():
+                weight.grad.mul_(self.train.clip / norm)
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.step()
+
     def _resamples(self, rate: float, step: int) -> bool:
         """Only at the peak rate: a latent replaced near the end has no time to learn."""
         every = self.train.resample_every
@@ -69,8 +79,12 @@ class LayerTraining:
 
     def _resample(self, dead: Tensor, x: Tensor, error: Tensor, step: int) -> None:
         generator = torch.Generator().manual_seed(layer_seed(self.train.seed + step, self.name))
-        resample(self.sae, self.optimiser, dead, x, error, generator)
+        resample(self.sae, dead, x, error, generator)
         self.tracker.silent[dead] = 0
+        for name in ("W_enc", "b_enc", "W_dec"):
+            moments = self._moments(name)
+            moments["exp_avg"][dead] = 0.0
+            moments["exp_avg_sq"][dead] = 0.0
         if self.processes > 1:
             copy_from_first(self.sae.parameters(), x.device)
 
@@ -85,8 +99,8 @@ class LayerTraining:
     def state(self) -> dict[str, Tensor]:
         """Every tensor that decides how training goes on, by name."""
         tensors = {f"sae.{name}": value for name, value in self.sae.state_dict().items()}
-        for (name, _), state in zip(self.sae.named_parameters(), self._moments(), strict=True):
-            tensors |= {f"{key}.{name}": value for key, value in state.items()}
+        for name in self.weights:
+            tensors |= {f"{key}.{name}": value for key, value in self._moments(name).items()}
         return tensors | {"silent": self.tracker.silent, "mean": self.scale.mean, "scale": self.scale.scale}
 
     @torch.no_grad()
@@ -98,19 +112,24 @@ class LayerTraining:
     @torch.no_grad()
     def finished(self) -> SparseAutoencoder:
         """The SAE of the raw activations, on the CPU."""
-        self.sae.zero_grad(set_to_none=True)
         sae = self.sae.cpu()
+        sae.zero_grad(set_to_none=True)
         sae.W_enc.data = sae.W_enc.data.contiguous()
         sae.fold_input(self.scale.mean, self.scale.scale)
         return sae
 
-    def _moments(self) -> list[dict[str, Tensor]]:
-        """Adam's state of each parameter, with zeros before the first step."""
-        for parameter in self.sae.parameters():
-            if not self.optimiser.state[parameter]:
-                self.optimiser.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
-        return [self.optimiser.state[parameter] for parameter in self.sae.parameters()]
+    def _moments(self, name: str) -> dict[str, Tensor]:
+        """Adam's state of one parameter, with zeros before the first step."""
+        weight = self.weights[name]
+        if not self.optimiser.state[weight]:
+            self.optimiser.state[weight] = {
+                "step": torch.zeros((), device=weight.device),
+                "exp_avg": torch.zeros_like(weight),
+                "exp_avg_sq": torch.zeros_like(weight),
+            }
+        return self.optimiser.state[weight]
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The tensor, or its transpose where that is how it lies in memory."""
+    return tensor if tensor.is_contiguous() else tensor.T

@@ -100,10 +100,11 @@ def test_resampling_forgets_the_optimisers_moments_of_the_replaced_latents_only(
     train = TrainConfig(resample_every=1)
     layer = half_dead(SAEConfig(d_sae=40, k=4, auxk=0.0), train)
     layer.advance(torch.randn(64, 8), train.lr / 2, 0)  # no resampling below the peak rate
-    for parameter in layer.sae.parameters():
-        layer.optimiser.state[parameter]["exp_avg"].fill_(1.0)
+    for weight in layer.weights.values():
+        layer.optimiser.state[weight]["exp_avg"].fill_(1.0)
     layer.advance(torch.randn(64, 8), train.lr, 1)
-    for parameter, along in ((layer.sae.W_dec, 0), (layer.sae.W_enc, 1), (layer.sae.b_enc, 0)):
-        moment = layer.optimiser.state[parameter]["exp_avg"].movedim(along, 0)
+    for name in ("W_enc", "W_dec", "b_enc"):
+        moment = layer.optimiser.state[layer.weights[name]]["exp_avg"]
+        assert len(moment) == 40, "row by row of the latents"
         assert (moment[:20] == 0).all()
         assert (moment[20:] != 0).all()
