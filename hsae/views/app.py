@@ -17,7 +17,7 @@ from hsae.errors import HsaeError
 from hsae.views import api
 from hsae.views.desk import Desk
 from hsae.views.models import Models
-from hsae.views.page import Page
+from hsae.views.page import EVENT, Page
 from hsae.views.photos import Photos
 from hsae.views.state import Choices
 from hsae.views.uploads import MAX_FILE_SIZE
@@ -30,7 +30,7 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     desk = Desk(models, photos)
     with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
-        demo.load(page.load, None, [*page.outputs, page.waiting], api_visibility="private", show_progress="hidden")
+        demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
     for model in models.values():
         model.start()
@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         launch(build_app(artifacts), options.host, options.port, share=options.share)
     except HsaeError as error:
         sys.exit(f"hsae: {error}")
+    except OSError as error:  # the port is taken, or the address is not this machine's
+        sys.exit(f"hsae: the server cannot start: {error}")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -29,7 +29,7 @@ def build(desk: Desk, choices: Choices) -> list[View]:
         menu = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=180, scale=0)
         strip = picker(elem_id="layer-strip", scale=6, min_width=320)
         link = gr.HTML(
-            choices.query(choices.first()), html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False,
+            "", html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False,
             scale=1, min_width=130, elem_id="link",
         )  # fmt: skip
         theme = gr.Button("Light / dark", size="sm", scale=0, min_width=100)

@@ -23,7 +23,7 @@ _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
-_EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
+EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
 
 
 def tabs_html(selected: str) -> str:
@@ -82,30 +82,30 @@ class Page:
     def _wire(self) -> None:
         state = [self.selection, self.drawn]
         pickers = [component.select for view in self.views for component in view.pickers]
-        gr.on(pickers, in_words(self.pick), state, self.outputs, **_EVENT)
-        gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **_EVENT)
+        gr.on(pickers, in_words(self.pick), state, self.outputs, **EVENT)
+        gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **EVENT)
         for event, field, component in (chooser for view in self.views for chooser in view.choosers):
-            event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **_EVENT)
-        self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **_EVENT)
+            event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
+        self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **EVENT)
         self._wire_photo(state)
         self._wire_steering()
 
     def _wire_photo(self, state: list[gr.State]) -> None:
         """The image is no output of a view, since it must only be given values (`file_only`): it follows `shown`."""
-        sent = self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **_EVENT)
+        sent = self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **EVENT)
         for changed in (self.shown.change, sent.failure):
-            changed(in_words(self.picture), self.shown, self.image, **_EVENT)
-        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **_EVENT)
+            changed(in_words(self.picture), self.shown, self.image, **EVENT)
+        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **EVENT)
 
     def _wire_steering(self) -> None:
         panel = next(view for view in self.views if view.name == "steer").outputs[0]
         move = in_words(partial(steer.change, self.desk))
         gr.on(
             [slider.input for slider in self.sliders], move, [self.selection, *self.sliders], panel,
-            trigger_mode="always_last", **_EVENT,
+            trigger_mode="always_last", **EVENT,
         )  # fmt: skip
         start = in_words(partial(steer.neutral, self.desk))
-        self.reset.click(start, self.selection, [panel, *self.sliders], **_EVENT)
+        self.reset.click(start, self.selection, [panel, *self.sliders], **EVENT)
 
     def load(self, request: gr.Request) -> list[Any]:
         """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""

@@ -82,6 +82,8 @@ def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved
     else:
         at, size = short_layer(layer), percent(result.delta_norm_ratio)
         hint = f"This changes the token at layer {at} by {size} of its length: the more, the less it means."
+        if result.off_distribution:
+            hint += f" Features now stronger than ever seen on real photos: {len(result.off_distribution)}."
     return f'<p class="hsae-hint" role="status">{esc(hint)}</p>{_classes(result)}{_branches(result, taxonomy)}'
 
 

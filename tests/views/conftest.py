@@ -42,6 +42,11 @@ def latents() -> pd.DataFrame:
     return table
 
 
+def probe(seed: int) -> LinearProbe:
+    weights = 0.1 * torch.randn(WIDTH, len(CLASSES), generator=torch.Generator().manual_seed(seed))
+    return LinearProbe(weights, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
+
+
 @pytest.fixture(scope="session")
 def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("backbone")
@@ -52,9 +57,6 @@ def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def artifact(backbone_folder: Path) -> Artifact:
     backbone = load_backbone(backbone_folder, image_size=SIDE)
-    generator = torch.Generator().manual_seed(3)
-    weights = torch.randn(WIDTH, len(CLASSES), generator=generator)
-    probe = LinearProbe(weights, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
     images = [{"dataset": [[1, 0.5]], "starter": [["animals/dog", 0.5], ["no/such", 0.25]]}] * N
     return Artifact(
         backbone={
@@ -66,7 +68,7 @@ def artifact(backbone_folder: Path) -> Artifact:
         saes={name: random_sae(seed, activation="topk", k=6) for seed, name in enumerate(LAYERS)},
         latents={name: latents() for name in LAYERS},
         top_images={name: images for name in LAYERS},
-        probes={name: probe for name in LAYERS},
+        probes={name: probe(seed) for seed, name in enumerate(LAYERS)},
         curves={name: {"acc1_x": acc, "fvu": 0.25, "l0": 6} for name, acc in zip(LAYERS, (0.1, 0.9, 0.5), strict=True)},
         tree={},
     )  # fmt: skip

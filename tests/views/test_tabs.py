@@ -78,19 +78,16 @@ def test_a_card_says_why_the_feature_has_its_name():
     assert "never fired" in feature.evidence_html(row(0))
     assert "no class belongs to it" in feature.evidence_html(row(7))
     assert "One class belongs" in feature.evidence_html(row(3))
-    assert "chance p = 0.01" in feature.evidence_html(
-        row(2).replace({}).set_axis(row(2).index).fillna({"p_value": 0.01})
-    )
+    assert "chance p = 0.01" in feature.evidence_html(row(2).fillna({"p_value": 0.01}))
 
 
 def test_hostile_labels_are_text_in_every_view():
     active = pd.DataFrame([row(1)]).assign(latent=1, activation=1.0, strength=0.5)
+    found = RelevancyMap(np.ones((2, 2)), "x", "block_02", 1.0)
     pieces = [
         feature.card_html(row(1), 1, "block_02", []),
         photo.active_html(active, "block_02", 1),
-        relevancy.overlay_html(
-            Image.new("RGB", (9, 9)), RelevancyMap(np.ones((2, 2)), "x", "block_02", 1.0), HOSTILE, 1.0
-        ),
+        relevancy.overlay_html(Image.new("RGB", (9, 9)), found, HOSTILE, 1.0),
         layers.emergence_html(LAYERS, {HOSTILE: [0.1, 0.2, 0.3]}, LAYERS[0]),
         photo.classes_html(pd.DataFrame({"wnid": [CLASSES[0]], "name": [HOSTILE], "probability": [1.0]}), HOSTILE, 4),
     ]

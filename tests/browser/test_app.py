@@ -1,0 +1,196 @@
+"""All views in a browser, as a visitor uses them: mouse, keyboard, links, a broken file."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = [
+    pytest.mark.slow,
+    # The driver's own sockets, when it is closed.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def query(page) -> dict[str, str]:
+    """What the address bar says is selected."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def open_tab(page, name: str, waits_for: str) -> None:
+    page.get_by_role("tab", name=name).click()
+    page.locator(waits_for).first.wait_for()
+
+
+def until_query(page, **expected: str) -> None:
+    """Wait until the address bar says so: every change of the selection ends there."""
+    pattern = "".join(f"(?=.*[?&]{name}={re.escape(value)}(&|$))" for name, value in expected.items())
+    page.wait_for_url(re.compile(pattern), wait_until="commit")
+
+
+def test_picking_a_photo_changes_what_the_model_sees(visit):
+    page = visit()
+    before = page.inner_text("#sees")
+    page.locator("#thumbnails button").nth(7).click()
+    page.wait_for_function("old => document.querySelector('#sees').innerText !== old", arg=before)
+    page.locator('#thumbnails button:nth-child(8)[aria-pressed="true"]').wait_for()
+    assert re.search(r"\d %", page.inner_text("#sees table"))
+    assert "›" in page.inner_text("#sees .hsae-path")
+    assert page.locator("#photo img").get_attribute("alt")
+
+
+def test_a_layer_is_chosen_by_its_button_and_by_a_click_into_a_chart(visit):
+    page = visit()
+    page.locator("#layers figure").first.wait_for()
+    assert page.locator("#layers figure").count() == 4
+    page.get_by_role("group", name="Layer").get_by_role("button", name="03").click()
+    until_query(page, layer="block_03")
+    page.locator('#layers figure >> nth=1 >> rect.column[data-value="block_10"]').click()
+    until_query(page, layer="block_10")
+    assert page.locator('#layer-strip [aria-pressed="true"]').inner_text() == "10"
+    page.locator("#layers tr.current", has_text="10").wait_for()
+    assert "layer 10" in page.inner_text("#active h3")
+
+
+def test_a_click_on_a_point_opens_its_card(visit):
+    page = visit()
+    open_tab(page, "Hierarchy", "#scatter canvas")
+    read = page.locator(".hsae-read")
+    box = page.locator("#scatter canvas").bounding_box()
+    for x in np.linspace(60, box["width"] - 30, 60):  # look for a point, as a visitor does
+        for y in np.linspace(35, box["height"] - 80, 20):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            if read.inner_text():
+                break
+        else:
+            continue
+        break
+    name, latent = re.match(r"(.*) \(no\. (\d+)\)", read.inner_text()).groups()
+    page.mouse.down()
+    page.mouse.up()
+    until_query(page, latent=latent, view="feature")
+    page.locator(".hsae-card h2", has_text=name).wait_for()
+    assert f"no. {latent} of layer" in page.inner_text(".hsae-card")
+
+
+def test_the_scatter_works_by_keyboard_and_its_table_too(visit):
+    page = visit()
+    open_tab(page, "Hierarchy", "#scatter canvas")
+    page.focus("#scatter canvas")
+    page.keyboard.press("ArrowRight")
+    first = page.inner_text(".hsae-read")
+    page.keyboard.press("ArrowRight")
+    second = page.inner_text(".hsae-read")
+    assert first != second
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text(".hsae-read") == first
+    page.keyboard.press("Enter")
+    latent = re.search(r"no\. (\d+)", first)[1]
+    until_query(page, latent=latent, view="feature")
+    open_tab(page, "Hierarchy", "#hierarchy-table [role=gridcell]")
+    cell = page.locator("#hierarchy-table [role=gridcell]").first
+    number = cell.inner_text().strip()
+    cell.click()
+    until_query(page, latent=number, view="feature")
+
+
+def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
+    page = visit()
+    open_tab(page, "Relevancy", ".hsae-heat img.over")
+    heat = page.locator(".hsae-heat img.over")
+    assert "strongest at the" in heat.get_attribute("alt")
+    assert len(page.locator(".hsae-ends span").all_inner_texts()) == 3
+    picture = heat.get_attribute("src")
+    page.focus("#opacity input[type=range]")
+    page.keyboard.press("End")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.hsae-heat img.over')).opacity === '1'")
+    page.locator("#active tbody button").nth(1).click()
+    page.wait_for_function("old => document.querySelector('.hsae-heat img.over')?.src !== old", arg=picture)
+    assert query(page)["view"] == "relevancy"  # choosing a feature here stays here
+
+
+def test_a_silent_feature_says_so(visit):
+    page = visit()
+    active = {int(b.get_attribute("data-value")) for b in page.locator("#active tbody button").all()}
+    silent = next(n for n in range(1, 999) if n not in active)
+    page = visit(f"?latent={silent}&view=relevancy&layer={query(page)['layer']}")
+    page.locator("#relevancy .hsae-notice, #relevancy .hsae-heat").first.wait_for()
+    shown = page.inner_text("#relevancy")
+    assert "is not active in this photo" in shown or "Strongest:" in shown
+
+
+def test_sliders_steer_by_keyboard_and_reset_undoes_it(visit):
+    page = visit()
+    open_tab(page, "Steer", "#steer-0 input[type=range]")
+    page.locator("#steer-result td b").first.wait_for()
+
+    def changes() -> set[str]:
+        return set(page.locator("#steer-result td b").all_inner_texts())
+
+    assert changes() == {"0.0"}
+    assert "never altered" in page.inner_text("#view-steer")
+    page.focus("#steer-0 input[type=range]")
+    page.keyboard.press("End")
+    page.locator("#steer-result .gain").first.wait_for()
+    signs = {text[0] for text in changes()}
+    assert {"+", "−"} <= signs
+    page.click("#steer-reset")
+    page.locator("#steer-result", has_text="Nothing is changed yet").wait_for()
+    assert changes() == {"0.0"}
+    assert page.locator("#steer-0 input[type=range]").input_value() == "0"
+
+
+def test_a_broken_file_is_answered_with_a_sentence_and_changes_nothing(visit, broken_file):
+    page = visit()
+    before = page.inner_text("#sees table")
+    page.set_input_files("#photo input[type=file]", broken_file)
+    page.locator(".toast-body", has_text="The photo is of an unknown format or broken").wait_for()
+    assert page.inner_text("#sees table") == before
+    page.locator("#photo img").wait_for()
+
+
+def test_an_upload_is_seen_and_stays_out_of_the_link(visit, tmp_path):
+    page = visit()
+    before = page.inner_text("#active")
+    noise = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    page.set_input_files("#photo input[type=file]", tmp_path / "noise.png")
+    page.wait_for_function("old => document.querySelector('#active').innerText !== old", arg=before)
+    page.locator('#thumbnails [aria-pressed="true"]').wait_for(state="detached")
+    assert "image" not in query(page)
+
+
+def test_a_link_restores_model_layer_feature_photo_and_view(visit):
+    page = visit("?layer=block_05&latent=7&image=food/lemon&view=feature")
+    page.locator(".hsae-card", has_text="no. 7 of layer 05").wait_for()
+    assert page.locator('#layer-strip [aria-pressed="true"]').inner_text() == "05"
+    assert query(page) == {"layer": "block_05", "latent": "7", "image": "food/lemon", "view": "feature"}
+    href = page.locator(".hsae-link").get_attribute("href")
+    again = visit(href)
+    again.locator(".hsae-card", has_text="no. 7 of layer 05").wait_for()
+
+
+def test_two_visitors_do_not_meet(visit):
+    one, other = visit(), visit()
+    one.get_by_role("group", name="Layer").get_by_role("button", name="02").click()
+    until_query(one, layer="block_02")
+    other.locator("#thumbnails button").nth(3).click()
+    until_query(other, image=other.locator("#thumbnails button").nth(3).get_attribute("data-value").replace("/", "%2F"))
+    assert other.locator('#layer-strip [aria-pressed="true"]').inner_text() != "02"
+    assert "image" not in query(one)
+
+
+@pytest.mark.parametrize("view", ["layers", "hierarchy", "feature", "relevancy", "steer"])
+def test_every_view_fits_a_phone_and_the_dark(visit, view):
+    page = visit(f"?view={view}&__theme=dark", width=390, height=844)
+    page.locator(f"#view-{view}").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.body.classList.contains('dark')")
+    shown = [
+        name for name in ("layers", "hierarchy", "feature", "relevancy", "steer") if page.is_visible(f"#view-{name}")
+    ]
+    assert shown == [view]
