@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         launch(build_app(artifacts), options.host, options.port, share=options.share)
     except HsaeError as error:
         sys.exit(f"hsae: {error}")
-    except OSError as error:  # the port is taken, or the address is not this machine's
+    except OSError as error:  # such as a port that is taken
         sys.exit(f"hsae: the server cannot start: {error}")
 
 

@@ -142,16 +142,22 @@ def test_the_app_still_answers_afterwards(client, photo, server):
     assert not re.search("Segmentation|MemoryError", (server[1] / "log.txt").read_text())
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--artifact", "no/such/folder/here"], ["--artifact", str(ROOT / "tests")], ["--host", "203.0.113.1"]]
-)
-def test_what_the_user_got_wrong_is_one_sentence_and_status_1(arguments, server):
-    if "--host" in arguments:
-        arguments = [*arguments, "--artifact", str(server[1])]
-    done = subprocess.run(
-        [sys.executable, "app.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+def run_app(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "app.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("source", ["no/such/folder/here", str(ROOT / "tests")])
+def test_a_missing_artifact_is_one_sentence_and_status_1(source):
+    done = run_app("--artifact", source)
     assert done.returncode == 1
     assert done.stderr.startswith("hsae: ")
-    assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_taken_port_is_a_sentence_and_status_1(server):
+    port = server[0].rstrip("/").rsplit(":", 1)[1]
+    done = run_app("--port", port, "--artifact", str(server[1]))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("hsae: the server cannot start: ")
+    assert "Traceback" not in done.stderr
