@@ -21,6 +21,11 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(GOLDEN / "schema_1", tmp_path / "artifact"))
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by relative path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def edit_json(path: Path, change) -> None:
     """Apply `change` (returns the new value, or None after changing in place) to a JSON file."""
     value = json.loads(path.read_text())

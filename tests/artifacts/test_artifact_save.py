@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,12 +12,8 @@ from hypothesis import strategies as st
 
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import ArtifactError, HsaeError, InputError
-from tests.artifacts.conftest import read_all
+from tests.artifacts.conftest import contents, read_all
 from tests.golden.make import make_artifact, make_sae
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def parts(**other) -> Artifact:
