@@ -182,8 +182,10 @@ def create(hub: HubEmulator, request: Request) -> Answer:
 
 @route("POST", "/api/validate-yaml")
 def validate_yaml(hub: HubEmulator, request: Request) -> Answer:
-    errors = hub.store.card_errors(request.json["content"])
-    return reply({"errors": [{"message": text} for text in errors], "warnings": []}, 400 if errors else 200)
+    content = request.json["content"]
+    errors = [{"message": text} for text in hub.store.card_errors(content)]
+    warnings = [] if content.startswith("---\n") else [{"message": "empty or missing yaml metadata in repo card"}]
+    return reply({"errors": errors, "warnings": warnings}, 400 if errors else 200)
 
 
 @route("POST", f"/api/{_REPO}/preupload/{_REV}")

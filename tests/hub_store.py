@@ -120,10 +120,10 @@ class Store:
 
     @staticmethod
     def card_errors(content: str) -> list[str]:
-        """What is wrong with the front matter of a card, checked as the Hub's documentation words it."""
+        """What is wrong with the front matter of a card, if it has one, as the Hub's documentation words it."""
         parts = content.split("---\n")
         if not content.startswith("---\n") or len(parts) < 3:
-            return ["no front matter"]
+            return []
         try:
             about = yaml.safe_load(parts[1])
         except yaml.YAMLError as error:

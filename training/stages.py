@@ -23,6 +23,7 @@ from hsae.activations.store import ActivationStore
 from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
 from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.card import save_with_card
 from hsae.artifacts.top_images import TopImages
 from hsae.atomic import atomic_path, write_json
 from hsae.backbones.base import Backbone
@@ -72,6 +73,14 @@ class RunConfig:
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
     artifact_dtype: str = "float16"
     """float16 or float32, for the SAE weights on disk."""
+    push_to_hub: str | None = None
+    """Publish the artifact as this Hub model, org/name."""
+    push_tag: str | None = None
+    """Name for the published commit, e.g. v1."""
+    private: bool = False
+    """Make a new Hub model private."""
+    force: bool = False
+    """Publish even where another backbone's artifact or something else is."""
 
     def __post_init__(self) -> None:
         if not 0 < self.heldout_share < 1:
@@ -129,8 +138,10 @@ def _relabelled(samples: Samples, config: RunConfig) -> Samples:
     return samples.relabelled({wnid: next((w for w in wanted if w in up), None) for wnid, up in above.items()})
 
 
-def run(config: RunConfig, sae: SAEConfig, train: TrainConfig, accelerator: Accelerator) -> Path:
-    """All stages; returns the folder of the artifact."""
+def run(
+    config: RunConfig, sae: SAEConfig, train: TrainConfig, accelerator: Accelerator, command: str | None = None
+) -> Path:
+    """All stages; returns the folder of the artifact. command: how the run was started, for its model card."""
     backbone = load_backbone(config.backbone, image_size=config.image_size, device=accelerator.device)
     with accelerator.main_process_first():
         stores = extract(config, backbone)
@@ -138,8 +149,11 @@ def run(config: RunConfig, sae: SAEConfig, train: TrainConfig, accelerator: Acce
     folder = Path(config.run) / "artifact"
     settings = _settings(stores, sae, train) | {"tau": config.tau, "artifact_dtype": config.artifact_dtype}
     if accelerator.is_main_process and not _done(folder.with_suffix(".json"), settings):
-        build_artifact(config, backbone, stores, saes).save(folder, dtype=config.artifact_dtype)
+        save_with_card(build_artifact(config, backbone, stores, saes), folder, config.artifact_dtype, command)
         write_json(folder.with_suffix(".json"), settings)
+    if accelerator.is_main_process and config.push_to_hub:
+        artifact = Artifact.load(folder)
+        artifact.push(config.push_to_hub, private=config.private, tag=config.push_tag, force=config.force)
     accelerator.wait_for_everyone()
     return folder
 

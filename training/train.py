@@ -8,6 +8,7 @@ Flags override the config file. Run it again after an interruption: finished sta
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -27,23 +28,29 @@ def main(arguments: list[str]) -> int:
     """Run all stages; returns the exit status and prints errors a user can cause as one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
+        arguments = expand(arguments)
         run_config, sae_config, train_config = parse(arguments)
-        artifact = run(run_config, sae_config, train_config, Accelerator())
+        command = shlex.join(["accelerate", "launch", "training/train.py", *arguments])
+        artifact = run(run_config, sae_config, train_config, Accelerator(), command)
     except HsaeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"Done. Look at it with: python app.py --artifact {artifact}")
+    print(f"Done. Look at it with: python app.py --artifact {run_config.push_to_hub or artifact}")
     return 0
 
 
 def parse(arguments: list[str]) -> tuple[RunConfig, SAEConfig, TrainConfig]:
     """Settings from `--config FILE` and flags; a flag wins over the file, the file over the library's defaults."""
-    parser = HfArgumentParser((RunConfig, SAEConfig, TrainConfig))
-    if arguments[:1] == ["--config"]:
-        if len(arguments) < 2:
-            raise InputError("--config without a file", "--config training/configs/NAME.yaml")
-        arguments = [*_flags(Path(arguments[1])), *arguments[2:]]
-    return parser.parse_args_into_dataclasses(arguments)
+    return HfArgumentParser((RunConfig, SAEConfig, TrainConfig)).parse_args_into_dataclasses(expand(arguments))
+
+
+def expand(arguments: list[str]) -> list[str]:
+    """The same arguments with `--config FILE` written out as flags, which the later ones override."""
+    if arguments[:1] != ["--config"]:
+        return arguments
+    if len(arguments) < 2:
+        raise InputError("--config without a file", "--config training/configs/NAME.yaml")
+    return [*_flags(Path(arguments[1])), *arguments[2:]]
 
 
 def _flags(path: Path) -> list[str]:

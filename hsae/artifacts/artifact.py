@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hsae.artifacts.documents import check_plain, read_document
-from hsae.artifacts.files import VerifiedFiles, open_files, sha256_of
+from hsae.artifacts.files import LocalFiles, VerifiedFiles, open_files, sha256_of
 from hsae.artifacts.index import CURVES, INDEX, MAX_INDEX_BYTES, TREE, Index, Layer
 from hsae.artifacts.latents import check_latents
 from hsae.artifacts.parts import GivenParts, Parts, StoredParts
 from hsae.artifacts.probes import check_probe
-from hsae.artifacts.sae_folder import check_sae
-from hsae.artifacts.save import Dtype, save_artifact
+from hsae.artifacts.sae_folder import Dtype, check_sae
+from hsae.artifacts.save import save_artifact
 from hsae.artifacts.top_images import TopImages, check_top_images
 from hsae.errors import ArtifactError
 from hsae.probes import LinearProbe
@@ -40,6 +40,8 @@ class Artifact:
     sha256: str | None
     """Of hsae.json, and so of the whole content; None when made in memory."""
     index: Index
+    folder: Path | None
+    """Where all of it lies on this disk, if it does."""
 
     def __init__(
         self,
@@ -80,24 +82,57 @@ class Artifact:
         path = files.get(INDEX)
         index = Index.from_json(read_document(path, INDEX, MAX_INDEX_BYTES))
         artifact = cls.__new__(cls)
-        artifact._open(
-            index.only(layers), StoredParts(VerifiedFiles(files, index.files), index), str(source), sha256_of(path)
-        )
-        return artifact
+        artifact._open(index, StoredParts(VerifiedFiles(files, index.files), index), str(source), sha256_of(path))
+        artifact.folder = files.folder if isinstance(files, LocalFiles) else None
+        return artifact.only(layers)
 
     def _open(self, index: Index, parts: Parts, id: str, sha256: str | None) -> None:
-        self.index, self.id, self.sha256 = index, id, sha256
+        self.index, self.id, self.sha256, self.folder = index, id, sha256, None
         self._parts = parts
         self._made: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
 
-    def save(self, folder: str | Path, dtype: Dtype = "float16", card: str | None = None) -> Path:
+    def only(self, layers: Sequence[str] | str | None) -> Artifact:
+        """The same artifact with some of its layers; itself for None."""
+        if layers is None:
+            return self
+        part = self.__class__.__new__(self.__class__)
+        part._open(self.index.only(layers), self._parts, self.id, self.sha256)
+        return part
+
+    def save(
+        self,
+        folder: str | Path,
+        dtype: Dtype = "float16",
+        card: str | None = None,
+        figures: Mapping[str, str] | None = None,
+    ) -> Path:
         """Write the artifact as a folder, atomically, with SAE weights in `dtype`; returns the folder.
 
-        card: text of README.md. The same parts give the same bytes. An artifact in `folder` is replaced as a whole;
-        a folder with anything else in it raises ArtifactError.
+        card: text of README.md; figures: its SVG drawings by file name. The same parts give the same bytes. An artifact
+        in `folder` is replaced as a whole; a folder with anything else in it raises ArtifactError.
         """
-        return save_artifact(self, folder, dtype, card)
+        return save_artifact(self, folder, dtype, card, figures)
+
+    def push(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        tag: str | None = None,
+        layers: Sequence[str] | str | None = None,
+        force: bool = False,
+    ) -> str:
+        """Publish the artifact as the Hub model `repo_id` in one commit, checked afterwards; returns the commit.
+
+        revision: branch; tag: name for the commit; layers: those to publish, all by default. Broken off, it goes on
+        where it stopped when called again. Nothing but the artifact's own files, card and figures leaves the machine.
+        ArtifactError when another backbone's artifact or something else is there, or the tag is taken (unless force).
+        """
+        from hsae.artifacts.push import push_artifact
+
+        return push_artifact(self, repo_id, private=private, revision=revision, tag=tag, layers=layers, force=force)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -128,6 +163,11 @@ class Artifact:
     def taxonomy_rule(self) -> dict[str, Any]:
         """How classes were chosen for latents: tau, q, nulls, ..."""
         return dict(self.index.taxonomy)
+
+    @property
+    def dtype(self) -> Dtype:
+        """float16 or float32: what its SAE weights are stored in, or will be."""
+        return self._parts.dtype(self.index.layers[0])
 
     def sae(self, layer: str) -> SparseAutoencoder:
         """The SAE of a layer: float32, on the CPU, without gradients."""

@@ -12,7 +12,7 @@ from hsae.artifacts.index import CURVES, LATENTS, TOP_IMAGES, TREE, Index, Layer
 from hsae.artifacts.latents import read_latents
 from hsae.artifacts.latents import size_limit as latents_limit
 from hsae.artifacts.probes import read_probe
-from hsae.artifacts.sae_folder import read_sae
+from hsae.artifacts.sae_folder import Dtype, read_dtype, read_sae
 from hsae.artifacts.top_images import read_top_images
 from hsae.artifacts.top_images import size_limit as top_images_limit
 from hsae.probes import LinearProbe
@@ -27,6 +27,7 @@ _MAX_DOCUMENT_BYTES = 256 * 2**20
 class Parts(Protocol):
     """One method a part; whoever asks checks the content."""
 
+    def dtype(self, layer: Layer) -> Dtype: ...
     def sae(self, layer: Layer) -> SparseAutoencoder: ...
     def latents(self, layer: Layer) -> pd.DataFrame: ...
     def top_images(self, layer: Layer) -> Any: ...
@@ -45,6 +46,9 @@ class GivenParts:
     probes: Mapping[str, LinearProbe]
     curve_values: Mapping[str, Any]
     tree_value: Mapping[str, Any]
+
+    def dtype(self, layer: Layer) -> Dtype:
+        return "float16"
 
     def sae(self, layer: Layer) -> SparseAutoencoder:
         return self.saes[layer.name]
@@ -71,6 +75,9 @@ class StoredParts:
 
     files: VerifiedFiles
     index: Index
+
+    def dtype(self, layer: Layer) -> Dtype:
+        return read_dtype(self.files, layer)
 
     def sae(self, layer: Layer) -> SparseAutoencoder:
         return read_sae(self.files, layer)

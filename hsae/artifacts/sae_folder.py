@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from hsae.atomic import write_json
 from hsae.errors import ArtifactError
 from hsae.sae.model import SparseAutoencoder
 
+Dtype = Literal["float16", "float32"]
 SAELENS_VERSION = "6.0.0"  # of the format; below it SAELens would rename keys
 ROW_TOLERANCE = 1e-2  # on the length of decoder rows; float16 moves it by less than 1e-3
 _MAX_CFG_BYTES = 2**18
@@ -39,9 +40,7 @@ def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, 
 
 def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
     """The SAE of a layer in float32, without gradients; ArtifactError for any deviation from the format."""
-    where = layer.file(CFG)
-    cfg = read_document(files.get(where, _MAX_CFG_BYTES), where, _MAX_CFG_BYTES)
-    activation, k, dtype = _parse_cfg(cfg, where, layer)
+    activation, k, dtype = _read_cfg(files, layer)
     path = layer.file(WEIGHTS)
     shapes = _shapes(layer)
     tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype)
@@ -49,6 +48,11 @@ def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
         sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=k)
     sae.load_state_dict(tensors, assign=True)
     return sae.eval().requires_grad_(False)
+
+
+def read_dtype(files: VerifiedFiles, layer: Layer) -> Dtype:
+    """What the weights of a layer are stored in."""
+    return _read_cfg(files, layer)[2]
 
 
 def check_sae(sae: SparseAutoencoder, layer: Layer) -> SparseAutoencoder:
@@ -59,6 +63,11 @@ def check_sae(sae: SparseAutoencoder, layer: Layer) -> SparseAutoencoder:
     expected = f"unit rows within {ROW_TOLERANCE}, so that a latent's value is in the units of the activations"
     require(worst <= ROW_TOLERANCE, layer.name, f"a row of W_dec whose length is {worst:.3g} off 1", expected)
     return sae
+
+
+def _read_cfg(files: VerifiedFiles, layer: Layer) -> tuple[Any, int, Dtype]:
+    where = layer.file(CFG)
+    return _parse_cfg(read_document(files.get(where, _MAX_CFG_BYTES), where, _MAX_CFG_BYTES), where, layer)
 
 
 def _is_finite(tensor: Tensor) -> bool:
@@ -99,7 +108,7 @@ def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
     }
 
 
-def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, str]:
+def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, Dtype]:
     """Activation function, k and dtype of the weights."""
     check_plain(cfg, where)
     metadata = cfg.get("metadata") if isinstance(cfg, dict) else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hsae.artifacts.files import sha256_of
 from hsae.artifacts.index import CFG, CURVES, INDEX, LATENTS, PROBES, TOP_IMAGES, TREE
 from hsae.artifacts.latents import write_latents
 from hsae.artifacts.probes import write_probes
-from hsae.artifacts.sae_folder import write_sae
+from hsae.artifacts.sae_folder import Dtype, write_sae
 from hsae.artifacts.top_images import write_top_images
 from hsae.atomic import atomic_path, write_json, write_text
 from hsae.errors import ArtifactError, InputError
@@ -19,13 +20,17 @@ from hsae.version import __version__
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
 
-CARD = "README.md"
-_OWN_NAMES = {INDEX, PROBES, CURVES, TREE, CARD, "card"}
-
-Dtype = Literal["float16", "float32"]
+CARD, FIGURES = "README.md", "card"
+_OWN_NAMES = {INDEX, PROBES, CURVES, TREE, CARD, FIGURES}
 
 
-def save_artifact(artifact: Artifact, folder: Path | str, dtype: Dtype = "float16", card: str | None = None) -> Path:
+def save_artifact(
+    artifact: Artifact,
+    folder: Path | str,
+    dtype: Dtype = "float16",
+    card: str | None = None,
+    figures: Mapping[str, str] | None = None,
+) -> Path:
     """Write `artifact` to `folder`, in place of an artifact that may be there; returns the folder."""
     if dtype not in ("float16", "float32"):
         raise InputError(f"dtype {dtype!r}", "float16 or float32")
@@ -41,6 +46,8 @@ def save_artifact(artifact: Artifact, folder: Path | str, dtype: Dtype = "float1
         write_json(temporary / INDEX, replace(artifact.index, files=files, hsae_version=__version__).to_json())
         if card is not None:
             write_text(temporary / CARD, card)
+        for name, drawing in (figures or {}).items():
+            write_text(temporary / FIGURES / name, drawing)
     return target
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from accelerate import Accelerator
@@ -12,7 +14,7 @@ from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
 from tests.tiny_models import tiny_dinov2
 from training.stages import RunConfig, heldout_rows, run
-from training.train import main, parse
+from training.train import expand, main, parse
 
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
 
@@ -51,6 +53,18 @@ def test_the_artifact_holds_what_the_run_was_asked_for(finished):
         assert len(artifact.top_images("block_03")[latent]["dataset"]) <= 9
 
 
+def test_a_finished_run_is_published_with_its_card_and_nothing_else(finished, hub):
+    config, (sae, train), folder = finished
+    run(replace(config, push_to_hub="org/run", push_tag="v1", private=True), sae, train, Accelerator())
+    repo = hub.repo("org/run")
+    served = repo.commits[repo.tags["v1"]]
+    index = Artifact.load(folder).index
+    assert set(served) == {".gitattributes", "README.md", "card/layers.svg", "hsae.json", *index.paths}
+    assert repo.private
+    assert '"org/run"' in served["README.md"].decode()
+    assert Artifact.load("org/run", "v1").sha256 == Artifact.load(folder).sha256
+
+
 def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(finished):
     config, (sae, train), folder = finished
     files = [folder.parent / "saes.safetensors", folder / "hsae.json", *folder.parent.glob("activations/*/shard*")]
@@ -60,6 +74,12 @@ def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(fini
     run(config, sae, TrainConfig(epochs=3, batch_size=64), Accelerator())
     changed = [file.stat().st_mtime_ns != then for file, then in zip(files, before, strict=True)]
     assert changed == [True, True] + [False] * (len(files) - 2)
+
+
+def test_the_card_has_the_command_with_the_config_written_out(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("run: runs/x\nk: 5\n")
+    assert expand(["--config", str(file), "--k", "6"]) == ["--run", "runs/x", "--k", "5", "--k", "6"]
 
 
 def test_a_share_of_every_class_is_set_apart():

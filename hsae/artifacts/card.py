@@ -1,0 +1,160 @@
+"""Model and Space cards, rendered from the templates in hub_cards/ beside the package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsae.artifacts.card_figure import layer_figure
+from hsae.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    from hsae.artifacts.artifact import Artifact
+    from hsae.artifacts.sae_folder import Dtype
+
+UNPUBLISHED = "org/name"
+"""Stands in a card for the repository until the artifact is pushed to one."""
+TAGS = ["hsae", "sparse-autoencoder", "sae", "interpretability", "mechanistic-interpretability", "vision", "wordnet"]
+GRADIO = "6.31.0"
+_TEMPLATES = Path(__file__).parents[2] / "hub_cards"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_DATASET_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
+_COLUMNS = {
+    "fvu": "FVU",
+    "l0": "L0",
+    "dead": "dead",
+    "acc1_x": "probe",
+    "probe_kept": "probe kept",
+    "n_multi_class": "multi-class latents",
+    "median_coverage": "median coverage",
+    "mean_log2_coverage": "coverage effect",
+}
+_PANELS = {key: _COLUMNS[key] for key in ("fvu", "acc1_x", "probe_kept", "median_coverage")}
+FIGURE = "layers.svg"
+_METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "mean_log2_coverage")
+
+
+def save_with_card(
+    artifact: Artifact, folder: str | Path, dtype: Dtype = "float16", command: str | None = None
+) -> Path:
+    """Save an artifact with its model card and the card's figure; command: what trained it."""
+    figures = {FIGURE: layer_figure(_measured(artifact), _PANELS)}
+    return artifact.save(folder, dtype, render_card(artifact, command=command, figures=list(figures)), figures)
+
+
+def render_card(
+    artifact: Artifact,
+    name: str = UNPUBLISHED,
+    *,
+    command: str | None = None,
+    license: str = "apache-2.0",
+    figures: Sequence[str] = (),
+) -> str:
+    """README.md of an artifact in the repository `name`: front matter with model-index, measures, how to load it.
+
+    command: what trained it; figures: file names under card/. InputError when hub_cards/ is not beside the package.
+    """
+    from huggingface_hub import ModelCard
+
+    measured = _measured(artifact)
+    card = ModelCard.from_template(
+        _card_data(artifact, name, license, measured),
+        template_path=str(_template("model_card.md")),
+        name=name,
+        title=f"SAEs of {artifact.backbone['id']}",
+        backbone=artifact.backbone,
+        dataset=artifact.dataset,
+        taxonomy=artifact.taxonomy_rule,
+        layers=artifact.layers,
+        example=artifact.index.layers[-1],
+        schema=artifact.index.schema,
+        table=_table(measured),
+        effects=any("mean_log2_coverage" in row for row in measured.values()),
+        command=command,
+        license=license,
+        figures=figures,
+    )
+    return _tidy(str(card))
+
+
+def render_space_card(artifacts: Sequence[str], title: str = "hsae") -> str:
+    """README.md of a Space that shows the artifacts `org/name`, which are fetched while it is built."""
+    from huggingface_hub import SpaceCard, SpaceCardData
+
+    data = SpaceCardData(
+        title=title, emoji="🌳", colorFrom="green", colorTo="indigo", sdk="gradio", sdk_version=GRADIO,
+        python_version="3.11", app_file="app.py", license="apache-2.0", models=list(artifacts), tags=TAGS,
+        preload_from_hub=list(artifacts), suggested_hardware="cpu-basic",
+    )  # fmt: skip
+    template = str(_template("space_card.md"))
+    return _tidy(str(SpaceCard.from_template(data, template_path=template, title=title, models=artifacts)))
+
+
+def _measured(artifact: Artifact) -> dict[str, dict[str, float]]:
+    return {layer: _measures(artifact.curves.get(layer, {})) for layer in artifact.layers}
+
+
+def _measures(curves: dict[str, Any]) -> dict[str, float]:
+    """A layer's numbers for the card: those of curves.json that are known, and the share of probe accuracy kept."""
+    known = {key: curves[key] for key in _COLUMNS if isinstance(curves.get(key), int | float)}
+    if known.get("acc1_x") and isinstance(curves.get("acc1_x_hat"), int | float):
+        known["probe_kept"] = curves["acc1_x_hat"] / known["acc1_x"]
+    return known
+
+
+def _card_data(artifact: Artifact, name: str, license: str, measured: dict[str, dict[str, float]]) -> ModelCardData:
+    from huggingface_hub import ModelCardData
+
+    backbone, dataset = artifact.backbone["id"], artifact.dataset["id"]
+    results = [
+        _result(artifact, layer, key, row[key]) for layer, row in measured.items() for key in _METRICS if key in row
+    ]
+    return ModelCardData(
+        library_name="hsae",
+        pipeline_tag="image-feature-extraction",
+        license=license,
+        tags=[*TAGS, "arxiv:2505.15970"],
+        base_model=backbone if _HUB_ID.fullmatch(backbone) else None,
+        datasets=[dataset] if _DATASET_ID.fullmatch(dataset) else None,
+        model_name=name.split("/")[-1] if results else None,
+        eval_results=results or None,
+    )
+
+
+def _result(artifact: Artifact, layer: str, key: str, value: float) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    return EvalResult(
+        task_type="image-feature-extraction",
+        dataset_type=artifact.dataset["id"],
+        dataset_name=artifact.dataset["id"],
+        dataset_split=artifact.dataset["split"],
+        metric_type=key,
+        metric_value=round(value, 4),
+        metric_name=f"{_COLUMNS[key]}, {layer}",
+    )
+
+
+def _table(measured: dict[str, dict[str, float]]) -> str:
+    """Markdown, one row a layer; columns that no layer has are left out."""
+    columns = [key for key in _COLUMNS if any(key in row for row in measured.values())]
+    lines = [["layer", *(_COLUMNS[key] for key in columns)], ["---"] * (len(columns) + 1)]
+    for layer, row in measured.items():
+        lines.append([f"`{layer}`", *(f"{row[key]:.4g}" if key in row else "" for key in columns)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _template(name: str) -> Path:
+    path = _TEMPLATES / name
+    if not path.is_file():
+        raise InputError(f"No card template {path}", "the folder hub_cards of hsae's repository", "Run from a checkout")
+    return path
+
+
+def _tidy(text: str) -> str:
+    """Without the empty lines that the template's conditions leave behind."""
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
