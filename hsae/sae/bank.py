@@ -76,7 +76,7 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
     """Start from data: decoder rows are points of `x [n, d_in]` (normalised input), W_enc = c W_dec^T.
 
     c is the least-squares scale that makes the first reconstruction of `x` best; data rows keep few latents silent.
-    Learned gates and thresholds start where k latents a token fire.
+    Thresholds, learned ones and those that biases make, start where k latents a token fire: training stays sparse.
     """
     repeats = -(-sae.d_sae // len(x))
     rows = torch.cat([torch.randperm(len(x), generator=generator) for _ in range(repeats)])[: sae.d_sae]
@@ -87,7 +87,7 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
     x = x[:1024]
     pre = sae.pre_activation(x)
     cut = pre.flatten().topk(min(pre.numel(), sae.k * len(x))).values[-1].clamp_min(0)
-    if sae.activation == "gated":
+    if sae.activation in ("gated", "relu"):
         sae.b_enc.sub_(cut)
     elif hasattr(sae, "threshold"):
         sae.threshold.fill_(cut)

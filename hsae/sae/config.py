@@ -21,7 +21,7 @@ class SAEConfig:
     d_sae: int | None = None
     """Number of latents."""
     k: int = 32
-    """Latents active per token (topk, batchtopk, jumprelu)."""
+    """Latents active per token (topk, batchtopk, jumprelu); relu and gated only start there."""
     l1: float = 1e-3
     """Weight of the mean over tokens of sum |z|, in units where the input has mean square norm d_in (relu, gated)."""
     l0: float = 1.0

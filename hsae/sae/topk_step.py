@@ -20,7 +20,7 @@ from torch.nn.functional import embedding_bag
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import Outcome
 
-CHUNK = 512
+CHUNK = 256
 """Tokens encoded at a time: their pre-activations stay in the cache."""
 
 

@@ -12,7 +12,7 @@ from hsae.sae.relu_step import ReLUStep
 from hsae.sae.steps import AutogradStep, choose_step
 from hsae.sae.topk_step import TopK, TopKStep
 
-SHAPES = [(1100, 12, 100, 5), (7, 12, 33, 4), (64, 8, 8, 8), (16, 20, 257, 1), (512, 16, 512, 32)]
+SHAPES = [(600, 12, 100, 5), (7, 12, 33, 4), (64, 8, 8, 8), (16, 20, 257, 1), (512, 16, 512, 32)]
 """batch, d_in, d_sae, k: more than a chunk, less, all latents active, one, and groups that do not fill up."""
 
 
