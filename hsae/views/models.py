@@ -50,7 +50,11 @@ class Model:
                 f"The model {self.artifact.backbone['id']} is being loaded; the first time it is downloaded too",
                 do="Charts, hierarchy and feature cards work already.",
             )
-        return future.result()
+        try:
+            return future.result()
+        except HsaeError as error:
+            got = f"This needs the model {self.artifact.backbone['id']}, which could not be loaded. {error.got}"
+            raise type(error)(got, error.expected, error.do) from error
 
     @cached_property
     def taxonomy(self) -> Taxonomy:

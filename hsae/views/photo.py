@@ -39,7 +39,7 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
         View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
              choosers=[(more.input, "image", more)]),
         View("sees", ("model", "image"), [sees], lambda s: [_sees(desk, s)]),
-        View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active]),
+        View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active], quiet=True),
     ], image  # fmt: skip
 
 

@@ -28,6 +28,8 @@ class View:
     """One value for each output; an HsaeError becomes a sentence in the first."""
     tab: str = ""
     """Drawn only while this tab is open; always when empty."""
+    quiet: bool = False
+    """Stay empty when something is wrong: the view beside it says the same."""
     pickers: Sequence[gr.HTML] = ()
     """Components whose clicks choose something (pick.js)."""
     choosers: Sequence[tuple[Callable[..., Any], str, gr.components.Component]] = ()
@@ -43,7 +45,7 @@ class View:
 
     def problem(self, sentence: str, kind: str = "problem") -> list[Any]:
         """Show a sentence in place of the view."""
-        return [notice(sentence, kind), *[gr.skip()] * (len(self.outputs) - 1)]
+        return ["" if self.quiet else notice(sentence, kind), *[gr.skip()] * (len(self.outputs) - 1)]
 
 
 def picker(value: str = "", **options: Any) -> gr.HTML:
