@@ -85,16 +85,21 @@ def best_nodes(data: LabelledLatents, tau: float = 0.5) -> tuple[NDArray[np.int6
 def layer_summary(data: LabelledLatents, tau: float = 0.5) -> dict[str, Any]:
     """Counts and means over the layer at `tau`, its null, and the same counts under the other rules."""
     selected = select_classes(data.rates(), tau)
-    rules = {f"tau {t}": select_classes(data.rates(), t) for t in TAUS}
-    rules["relative mean 0.5"] = select_by_mean(data.means())
-    top = top_images(data.z, 16)
-    rules["top 16 images"] = select_by_top_images(top.images, data.labels, len(data.taxonomy.classes))
     return {
         **selection_summary(data.taxonomy, selected),
         **_null_band(data.taxonomy, selected),
         **_weighted(data, selected),
-        "rules": {name: selection_summary(data.taxonomy, rule) for name, rule in rules.items()},
+        "rules": rule_summaries(data),
     }
+
+
+def rule_summaries(data: LabelledLatents) -> dict[str, Numbers]:
+    """selection_summary under every rule of choosing classes, by the rule's name."""
+    rates, top = data.rates(), top_images(data.z, 16)
+    rules = {f"tau {tau}": select_classes(rates, tau) for tau in TAUS}
+    rules["relative mean 0.5"] = select_by_mean(data.means())
+    rules["top 16 images"] = select_by_top_images(top.images, data.labels, len(data.taxonomy.classes))
+    return {name: selection_summary(data.taxonomy, rule) for name, rule in rules.items()}
 
 
 def selection_summary(taxonomy: Taxonomy, selected: NDArray[np.bool_]) -> Numbers:

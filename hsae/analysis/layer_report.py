@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hsae.analysis.baselines import matched_latents, neuron_directions, principal_directions, random_directions
 from hsae.analysis.latents import image_latents, sparse_latents
-from hsae.analysis.layer_hierarchy import LabelledLatents, Q, layer_summary, selection_summary
+from hsae.analysis.layer_hierarchy import LabelledLatents, Q, layer_summary, rule_summaries, selection_summary
 from hsae.analysis.layer_parts import alignment_parts, finite, look_parts, rare_parts, top_entropy
 from hsae.analysis.layer_table import layer_table
 from hsae.analysis.layer_tree import LayerStructure, layer_structure
@@ -138,8 +138,9 @@ def _baselines(
     found = {}
     for name, directions in kinds.items():
         z = image_latents(matched_latents(x, directions, living), heldout.x.shape[1])
-        rates = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy).rates()
-        found[name] = {"n": len(directions), **selection_summary(taxonomy, select_classes(rates, tau))}
+        known = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy)
+        at_tau = selection_summary(taxonomy, select_classes(known.rates(), tau))
+        found[name] = {"n": len(directions), **at_tau, "rules": rule_summaries(known)}
     return found
 
 

@@ -48,7 +48,7 @@ def node_scores(
     first: FiringRates,
     second: FiringRates,
     probe_f1: Rows | None = None,
-    shuffles: int = 50,
+    shuffles: int = 20,
     seed: int = 0,
 ) -> NodeScores:
     """Scores of a layer from firings on the two halves of its held-out images."""

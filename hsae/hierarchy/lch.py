@@ -8,6 +8,7 @@ row.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,15 +16,21 @@ from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy, spare_mass
 
 MISSING = -1
-_ROWS = 2048  # rows a matrix product handles at once; bounds memory at a few ten MB
+_ROWS = 1024  # rows handled at once; bounds memory at a few ten MB
 
 
 def lch_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
     """LCH of every row: bool [n, n_classes] -> node positions int [n], MISSING for empty rows."""
     selected = _checked(taxonomy, selected, bool)
-    sizes = selected.sum(axis=1)
-    nodes = distinct_nodes(taxonomy, at_least=sizes.min(initial=len(taxonomy.classes), where=sizes > 0))
-    return _first_holding(taxonomy, nodes, selected.astype(np.float32), np.zeros(len(selected)))
+    position = np.full(len(selected), MISSING)
+    for rows in _chunks(len(selected)):
+        row, column = selected[rows].nonzero()
+        filled, first = np.unique(row, return_index=True)
+        nodes, holders = _holders(taxonomy, 2 if (np.diff(first, append=len(row)) > 1).all() else 1)
+        if len(filled):
+            common = np.bitwise_and.reduceat(holders[column], first, axis=0)
+            position[rows][filled] = nodes[_first_bit(common.view(np.uint8))]
+    return position
 
 
 def lch_q_rows(taxonomy: Taxonomy, mass: np.ndarray, q: float = 0.9) -> np.ndarray:
@@ -68,6 +75,22 @@ def distinct_nodes(taxonomy: Taxonomy, at_least: int = 1) -> np.ndarray:
     large = np.flatnonzero(taxonomy.leaf_counts >= at_least)
     _, first = np.unique(np.packbits(taxonomy.members[large], axis=1), axis=0, return_index=True)
     return large[np.sort(first)]
+
+
+@lru_cache(maxsize=8)
+def _holders(taxonomy: Taxonomy, at_least: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct nodes, and for each class the bits of those above it: uint64 [n_classes, words]."""
+    nodes = distinct_nodes(taxonomy, at_least)
+    bits = np.packbits(taxonomy.members[nodes].T, axis=1)
+    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    return nodes, np.ascontiguousarray(padded).view(np.uint64)
+
+
+def _first_bit(rows: np.ndarray) -> np.ndarray:
+    """Number of the first set bit of each row of bytes, as np.packbits counts; every row has one."""
+    byte = (rows != 0).argmax(axis=1)
+    value = np.take_along_axis(rows, byte[:, None], axis=1)[:, 0]
+    return 8 * byte + 7 - np.floor(np.log2(value)).astype(np.int64)
 
 
 def _first_holding(taxonomy: Taxonomy, nodes: np.ndarray, mass: np.ndarray, spare: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ class SetNull:
     """LCHs of random sets of k classes."""
 
     k: int
-    leaf_counts: NDArray[np.int64]
+    leaf_counts: NDArray[np.int32]
     """|L(LCH)| of every random set, sorted, `[permutations]`; their coverage is k / leaf_counts."""
     mean_height: float
 
@@ -41,7 +42,7 @@ class SetNull:
 def set_nulls(
     taxonomy: Taxonomy, sizes: Iterable[int], permutations: int = 10_000, seed: int = 0
 ) -> dict[int, SetNull]:
-    """The null of every set size in `sizes`, by size.
+    """The null of every set size in `sizes`, by size; made once for a taxonomy, then kept.
 
     Dealing synsets to classes at random makes any set of k classes a random one, so a null depends on k only. One
     shuffle of all classes serves every size: its first k classes are the random set of size k.
@@ -51,19 +52,28 @@ def set_nulls(
         raise InputError(f"sets of {wanted[0]} to {wanted[-1]} classes", f"1 to {n_classes}")
     if permutations < 1:
         raise InputError(f"{permutations} permutations", "at least 1")
-    if not wanted:
-        return {}
-    order = np.random.default_rng(seed).random((permutations, n_classes), dtype=np.float32).argsort(axis=1)
-    nodes = distinct_nodes(taxonomy, at_least=wanted[0])
+    every = _every_null(taxonomy, permutations, seed) if wanted else ()
+    return {k: every[k - 1] for k in wanted}
+
+
+@lru_cache(maxsize=2)
+def _every_null(taxonomy: Taxonomy, permutations: int, seed: int) -> tuple[SetNull, ...]:
+    """The nulls of size 1, 2 ... up to all classes."""
+    order = np.random.default_rng(seed).random((permutations, len(taxonomy.classes)), dtype=np.float32).argsort(axis=1)
+    lch = lch_rows(taxonomy, np.eye(len(taxonomy.classes), dtype=bool))[order[:, 0]]
+    found = [_set_null(taxonomy, 1, lch)]
+    nodes = distinct_nodes(taxonomy, at_least=2)
     nodes_of_class = np.ascontiguousarray(taxonomy.members[nodes].T)
-    holds = np.ones((permutations, len(nodes)), dtype=bool)
-    found = {}
-    for k in range(1, wanted[-1] + 1):
+    holds = nodes_of_class[order[:, 0]]
+    for k in range(2, len(taxonomy.classes) + 1):
         holds &= nodes_of_class[order[:, k - 1]]
-        if k in wanted:
-            lch = nodes[holds.argmax(axis=1)]  # nodes are sorted tightest first
-            found[k] = SetNull(k, np.sort(taxonomy.leaf_counts[lch]), float(taxonomy.heights[lch].mean()))
-    return found
+        found.append(_set_null(taxonomy, k, nodes[holds.argmax(axis=1)]))  # nodes are sorted tightest first
+    return tuple(found)
+
+
+def _set_null(taxonomy: Taxonomy, k: int, lch: NDArray[np.int64]) -> SetNull:
+    leaf_counts = np.sort(taxonomy.leaf_counts[lch].astype(np.int32))
+    return SetNull(k, leaf_counts, float(taxonomy.heights[lch].mean()))
 
 
 def label_permutation_test(
