@@ -3,7 +3,7 @@
     python training/benchmark.py [--shapes 3072x1024,12288x4096] [--steps 5] [--seconds 20] [--no_memory]
 
 Peers (sae-lens, eai-sparsify, dictionary-learning) are compared when they are installed; hsae needs none of them.
-Data: sums of 32 of 2000 unit atoms with Zipf frequencies, noise, a common offset and a few loud coordinates.
+Data: sums of 16 of 2000 unit atoms with Zipf frequencies, noise, a common offset and a few loud coordinates.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def synthetic(n: int, seed: int = 0) -> Tensor:
     weights = torch.arange(1, 2001).float().pow(-0.7)
     x = 0.02 * torch.randn(n, D_IN, generator=g)
     for rows in torch.arange(n).split(4096):
-        chosen = torch.multinomial(weights.expand(len(rows), -1), K, generator=g)
+        chosen = torch.multinomial(weights.expand(len(rows), -1), 16, generator=g)
         amounts = 0.5 + torch.rand(chosen.shape, generator=g)
         x[rows] += torch.nn.functional.embedding_bag(chosen, atoms, per_sample_weights=amounts, mode="sum")
     x[:, :4] *= 4.0
