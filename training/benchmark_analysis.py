@@ -128,12 +128,13 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
             data, x, decoder, fit_node_probes(x, torch.from_numpy(labels), members), 0.5
         ),
     }
-    total = 0.0
+    total = np.zeros(2)
     for name, job in jobs.items():
-        _, spent = seconds(job)
+        start = time.process_time()
+        spent = seconds(job)[1], time.process_time() - start
         total += spent
-        print(f"{name:26}{spent:8.1f} s{peak():8.2f} GiB")
-    print(f"{'all':26}{total:8.1f} s")
+        print(f"{name:26}{spent[0]:8.1f} s{spent[1]:8.1f} CPU s{peak():8.2f} GiB")
+    print(f"{'all':26}{total[0]:8.1f} s{total[1]:8.1f} CPU s")
 
 
 def planted_latents(taxonomy: Taxonomy, labels: np.ndarray, n_latents: int, active: int) -> csr_array:

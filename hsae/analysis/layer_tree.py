@@ -57,8 +57,8 @@ def layer_structure(
     yes = scores >= best_thresholds(scores[first], truth[first])
     found = node_scores(taxonomy, data.rates(first), data.rates(~first), f1_columns(yes[~first], truth[~first]))
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
-    trees = {containment: feature_tree(z, EdgeRule(containment)) for containment in CONTAINMENTS}
-    tree = trees[min(CONTAINMENTS)]
+    tree = feature_tree(z, EdgeRule(min(CONTAINMENTS)))
+    trees = {containment: tree.stricter(containment) for containment in CONTAINMENTS}
     soft, matched = soft_absorption(z, tree), matched_soft_absorption(z, tree, data.labels[~first])
     cosines = normalize(decoder, dim=-1) @ normalize(probes.W, dim=0)
     hard = hard_absorption(z, cosines.numpy(), found.latent, yes[~first], truth[~first])

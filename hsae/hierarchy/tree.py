@@ -71,6 +71,13 @@ class FeatureTree:
         entries = _entries(self.reduced)
         return entries[0], entries[1]
 
+    def stricter(self, containment: float) -> FeatureTree:
+        """The same tree with only the edges that have at least this containment."""
+        parent, child, shared = _entries(self.shared)
+        kept = shared >= containment * self.sizes[child]
+        edges = csr_array((shared[kept], (parent[kept], child[kept])), shape=self.shared.shape)
+        return FeatureTree(self.n_images, self.sizes, edges)
+
     def containment(self) -> NDArray[np.float64]:
         """|A_p and A_c| / |A_c| of the reduced edges, in (0, 1]."""
         _, child, shared = _entries(self.reduced)
@@ -91,8 +98,8 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
     n_pairs = int(np.searchsorted(ordered, ordered / rule.size_ratio, side="right").sum())
     found = []
     for start in range(0, n_latents, _CHILDREN):
-        child, parent, shared = _entries(fired[:, start : start + _CHILDREN].T @ fired)
-        child = child + start
+        counts = (fired[:, start : start + _CHILDREN].T @ fired).tocoo()
+        child, parent, shared = counts.row.astype(np.int64) + start, counts.col.astype(np.int64), counts.data
         kept = _candidates(shared, sizes[parent], sizes[child], n_images, rule)
         p_value = hypergeom.sf(shared[kept] - 1, n_images, sizes[parent[kept]], sizes[child[kept]])
         kept = kept[p_value * n_pairs < rule.alpha]
@@ -102,7 +109,7 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
 
 
 def _candidates(
-    shared: NDArray[np.int64], parent: NDArray[np.int64], child: NDArray[np.int64], n: int, rule: EdgeRule
+    shared: NDArray[np.int32], parent: NDArray[np.int64], child: NDArray[np.int64], n: int, rule: EdgeRule
 ) -> NDArray[np.int64]:
     """Pairs that meet every part of the rule but significance."""
     contained = shared >= rule.containment * child

@@ -91,3 +91,13 @@ def test_dead_layers_and_rules_that_allow_cycles():
     assert len(tree.lift()) == 0
     with pytest.raises(InputError, match="size ratio"):
         EdgeRule(size_ratio=1.0)
+
+
+@given(seed=st.integers(0, 20), containment=st.sampled_from([0.6, 0.8, 0.95]))
+def test_a_stricter_tree_is_the_one_made_by_the_stricter_rule(seed, containment):
+    random = np.random.default_rng(seed)
+    z = csr_array(np.stack([np.arange(300) < random.integers(1, 300) for _ in range(9)], axis=1) * 1.0)
+    z = z.multiply(csr_array(random.random(z.shape) < 0.95)).tocsr()
+    loose = feature_tree(z, EdgeRule(containment=0.5))
+    assert edges(loose.stricter(containment)) == edges(feature_tree(z, EdgeRule(containment=containment)))
+    assert edges(loose.stricter(0.5)) == edges(loose)
