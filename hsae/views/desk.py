@@ -14,6 +14,8 @@ from hsae.views.models import Model, Models
 from hsae.views.photos import Photos
 from hsae.views.state import Selection
 
+_NO_NAME = ("unassigned", "silent", "")
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -31,10 +33,10 @@ class Desk:
         return self.photos.session(self.model(selection), selection.image)
 
     def active(self, selection: Selection) -> pd.DataFrame:
-        """Features active in the photograph at the layer: those with a name first, each group by strength."""
+        """Features active in the photo at the layer: with a name, with a doubtful one, without; each by strength."""
         table = self.session(selection).latents(selection.layer, top=10**6)
-        named = has_name(table)
-        order = np.lexsort((-table["strength"].fillna(0), ~named))
+        doubtful = np.array([significance(row) == "?" for _, row in table.iterrows()], dtype=bool)
+        order = np.lexsort((-table["strength"].fillna(0), doubtful, ~has_name(table)))
         return table.iloc[order].reset_index(drop=True)
 
     def focus(self, selection: Selection) -> int | None:
@@ -54,21 +56,28 @@ class Desk:
 
 
 def has_name(table: pd.DataFrame) -> np.ndarray:
-    """Whether each latent of a table belongs to at least one class, bool [n]."""
-    return (table["n_classes"] > 0).to_numpy() | table["best_node"].notna().to_numpy()
+    """Whether each latent of a table has a label that means something, bool [n]."""
+    return ~table["label"].isin(_NO_NAME).to_numpy() & table["label"].notna().to_numpy()
 
 
 def feature_name(row: pd.Series, latent: int) -> str:
-    """A name to show: the label, or a number where no class belongs to the latent."""
-    named = row["n_classes"] > 0 or isinstance(row["best_node"], str)
-    return str(row["label"]) if named else f"no clear class ({latent})"
+    """A name to show: the label, or a number where there is none."""
+    label = row["label"]
+    return f"no clear class ({latent})" if pd.isna(label) or label in _NO_NAME else str(label)
 
 
-def path_words(model: Model, wnid: str, last: int = 4) -> str:
-    """Where a class stands in WordNet: the branching nodes above it, the tightest `last` of them, in words."""
-    if wnid not in model.taxonomy.classes:
-        return ""
+def significance(row: pd.Series) -> str:
+    """Stars for a latent whose coverage beats chance (q < 0.05, 0.01, 0.001), "?" for a doubtful name, else "".
+
+    A name is doubtful when the coverage does not beat chance, or when it fits no class on images it was not chosen by.
+    """
+    if row["q_value"] >= 0.05 or row["best_node_f1"] == 0:
+        return "?"
+    return "★" * sum(row["q_value"] < limit for limit in (0.05, 0.01, 0.001))
+
+
+def branching_path(model: Model, wnid: str, last: int = 4) -> tuple[str, ...]:
+    """The WordNet nodes above a class at which the class list branches, the tightest `last` of them, tightest last."""
     chain = wordnet().path(wnid)
     counts = [model.taxonomy.leaf_count(node) for node in chain]
-    branching = [node for node, here, below in zip(chain, counts, counts[1:], strict=False) if here > below]
-    return " › ".join(wordnet().name(node) for node in branching[-last:])
+    return tuple(node for node, here, below in zip(chain, counts, counts[1:], strict=False) if here > below)[-last:]

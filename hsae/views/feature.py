@@ -23,7 +23,11 @@ _MEANINGS = {
     "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
     "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
     "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
-    "best_node_f1": ("fit", "how well its classes match the node that names it; 1 = exactly", number),
+    "best_node_f1": (
+        "fit",
+        "how well the node that names it matches its classes on other images; 1 = exactly, 0 = not",
+        number,
+    ),
     "label_entropy": ("label entropy", "spread over classes in nats; 0 = all in one class", number),
     "monosemanticity": ("monosemanticity", "how alike the images are that it fires for; 1 = all the same", number),
 }
@@ -88,7 +92,10 @@ def _best_fit(row: pd.Series) -> str:
 
 
 def _chance(row: pd.Series) -> str:
-    return "" if pd.isna(row["p_value"]) else f"; chance p = {number(row['p_value'])}"
+    if pd.isna(row["p_value"]) or pd.isna(row["q_value"]):
+        return ""
+    verdict = "more" if row["q_value"] < 0.05 else "no more"
+    return f"; {verdict} than chance would give (p = {number(row['p_value'])}, q = {number(row['q_value'])})"
 
 
 def _photos(best: Sequence[tuple[str, float]]) -> str:

@@ -62,8 +62,13 @@ def words_html(latents: pd.DataFrame, layer: str) -> str:
         f"<p>Layer {esc(short_layer(layer))}: <b>{points}</b> features of two or more classes (shown), {one} of exactly"
         f" one class, {rest} without a clear class, {dead} that never fire.</p>"
     )
+    tested = scatter_points(latents)["q_value"]
+    beyond = int((tested < 0.05).sum())
+    chance = f"<p>{beyond} of the shown beat chance (q &lt; 0.05); the grey ones do not.</p>" * bool(
+        tested.notna().any()
+    )
     empty = notice("No feature of this layer belongs to two or more classes. Try a later layer.") if not points else ""
-    return intro + counts + empty
+    return intro + counts + chance + empty
 
 
 def twin(latents: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hsae.views.desk import Desk
+from hsae.hierarchy import wordnet
+from hsae.views.desk import Desk, branching_path
 from hsae.views.figures import line_chart, short_layer
 from hsae.views.markup import button, number, percent, table
 from hsae.views.state import Selection
@@ -20,7 +21,7 @@ _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
 _COLUMNS = {
     "acc1_x": "accuracy on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "fvu": "FVU", "mse": "mse", "var": "variance",
     "l0": "L0", "dead": "dead", "n_multi_class": "features of 2+ classes", "median_height": "median height",
-    "median_coverage": "median coverage",
+    "median_coverage": "median coverage", "n_significant": "beat chance",
 }  # fmt: skip
 
 
@@ -35,20 +36,25 @@ def build(desk: Desk) -> list[View]:
 
 
 def _emergence(desk: Desk, selection: Selection) -> str:
-    artifact, session = desk.model(selection).artifact, desk.session(selection)
-    final = session.classes(top=3)
-    names = dict(zip(final["wnid"], final["name"], strict=True))
-    by_layer = [session.classes(layer, top=len(artifact.classes)).set_index("wnid") for layer in artifact.layers]
-    chances = {names[wnid]: [float(found["probability"][wnid]) for found in by_layer] for wnid in names}
-    return emergence_html(artifact.layers, chances, selection.layer)
+    model, session = desk.model(selection), desk.session(selection)
+    layers, taxonomy = model.artifact.layers, model.taxonomy
+    first = session.classes(top=1)["wnid"].iloc[0]
+    nodes = [first, *reversed(branching_path(model, first, last=3))]
+    chances: dict[str, list[float]] = {node: [] for node in nodes}
+    for layer in layers:
+        found = session.classes(layer, top=len(taxonomy.classes))
+        mass = taxonomy.members[:, taxonomy.columns(found["wnid"])] @ found["probability"].to_numpy(float)
+        for node in nodes:
+            chances[node].append(float(mass[taxonomy.position(node)]))
+    return emergence_html(layers, {wordnet().name(node): values for node, values in chances.items()}, selection.layer)
 
 
 def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]], selected: str) -> str:
-    """One curve per class: how likely the probe of each layer finds it in the photo; the first is the final answer."""
+    """How likely the probe of each layer finds a class, and the branches above it, in the photo; the class first."""
     name = next(iter(chances))
-    title = f"This photo: where it becomes “{name}”"
-    chart = line_chart(title, layers, chances, selected, top=1.0)
-    return f'{chart}<p class="hsae-hint">probability of a class, read out after each layer; click one to go there</p>'
+    chart = line_chart(f"This photo: where it becomes “{name}”", layers, chances, selected, top=1.0)
+    hint = "probability of the class, and of the branches of WordNet above it, read out after each layer; click a layer"
+    return f'{chart}<p class="hsae-hint">{hint} to go there</p>'
 
 
 def _layers(desk: Desk, selection: Selection) -> str:
@@ -64,11 +70,14 @@ def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], 
         return [float(value) if isinstance(value, int | float) else None for value in values]
 
     accuracy = {name: read(key) for name, key in {"x": "acc1_x", "x̂": "acc1_x_hat", "z": "acc1_z"}.items()}
+    covered = {"measured": read("mean_coverage"), "chance": read("null_mean_coverage")}
     charts = [
         line_chart("Probe accuracy: share of held-out images named right", layers, accuracy, selected, top=1.0),
         line_chart("FVU: share of the variance the SAE leaves unexplained", layers, {"FVU": read("fvu")}, selected),
         line_chart("L0: features active per image", layers, {"L0": read("l0")}, selected),
         line_chart("Dead: share of features that never fire", layers, {"dead": read("dead")}, selected),
+        line_chart("Coverage: mean of features of 2+ classes, and by chance", layers, covered, selected),
+        line_chart("Features that beat chance", layers, {"features": read("n_significant")}, selected),
     ]
     numbers = _table(layers, {key: read(key) for key in _COLUMNS}, selected)
     return f'<h3>All held-out photos</h3>{_INTRO}<div class="hsae-charts">{"".join(charts)}</div>{numbers}'

@@ -61,12 +61,14 @@ class Model:
         """Closure of the artifact's classes."""
         return Taxonomy(self.artifact.classes)
 
-    @cached_property
+    @property
     def best_layer(self) -> str:
-        """The layer whose probe is right most often; the last one when no curve says."""
-        known = {name: self.curve(name, "acc1_x") for name in self.artifact.layers}
-        stated = {name: value for name, value in known.items() if value is not None}
-        return max(stated, key=stated.get) if stated else self.artifact.layers[-1]
+        """The layer with most features that beat chance; of several the one whose probe is right most often."""
+
+        def merit(layer: str) -> tuple[float, float]:
+            return self.curve(layer, "n_significant") or 0.0, self.curve(layer, "acc1_x") or 0.0
+
+        return max(reversed(self.artifact.layers), key=merit)  # the last one when nothing was measured
 
     def curve(self, layer: str, measure: str) -> float | None:
         """A measure of a layer, None when the artifact does not have it."""

@@ -8,7 +8,7 @@ import gradio as gr
 import pandas as pd
 
 from hsae.hierarchy import wordnet
-from hsae.views.desk import Desk, feature_name, path_words
+from hsae.views.desk import Desk, branching_path, feature_name, significance
 from hsae.views.figures import short_layer
 from hsae.views.markup import bar, button, esc, number, percent, picture_button, table
 from hsae.views.photos import starter_keys, thumbnail
@@ -16,8 +16,9 @@ from hsae.views.state import FIRST_PHOTO, Selection
 from hsae.views.view import View, picker
 
 THUMBNAILS = (
-    FIRST_PHOTO, "animals/penguin", "animals/goat", "animals/orca", "animals/koala", "animals/lobster",
-    "food/banana", "food/orange", "food/mushroom", "vehicles/sportscar2", "household/teapot", "sports/basketball",
+    FIRST_PHOTO, "animals/european_bear", "animals/dromedary", "animals/elephant", "animals/pig_golden",
+    "animals/chimp", "animals/tiger", "animals/edward_bear", "food/orange", "food/pepper", "food/lemon",
+    "vehicles/garbagetruck",
 )  # fmt: skip
 _SHOWN = 10
 
@@ -57,7 +58,8 @@ def _thumbnails(selection: Selection) -> list[Any]:
 def _sees(desk: Desk, selection: Selection) -> str:
     model = desk.model(selection)
     classes = desk.session(selection).classes(top=4)
-    return classes_html(classes, path_words(model, classes["wnid"].iloc[0]), len(model.artifact.classes))
+    path = " › ".join(map(wordnet().name, branching_path(model, classes["wnid"].iloc[0])))
+    return classes_html(classes, path, len(model.artifact.classes))
 
 
 def classes_html(classes: pd.DataFrame, path: str, n_classes: int) -> str:
@@ -80,7 +82,7 @@ def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
     shown = active.head(_SHOWN)
     rows = [
         [
-            button(feature_name(row, int(row["latent"])), ("latent", int(row["latent"])),
+            button(f"{feature_name(row, int(row['latent']))} {significance(row)}", ("latent", int(row["latent"])),
                    pressed=int(row["latent"]) == focus, title="Select this feature"),
             bar(row["strength"]) + number(row["strength"]),
             percent(row["coverage"]) if row["n_classes"] > 1 else "one class" if row["n_classes"] == 1 else "–",
@@ -88,7 +90,10 @@ def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
         for _, row in shown.iterrows()
     ]  # fmt: skip
     current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
-    hint = f"{len(active)} features fire here; those with a name first. Strength 1 = about as strong as it ever gets."
+    hint = (
+        f"{len(active)} features fire here; those with a name first. Strength 1 = about as strong as it ever gets."
+        " ★ = beats chance, ? = a doubtful name."
+    )
     return (
         f"<h3>Features active at layer {esc(short_layer(layer))}</h3>"
         + table("Active features", ["feature", "strength", "coverage"], rows, current=current, css="hsae-features")

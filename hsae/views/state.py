@@ -13,7 +13,7 @@ from hsae.views.photos import UPLOAD, Photos, starter_keys
 
 VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer")
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
-FIRST_PHOTO = "animals/lion"
+FIRST_PHOTO = "animals/dog"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -99,7 +98,7 @@ def test_only_features_of_two_classes_have_a_point():
 
 
 def test_the_payload_is_json_with_the_tables_numbers():
-    payload = scatter_payload(latents().assign(q_value=np.nan), 2)
+    payload = scatter_payload(latents(), 2)
     assert json.loads(json.dumps(payload)) == payload
     assert payload["selected"] == 2
     assert payload["words"] == {"1": "domestic cat", "4": "carnivore"}
@@ -118,5 +117,5 @@ def test_an_image_becomes_a_data_uri_that_decodes_again():
 
 
 def test_no_latents_at_all_make_an_empty_figure():
-    empty = pd.DataFrame({name: [] for name in latents().columns}).assign(q_value=[])
+    empty = latents().iloc[:0]
     assert scatter_payload(empty, None)["points"] == []

@@ -16,14 +16,13 @@ from hsae.relevancy import RelevancyMap
 from hsae.steering.classification import SteeringResult
 from hsae.views import feature, hierarchy, layers, photo, relevancy, steer
 from hsae.views.bar import strip_html
-from hsae.views.desk import path_words
+from hsae.views.desk import branching_path
 from hsae.views.steer import branches, top_changes
 from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
 
 
 def row(latent: int) -> pd.Series:
-    columns = ["best_node", "p_value", "q_value", "best_node_f1", "label_entropy", "monosemanticity"]
-    return latents().reindex(columns=[*latents().columns, *columns]).astype({"best_node": object}).iloc[latent]
+    return latents().iloc[latent]
 
 
 def result(before, after, **more) -> SteeringResult:
@@ -48,7 +47,7 @@ def test_the_layers_tab_shows_what_was_measured_and_says_what_was_not():
     assert html.count("50 %") == 3
     assert "not measured" in html
     assert "median" not in html
-    assert layers.layers_html(LAYERS, {}, LAYERS[0]).count("not measured") == 4
+    assert layers.layers_html(LAYERS, {}, LAYERS[0]).count("not measured") == 6
 
 
 def test_the_words_under_the_scatter_count_every_feature_once():
@@ -63,7 +62,7 @@ def test_the_words_under_the_scatter_count_every_feature_once():
 
 
 def test_the_table_lists_the_points_of_the_scatter():
-    twin = hierarchy.twin(latents().assign(best_node=None))
+    twin = hierarchy.twin(latents())
     assert twin["no."].tolist() == [1, 2]
     assert twin["coverage, %"].tolist() == [100, 67]
     assert twin["classes meet in"].tolist() == ["domestic cat", "carnivore"]
@@ -78,7 +77,10 @@ def test_a_card_says_why_the_feature_has_its_name():
     assert "never fired" in feature.evidence_html(row(0))
     assert "no class belongs to it" in feature.evidence_html(row(7))
     assert "One class belongs" in feature.evidence_html(row(3))
-    assert "chance p = 0.01" in feature.evidence_html(row(2).fillna({"p_value": 0.01}))
+    assert "no more than chance would give (p = 0.01, q = 0.2)" in feature.evidence_html(
+        row(2).fillna({"p_value": 0.01, "q_value": 0.2})
+    )
+    assert "; more than chance" in feature.evidence_html(row(2).fillna({"p_value": 0.01, "q_value": 0.02}))
 
 
 def test_hostile_labels_are_text_in_every_view():
@@ -99,7 +101,7 @@ def test_hostile_labels_are_text_in_every_view():
 def test_active_features_have_names_strengths_and_the_chosen_one_is_marked(desk, choices):
     selection = choices.choose(choices.first(), "layer", "block_03")
     active = desk.active(selection)
-    names = active["n_classes"].gt(0).to_numpy()
+    names = active["label"].ne("unassigned").to_numpy()
     assert (names[:-1] >= names[1:]).all()  # named ones first
     assert desk.focus(selection) == active["latent"].iloc[0]
     html = photo.active_html(active, "block_03", desk.focus(selection))
@@ -114,11 +116,21 @@ def test_without_a_photo_the_views_still_have_a_feature(desk, choices):
         desk.active(selection)
 
 
-def test_the_path_of_a_class_names_only_nodes_that_branch(desk):
-    model = desk.models["unsaved"]
-    assert path_words(model, "n02123045").split(" › ")[-1] == "domestic cat"
-    assert path_words(model, "n02123045").count("›") == 2
-    assert path_words(model, "n00001740") == ""
+def test_the_path_of_a_class_has_only_nodes_that_branch(desk):
+    path = branching_path(desk.models["unsaved"], "n02123045")
+    assert path[-1] == "n02121808"  # domestic cat: tabby and Egyptian cat
+    taxonomy = Taxonomy(CLASSES)
+    counts = [taxonomy.leaf_count(node) for node in path]
+    assert counts == sorted(set(counts), reverse=True)
+    assert len(branching_path(desk.models["unsaved"], "n02123045", last=1)) == 1
+
+
+def test_a_branch_is_never_less_likely_than_the_class_below_it(desk, choices):
+    html = layers._emergence(desk, choices.first())
+    curves = [[float(y) for y in re.findall(r'cy="([\d.]+)"', part)] for part in html.split("<polyline")[1:]]
+    assert len(curves) >= 2
+    for below, above in zip(curves, curves[1:], strict=False):
+        assert all(high <= low + 0.1 for low, high in zip(below, above, strict=True))  # y grows downwards
 
 
 def test_the_legend_has_the_maps_own_numbers():
