@@ -13,7 +13,7 @@ from hsae.artifacts.defects import broken, require
 from hsae.artifacts.documents import check_plain, is_count, read_document
 from hsae.artifacts.files import VerifiedFiles
 from hsae.artifacts.index import CFG, MAX_D_SAE, WEIGHTS, Index, Layer
-from hsae.artifacts.tensors import DTYPES, Shapes, read_tensors, size_limit, write_tensors
+from hsae.artifacts.tensors import DTYPES, read_tensors, size_limit, write_tensors
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError
 from hsae.sae.model import SparseAutoencoder
@@ -22,13 +22,17 @@ Dtype = Literal["float16", "float32"]
 SAELENS_VERSION = "6.0.0"  # of the format; below it SAELens would rename keys
 ROW_TOLERANCE = 1e-2  # on the length of decoder rows; float16 moves it by less than 1e-3
 _MAX_CFG_BYTES = 2**18
-_ARCHITECTURES = {"relu": "standard", "topk": "topk"}
+_ARCHITECTURES = {
+    "relu": "standard", "topk": "topk", "jumprelu": "jumprelu", "batchtopk": "jumprelu", "gated": "gated",
+}  # fmt: skip
+_READ_AS = {architecture: activation for activation, architecture in _ARCHITECTURES.items()} | {"jumprelu": "jumprelu"}
+_RENAMED = {"gated": {"b_enc": "b_gate"}}  # by activation: our name of a tensor to SAELens's
 
 
 def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> None:
     """Write the two files of a layer; ArtifactError when a weight does not fit in `dtype`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in sae.named_parameters()}
+    tensors = {name: tensor.to(getattr(torch, dtype)) for name, tensor in _stored(sae).items()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise ArtifactError(
@@ -41,12 +45,12 @@ def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, 
 def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
     """The SAE of a layer in float32, without gradients; ArtifactError for any deviation from the format."""
     activation, k, dtype = _read_cfg(files, layer)
-    path = layer.file(WEIGHTS)
-    shapes = _shapes(layer)
-    tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype)
     with torch.device("meta"):
         sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=k)
-    sae.load_state_dict(tensors, assign=True)
+    path, shapes = layer.file(WEIGHTS), {name: tuple(tensor.shape) for name, tensor in _stored(sae).items()}
+    tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype)
+    ours = {theirs: name for name, theirs in _RENAMED.get(activation, {}).items()}
+    sae.load_state_dict({ours.get(name, name): tensor for name, tensor in tensors.items()}, assign=True)
     return sae.eval().requires_grad_(False)
 
 
@@ -74,9 +78,11 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
-def _shapes(layer: Layer) -> Shapes:
-    d_in, d_sae = layer.d_in, layer.d_sae
-    return {"W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+def _stored(sae: SparseAutoencoder) -> dict[str, Tensor]:
+    """Tensors by their names in the file; one threshold for all latents (batchtopk) becomes one for each."""
+    renamed = _RENAMED.get(sae.activation, {})
+    tensors = {renamed.get(name, name): tensor.detach() for name, tensor in sae.state_dict().items()}
+    return {name: tensor if tensor.ndim else tensor.expand(sae.d_sae) for name, tensor in tensors.items()}
 
 
 def _cfg(sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> dict[str, Any]:
@@ -114,13 +120,12 @@ def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, Dtype]:
     metadata = cfg.get("metadata") if isinstance(cfg, dict) else None
     require(isinstance(metadata, dict), where, "no object with metadata", "the keys of SAELens 6")
     architecture, k, dtype = cfg.get("architecture"), metadata.get("k"), metadata.get("weights_dtype")
-    named = {architecture: activation for activation, architecture in _ARCHITECTURES.items()}
-    if not isinstance(architecture, str) or architecture not in named:
-        raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(named))}")
+    if not isinstance(architecture, str) or architecture not in _READ_AS:
+        raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(_READ_AS))}")
     most = layer.d_sae if architecture == "topk" else MAX_D_SAE
     require(is_count(k, 1, most), where, f"metadata k {k!r:.40}", f"1 to {most}")
     require(dtype in DTYPES.values(), where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
-    expected = {**_fixed_cfg(named[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
+    expected = {**_fixed_cfg(_READ_AS[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
     got, wanted = (json.dumps(value, sort_keys=True) for value in (cfg, expected))  # as text, 1 and true differ
     require(got == wanted, where, f"{got:.800}", wanted)
-    return named[architecture], k, dtype
+    return _READ_AS[architecture], k, dtype

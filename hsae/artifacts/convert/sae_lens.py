@@ -1,0 +1,56 @@
+"""Read SAEs of SAELens 6: DIR/cfg.json and DIR/sae_weights.safetensors. (Our layer folders are such SAEs already.)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsae.artifacts.convert.build import assemble, choose, read_config, refuse, take
+from hsae.artifacts.convert.safe import read_safetensors
+from hsae.artifacts.index import CFG, WEIGHTS
+from hsae.sae.model import SparseAutoencoder
+
+_COMMON = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
+_TENSORS = {
+    "standard": _COMMON,
+    "topk": _COMMON,
+    "jumprelu": _COMMON | {"threshold": "threshold"},
+    "gated": _COMMON | {"b_enc": "b_gate", "b_mag": "b_mag", "r_mag": "r_mag"},
+}
+_ALLOWED = {
+    "architecture": ("standard", *_TENSORS),
+    "normalize_activations": ("none",),
+    "reshape_activations": ("none",),
+    "apply_b_dec_to_input": (True, False),
+}
+
+
+def read(folder: str | Path) -> SparseAutoencoder:
+    """The SAE in a folder; ArtifactError for architectures and input normalisations that have no exact counterpart."""
+    folder = Path(folder)
+    cfg = read_config(folder / CFG)
+    _check_version(cfg, folder / CFG)
+    choose(cfg, folder / CFG, _ALLOWED)
+    architecture = cfg.get("architecture", "standard")
+    tensors = take(read_safetensors(folder / WEIGHTS), folder / WEIGHTS, _TENSORS[architecture])
+    if architecture == "topk" and cfg.get("rescale_acts_by_decoder_norm"):
+        lengths = tensors["W_dec"].norm(dim=1).clamp_min(1e-30)  # it chooses by z |w|, as after folding
+        tensors |= {"W_enc": tensors["W_enc"] * lengths, "b_enc": tensors["b_enc"] * lengths}
+        tensors["W_dec"] = tensors["W_dec"] / lengths[:, None]
+    activation = "relu" if architecture == "standard" else architecture
+    centred = cfg.get("apply_b_dec_to_input", True)
+    return assemble(folder, tensors, activation, _k(cfg), centred=centred)
+
+
+def _k(cfg: dict) -> int:
+    """k of TopK; for the others what our own folders remember of it."""
+    metadata = cfg.get("metadata")
+    remembered = metadata.get("k") if isinstance(metadata, dict) else None
+    return cfg.get("k") or (remembered if isinstance(remembered, int) else None) or 1
+
+
+def _check_version(cfg: dict, where: Path) -> None:
+    metadata = cfg.get("metadata")
+    stated = str(metadata.get("sae_lens_version")) if isinstance(metadata, dict) else ""
+    major = stated.split(".")[0]
+    if not (major.isdecimal() and int(major) >= 6):
+        raise refuse(where, f"sae_lens_version {stated!r:.40}", "6.0.0 or newer: before, keys had other meanings")

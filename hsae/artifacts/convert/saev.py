@@ -1,0 +1,59 @@
+"""Read SAEs of saev: one line of JSON, then a state dict by torch.save, in one file (checkpoint/sae.pt)."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from hsae.artifacts.convert.build import assemble, read_pickle, refuse, take
+from hsae.sae.model import SparseAutoencoder
+
+_NAMES = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
+_SCHEMAS = (1, 2, 3, 4, 5)
+_MAX_HEADER = 2**16
+
+
+def read(path: str | Path) -> SparseAutoencoder:
+    """The SAE in a checkpoint: f = act(x W_enc + b_enc), b_dec is not subtracted.
+
+    ReLU, and BatchTopK by its threshold. TopK is refused, since saev's keeps negative latents; so are checkpoints
+    without a schema number, which were made for another formula.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise refuse(path, "no such file", "a checkpoint of saev")
+    with path.open("rb") as file:
+        line, rest = file.readline(_MAX_HEADER), file.read()
+    header = _header(line, path)
+    kind = _activation(header, path)
+    state = read_pickle(path, io.BytesIO(rest))
+    tensors = take(state, path, _NAMES, ("activation.threshold",))
+    if kind == "Relu":
+        return assemble(path, tensors, "relu", centred=False)
+    threshold = state.get("activation.threshold")
+    if threshold is None or threshold.numel() != 1:
+        raise refuse(path, "no single number activation.threshold", "the threshold that training leaves")
+    tensors["threshold"] = threshold.float().reshape(()).clamp_min(0).expand(len(tensors["b_enc"]))
+    return assemble(path, tensors, "jumprelu", centred=False)
+
+
+def _header(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise refuse(path, f"no line of JSON at its start ({type(error).__name__})", "a checkpoint of saev") from error
+    if not isinstance(header, dict) or header.get("schema") not in _SCHEMAS or not isinstance(header.get("cfg"), dict):
+        schema = header.get("schema") if isinstance(header, dict) else header
+        raise refuse(path, f"schema {schema!r:.40}", f"a checkpoint of schema {', '.join(map(str, _SCHEMAS))}")
+    return header
+
+
+def _activation(header: dict[str, Any], path: Path) -> str:
+    """Relu or BatchTopK; the first checkpoints of schema 1 name it in the header itself."""
+    activation = header["cfg"].get("activation")
+    kind = activation.get("cls") if isinstance(activation, dict) else header.get("cls")
+    if kind not in ("Relu", "BatchTopK"):
+        raise refuse(path, f"activation {kind!r:.40}", "Relu or BatchTopK")
+    return kind
