@@ -25,8 +25,9 @@ import torch
 from scipy.sparse import csr_array
 
 from hsae.analysis.alignment import neuron_alignment
+from hsae.analysis.baselines import matched_latents, random_directions
 from hsae.analysis.entropy import class_mass, entropy
-from hsae.analysis.layer_hierarchy import LabelledLatents, hierarchy_columns, layer_summary
+from hsae.analysis.layer_hierarchy import LabelledLatents, hierarchy_columns, layer_summary, rule_summaries
 from hsae.analysis.layer_tree import layer_structure
 from hsae.analysis.monosemanticity import monosemanticity
 from hsae.analysis.node_probes import fit_node_probes
@@ -124,6 +125,9 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
         "neuron alignment": lambda: neuron_alignment(decoder, torch.randn(4 * D_IN, D_IN)),
         "hierarchy, p-values": lambda: hierarchy_columns(data),
         "rules and nulls": lambda: layer_summary(data),
+        "random directions": lambda: rule_summaries(
+            LabelledLatents(matched_latents(x, random_directions(x, 2048), np.array([0.002, 0.01])), labels, taxonomy)
+        ),
         "tree, absorption, nodes": lambda: layer_structure(
             data, x, decoder, fit_node_probes(x, torch.from_numpy(labels), members), 0.5
         ),

@@ -47,11 +47,12 @@ def matched_latents(x: Tensor, directions: Tensor, frequencies: NDArray[np.float
     if not len(frequencies):
         raise InputError("no frequency to match", "at least one living latent")
     drawn = np.random.default_rng(seed).choice(frequencies, len(directions))
-    counts = torch.from_numpy(np.clip(np.round(drawn * len(x)), 1, max(1, len(x) - 1)).astype(np.int64))
+    # The threshold is the strongest projection that does not fire, so at least one token stays silent.
+    fires = np.clip(np.round(drawn * len(x)), 1, max(1, len(x) - 1)).astype(np.int64)
+    silent = np.maximum(len(x) - 1 - fires, 0)
     parts = []
     for rows in torch.arange(len(directions)).split(_COLUMNS):
-        projection = x @ directions[rows].T
-        ranked = projection.sort(dim=0, descending=True).values
-        threshold = ranked.gather(0, counts[rows].clamp_max(len(x) - 1)[None])
-        parts.append(csr_array((projection - threshold).clamp_min(0).numpy()))
+        projection = (directions[rows] @ x.T).numpy()
+        threshold = [np.partition(row, at)[at] for row, at in zip(projection, silent[rows.numpy()], strict=True)]
+        parts.append(csr_array(np.maximum(projection - np.array(threshold)[:, None], 0).T))
     return hstack(parts, format="csr")

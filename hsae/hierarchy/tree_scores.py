@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.stats import rankdata
 
@@ -98,11 +97,11 @@ def _recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None
     pairs = taxonomy.ancestry[np.ix_(owned, owned)]
     if not pairs.any():
         return None
-    latents = np.flatnonzero(nodes != MISSING)
-    rows = np.searchsorted(owned, nodes[latents])
-    owners = csr_array((np.ones(len(latents)), (rows, latents)), shape=(len(owned), len(nodes)))
-    linked = (owners @ tree.reach.astype(float) @ owners.T).toarray() > 0
-    return float(linked[pairs].mean())
+    above, below = (nodes[ends] for ends in tree.reach.nonzero())
+    known = (above != MISSING) & (below != MISSING)
+    linked = np.zeros_like(taxonomy.ancestry)
+    linked[above[known], below[known]] = True
+    return float(linked[np.ix_(owned, owned)][pairs].mean())
 
 
 def _distance_correlation(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
