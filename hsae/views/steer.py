@@ -21,6 +21,7 @@ from hsae.views.view import View
 
 SLIDERS, REACH = 4, 3.0
 _SHOWN = 5
+_VISIBLE = 5e-4  # a change of 0.05 points
 _LEAST_SCALE = 0.05  # changes below 5 points do not fill the bars, so that small ones look small
 _INTRO = (
     '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own'
@@ -90,14 +91,13 @@ def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved
 def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> list[int]:
     """Positions of the `top` largest gains and losses, from the largest gain to the largest loss; [n_classes] each.
 
-    Where nothing changes, the `top` most likely ones.
+    Changes that read as 0.0 points do not count; where there are no others, the `top` most likely classes.
     """
     gained = after - before
-    if not np.any(np.abs(gained) >= 5e-4):
-        return np.argsort(-before, kind="stable")[:top].tolist()
     order = np.argsort(-gained, kind="stable").tolist()
-    chosen = [at for at in order[:top] if gained[at] > 0] + [at for at in order[-top:] if gained[at] < 0]
-    return list(dict.fromkeys(chosen))
+    gains = [at for at in order[:top] if gained[at] >= _VISIBLE]
+    losses = [at for at in order[-top:] if gained[at] <= -_VISIBLE]
+    return gains + losses or np.argsort(-before, kind="stable")[:top].tolist()
 
 
 def _classes(result: SteeringResult) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hsae.artifacts.artifact import Artifact
+
 pytestmark = [
     pytest.mark.slow,
     # The driver's own sockets, when it is closed.
@@ -46,7 +48,7 @@ def test_picking_a_photo_changes_what_the_model_sees(visit):
 def test_a_layer_is_chosen_by_its_button_and_by_a_click_into_a_chart(visit):
     page = visit()
     page.locator("#layers figure").first.wait_for()
-    assert page.locator("#layers figure").count() == 4
+    assert page.locator("#layers figure").count() == 6
     page.get_by_role("group", name="Layer").get_by_role("button", name="03").click()
     until_query(page, layer="block_03")
     page.locator('#layers figure >> nth=1 >> rect.column[data-value="block_10"]').click()
@@ -114,13 +116,10 @@ def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
 
 
 def test_a_silent_feature_says_so(visit):
-    page = visit()
-    active = {int(b.get_attribute("data-value")) for b in page.locator("#active tbody button").all()}
-    silent = next(n for n in range(1, 999) if n not in active)
-    page = visit(f"?latent={silent}&view=relevancy&layer={query(page)['layer']}")
-    page.locator("#relevancy .hsae-notice, #relevancy .hsae-heat").first.wait_for()
-    shown = page.inner_text("#relevancy")
-    assert "is not active in this photo" in shown or "Strongest:" in shown
+    dead = Artifact.load("starter").latents("block_01")["dead"]
+    page = visit(f"?layer=block_01&latent={dead.idxmax()}&view=relevancy")
+    page.locator("#relevancy .hsae-notice", has_text="is not active in this photo").wait_for()
+    assert page.locator(".hsae-heat").count() == 0
 
 
 def test_sliders_steer_by_keyboard_and_reset_undoes_it(visit):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ def test_a_branch_is_never_less_likely_than_the_class_below_it(desk, choices):
     html = layers._emergence(desk, choices.first())
     curves = [[float(y) for y in re.findall(r'cy="([\d.]+)"', part)] for part in html.split("<polyline")[1:]]
     assert len(curves) >= 2
-    for below, above in zip(curves, curves[1:], strict=False):
+    for below, above in pairwise(curves):
         assert all(high <= low + 0.1 for low, high in zip(below, above, strict=True))  # y grows downwards
 
 
@@ -186,6 +187,7 @@ def test_gains_come_first_and_losses_last():
     assert top_changes(before, after) == [3, 1, 0]
     assert top_changes(before, after, top=1) == [3, 0]
     assert top_changes(before, before, top=2) == [0, 1]
+    assert top_changes(before, np.add(before, [0.01, 1e-5, 0, -0.01])) == [0, 3]
 
 
 def test_branches_that_repeat_a_tighter_one_are_left_out():
