@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +33,7 @@ class LocalFiles:
     def get(self, path: str) -> Path:
         """The file itself."""
         found = self.folder / path
-        inside = found.resolve().is_relative_to(self._root)
+        inside = Path(os.path.realpath(found)).is_relative_to(self._root)  # Path.resolve raises on loops of links
         require(inside, str(found), "leads out of the artifact", "a file inside the artifact's folder")
         if not found.is_file():
             raise ArtifactError(
