@@ -25,7 +25,7 @@ from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.card import save_with_card
 from hsae.artifacts.top_images import TopImages
-from hsae.atomic import atomic_path, write_json
+from hsae.atomic import atomic_path, remove, write_json
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
 from hsae.data.samples import Samples, load_samples
@@ -73,6 +73,8 @@ class RunConfig:
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
     artifact_dtype: str = "float16"
     """float16 or float32, for the SAE weights on disk."""
+    log_with: str | None = None
+    """Also log the training to tensorboard, trackio or wandb, when that is installed."""
     push_to_hub: str | None = None
     """Publish the artifact as this Hub model, org/name."""
     push_tag: str | None = None
@@ -164,12 +166,21 @@ def train_saes(
     """The SAEs of all layers, trained unless they are there already."""
     path, settings = Path(config.run) / "saes.safetensors", _settings(stores, sae, train)
     if not _done(path.with_suffix(".json"), settings):
-        bank = train_bank(stores.train, sae, train, accelerator=accelerator, progress=accelerator.is_main_process)
+        bank = train_bank(
+            stores.train,
+            sae,
+            train,
+            accelerator=accelerator,
+            progress=accelerator.is_main_process,
+            checkpoint=Path(config.run) / "training",
+        )
         if accelerator.is_main_process:
             tensors = {f"{name}.{key}": value for name, m in bank.items() for key, value in m.state_dict().items()}
             with atomic_path(path) as temporary:
                 save_file(tensors, temporary)
             write_json(path.with_suffix(".json"), settings)
+            for state in (Path(config.run) / "training").glob("process_*"):
+                remove(state)  # no longer needed, and another run here would find it to be of other settings
         accelerator.wait_for_everyone()
     bank = new_bank(stores.train, tuple(stores.train.layers), sae)
     bank.load_state_dict(load_file(path))

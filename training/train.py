@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # `accelerate laun
 
 import yaml
 from accelerate import Accelerator
+from accelerate.tracking import LoggerType, filter_trackers
 from transformers import HfArgumentParser
 
 from hsae.errors import HsaeError, InputError
@@ -31,12 +32,25 @@ def main(arguments: list[str]) -> int:
         arguments = expand(arguments)
         run_config, sae_config, train_config = parse(arguments)
         command = shlex.join(["accelerate", "launch", "training/train.py", *arguments])
-        artifact = run(run_config, sae_config, train_config, Accelerator(), command)
+        artifact = run(run_config, sae_config, train_config, accelerator(run_config), command)
     except HsaeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(f"Done. Look at it with: python app.py --artifact {run_config.push_to_hub or artifact}")
     return 0
+
+
+def accelerator(config: RunConfig) -> Accelerator:
+    """The Accelerator of a run, with its tracker when one was asked for."""
+    if config.log_with is None:
+        return Accelerator()
+    known = [tracker.value for tracker in LoggerType if tracker is not LoggerType.ALL]
+    if config.log_with not in known or not filter_trackers(config.log_with, config.run):
+        got = f"--log_with {config.log_with}"
+        raise InputError(got, f"one of {', '.join(known)} that is installed", "Install it with pip, or leave it out.")
+    made = Accelerator(log_with=config.log_with, project_dir=config.run)
+    made.init_trackers("hsae")
+    return made
 
 
 def parse(arguments: list[str]) -> tuple[RunConfig, SAEConfig, TrainConfig]:

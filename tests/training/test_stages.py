@@ -114,3 +114,13 @@ def test_classes_outside_wordnet_are_refused_before_anything_is_written(backbone
 def test_a_heldout_share_of_everything_is_refused():
     with pytest.raises(InputError, match="heldout_share"):
         RunConfig(run="x", heldout_share=1.0)
+
+
+def test_a_tracker_that_is_not_there_is_an_error_that_lists_those_one_can_choose(tmp_path, capsys):
+    assert main(["--run", str(tmp_path / "run"), "--log_with", "paper"]) == 1
+    assert "tensorboard" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_training_leaves_its_summary_and_no_checkpoint(finished):
+    assert [file.name for file in (finished[2].parent / "training").iterdir()] == ["summary.json"]
