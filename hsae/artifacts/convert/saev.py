@@ -35,7 +35,7 @@ def read(path: str | Path) -> SparseAutoencoder:
     threshold = state.get("activation.threshold")
     if threshold is None or threshold.numel() != 1:
         raise refuse(path, "no single number activation.threshold", "the threshold that training leaves")
-    tensors["threshold"] = threshold.float().reshape(()).clamp_min(0).expand(len(tensors["b_enc"]))
+    tensors["threshold"] = threshold.float().reshape(()).expand(len(tensors["b_enc"]))
     return assemble(path, tensors, "jumprelu", centred=False)
 
 
