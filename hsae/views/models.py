@@ -90,6 +90,11 @@ class Models(dict[str, Model]):
             unique = name if name not in self else f"{name} ({len(self) + 1})"
             self[unique] = Model(unique, artifact)
 
+    @property
+    def loading(self) -> bool:
+        """Whether any backbone is still being loaded."""
+        return any(model.loading for model in self.values())
+
 
 def _short_name(id: str) -> str:
     """A Hub id or "starter" as it is; of a folder only its own name, since a path is nobody else's business."""

@@ -112,14 +112,13 @@ class Page:
         selection, problems = self.choices.from_query(dict(request.query_params))
         for problem in problems:
             gr.Warning(problem)
-        waits = self.desk.model(selection).loading
+        waits = self.desk.models.loading
         return [*self.draw(selection, {}), gr.Timer(active=waits)]
 
     def wait(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
-        """Redraw as soon as the backbone is there, and stop the timer."""
-        if self.desk.model(selection).loading:
-            return [gr.skip()] * (len(self.outputs) + 1)
-        return [*self.draw(selection, drawn), gr.Timer(active=False)]
+        """Draw what had to wait for a backbone; the timer stops when there is none left to wait for."""
+        waits = self.desk.models.loading
+        return [*self.draw(selection, drawn), gr.Timer(active=waits)]
 
     def pick(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
         """A click on something that names what it chooses."""

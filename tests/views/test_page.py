@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
+from hsae.session import Session
 from hsae.views.app import build_app
 from hsae.views.desk import Desk
 from hsae.views.models import Models
@@ -72,6 +74,21 @@ def test_clearing_the_photo_says_what_to_do(desk):
     values = page.choose("image", page.choices.first(), {}, None)
     assert values[0].image == ""
     assert any("Pick one on the left" in str(value) for value in values)
+
+
+def test_the_page_waits_until_every_backbone_is_there(artifact):
+    desk = Desk(Models([artifact]), Photos())
+    held = Future()
+    desk.models["unsaved"]._session = held
+    page = page_over(desk)
+    first = page.choices.first()
+    waiting = page.wait(first, {})
+    assert waiting[-1].active
+    assert "is being loaded" in " ".join(value for value in waiting if isinstance(value, str))
+    held.set_result(Session(artifact))
+    done = page.wait(first, waiting[1])
+    assert not done[-1].active
+    assert {"sees", "active", "emergence"} <= changed(page, done[:-1])
 
 
 @pytest.mark.parametrize("view", VIEWS)
