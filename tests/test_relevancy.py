@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import (
+
+from hsae.errors import InputError
+from hsae.probes import LinearProbe
+from hsae.relevancy import METHODS, RelevancyMap, record, relevancy_map, relevancy_maps, target_maps
+from hsae.targets import ClassTarget, LatentTarget
+from tests.tiny_models import (
     PATCH,
     SIDE,
     PlainBackbone,
@@ -19,11 +24,6 @@ from tiny_models import (
     tiny_dinov2,
     tiny_model,
 )
-
-from hsae.errors import InputError
-from hsae.probes import LinearProbe
-from hsae.relevancy import METHODS, RelevancyMap, record, relevancy_map, relevancy_maps, target_maps
-from hsae.targets import ClassTarget, LatentTarget
 
 DEPTH = {"block_01": 1, "block_02": 2, "block_03": 3}
 ON_TRANSFORMERS = ["gradient_rollout", "input_gradient", "activation", "projection"]

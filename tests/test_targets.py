@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import random_sae
 
 from hsae.errors import InputError
 from hsae.probes import LinearProbe
 from hsae.targets import ClassTarget, LatentTarget
+from tests.tiny_models import random_sae
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 from hsae.errors import InputError, LabelError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.probes import LinearProbe
 from hsae.steering.classification import SteeringResult, random_like, reaches, steer
 from hsae.steering.edits import Edit
+from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 # tabby, Persian cat, beagle, fire engine
 CLASSES = ("n02123045", "n02123394", "n02088364", "n03345487")

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 from hsae.errors import InputError
 from hsae.steering.edits import Edit, Op
 from hsae.steering.splice import edit_delta, run_with_edits
+from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 D_SAE = 24
 REFS = np.linspace(0.5, 2.0, D_SAE)
