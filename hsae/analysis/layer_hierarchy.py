@@ -120,6 +120,7 @@ def selection_summary(taxonomy: Taxonomy, selected: NDArray[np.bool_]) -> Number
         "mean_coverage": _mean(coverage),
         "mean_lower_height": _mean(test.lower_height.to_numpy()),
         "mean_log2_coverage": _mean(test.log2_coverage.to_numpy()),
+        "median_log2_coverage": median(test.log2_coverage.to_numpy()),
     }
 
 

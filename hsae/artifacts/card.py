@@ -31,11 +31,11 @@ _COLUMNS = {
     "probe_kept": "probe kept",
     "n_multi_class": "multi-class latents",
     "median_coverage": "median coverage",
-    "mean_log2_coverage": "coverage effect",
+    "median_log2_coverage": "coverage effect",
 }
 _PANELS = {key: _COLUMNS[key] for key in ("fvu", "acc1_x", "probe_kept", "median_coverage")}
 FIGURE = "layers.svg"
-_METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "mean_log2_coverage")
+_METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "median_log2_coverage")
 
 
 def save_with_card(
@@ -73,7 +73,7 @@ def render_card(
         example=artifact.index.layers[-1],
         schema=artifact.index.schema,
         table=_table(measured),
-        effects=any("mean_log2_coverage" in row for row in measured.values()),
+        effects=any("median_log2_coverage" in row for row in measured.values()),
         command=command,
         license=license,
         figures=figures,

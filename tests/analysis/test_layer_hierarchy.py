@@ -64,10 +64,12 @@ def test_the_summary_sees_structure_and_not_its_shadow(taxonomy):
     assert found["mean_coverage"] > found["null_mean_coverage_high"]
     assert found["mean_height"] < found["null_mean_height_low"]
     assert found["mean_log2_coverage"] > 1
+    assert found["median_log2_coverage"] > 1
     order = np.random.default_rng(1).permutation(16)
     shuffled = layer_summary(LabelledLatents(data.z, order[data.labels], taxonomy))
     assert shuffled["layer_p_value"] > 0.01
     assert shuffled["mean_log2_coverage"] < 1
+    assert shuffled["median_log2_coverage"] < 1
     assert set(found["rules"]) == {"tau 0.25", "tau 0.5", "tau 0.75", "relative mean 0.5", "top 16 images"}
     assert found["rules"]["tau 0.5"]["n_multi_class"] == found["n_multi_class"]
 

@@ -22,7 +22,7 @@ CURVES = {"fvu": 0.25, "l0": 4, "dead": 0.0625, "acc1_x": 0.8, "acc1_x_hat": 0.6
 
 @pytest.fixture
 def artifact():
-    curves = {"block_01": CURVES, "block_02": CURVES | {"fvu": 0.5, "mean_log2_coverage": 1.5}}
+    curves = {"block_01": CURVES, "block_02": CURVES | {"fvu": 0.5, "median_log2_coverage": 1.5}}
     return parts(curves=curves, backbone={**make_artifact().backbone, "id": "facebook/dinov2-small"})
 
 
@@ -38,7 +38,7 @@ def test_the_front_matter_is_what_the_hub_asks_for(artifact):
         ("fvu", "block_01"): 0.25, ("fvu", "block_02"): 0.5, ("l0", "block_01"): 4, ("l0", "block_02"): 4,
         ("dead", "block_01"): 0.0625, ("dead", "block_02"): 0.0625, ("acc1_x", "block_01"): 0.8,
         ("acc1_x", "block_02"): 0.8, ("probe_kept", "block_01"): 0.75, ("probe_kept", "block_02"): 0.75,
-        ("mean_log2_coverage", "block_02"): 1.5,
+        ("median_log2_coverage", "block_02"): 1.5,
     }  # fmt: skip
 
 
