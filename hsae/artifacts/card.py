@@ -120,9 +120,13 @@ def _card_data(artifact: Artifact, name: str, license: str, measured: dict[str, 
         tags=[*TAGS, "arxiv:2505.15970"],
         base_model=backbone if _HUB_ID.fullmatch(backbone) else None,
         datasets=[dataset] if _DATASET_ID.fullmatch(dataset) else None,
-        model_name=name.split("/")[-1] if results else None,
+        model_name=_model_name(artifact, name) if results else None,
         eval_results=results or None,
     )
+
+
+def _model_name(artifact: Artifact, name: str) -> str:
+    return f"SAEs of {artifact.backbone['id']}" if name == UNPUBLISHED else name.split("/")[-1]
 
 
 def _result(artifact: Artifact, layer: str, key: str, value: float) -> EvalResult:
