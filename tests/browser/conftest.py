@@ -15,9 +15,9 @@ from tests.running_app import running_app
 OWN = ("data:", "blob:", "about:")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    """Debian's chromium, driven by Playwright."""
+    """Debian's chromium, driven by Playwright; not for the whole session, in whose thread its event loop would stay."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("needs chromium in the PATH: apt-get install chromium")

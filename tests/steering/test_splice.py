@@ -149,7 +149,8 @@ def test_registers_are_neither_class_token_nor_patches(saes):
 def test_edits_of_different_tokens_commute(backbone, saes, cached):
     one, other = Edit("block_02", [op(7)], [2]), Edit("block_02", [op(9)], "cls")
     found = run(backbone, saes, cached, one.then(other), other.then(one))
-    assert torch.equal(found.activations["block_03"][0], found.activations["block_03"][1])
+    assert torch.equal(*found.deltas["block_02"])
+    torch.testing.assert_close(*found.activations["block_03"])  # rows of one batch may be rounded differently
 
 
 def test_edits_of_several_layers_run_in_the_models_order(backbone, saes, cached):
