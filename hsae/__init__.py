@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hsae.backbones.registry import load_backbone
     from hsae.data.samples import Sample, Samples, load_samples
     from hsae.hierarchy.taxonomy import Taxonomy
+    from hsae.hierarchy.tree import feature_tree
     from hsae.relevancy import RelevancyMap, relevancy_map
     from hsae.sae.config import SAEConfig
     from hsae.sae.model import SparseAutoencoder
@@ -41,6 +42,7 @@ _HOMES = {
     "Taxonomy": "hsae.hierarchy.taxonomy",
     "TrainConfig": "hsae.sae.train",
     "extract_activations": "hsae.activations.extract",
+    "feature_tree": "hsae.hierarchy.tree",
     "load_backbone": "hsae.backbones.registry",
     "load_samples": "hsae.data.samples",
     "relevancy_map": "hsae.relevancy",
@@ -64,6 +66,7 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "extract_activations",
+    "feature_tree",
     "load_backbone",
     "load_samples",
     "relevancy_map",

@@ -25,6 +25,7 @@ DESIGNED = [
     "TrainConfig",
     "__version__",
     "extract_activations",
+    "feature_tree",
     "load_backbone",
     "load_samples",
     "relevancy_map",

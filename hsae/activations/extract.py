@@ -55,19 +55,7 @@ def extract_activations(
     if min(len(samples), batch_size, shard_rows) < 1:
         got = f"{len(samples)} images of {samples.name}, batch_size {batch_size}, shard_rows {shard_rows}"
         raise InputError(got, "at least one of each")
-    manifest = Manifest(
-        backbone=describe_backbone(backbone),
-        token=token,
-        layers={name: backbone.layers[name].d_in for name in names},
-        dataset={
-            "id": samples.name,
-            "fingerprint": samples.fingerprint,
-            "n_rows": len(samples),
-            "classes": list(samples.classes),
-        },
-        shard_rows=shard_rows,
-        dtype=str(dtype).removeprefix("torch."),
-    )
+    manifest = describe_activations(backbone, samples, names, token, shard_rows, dtype)
     _claim(folder, manifest)
     missing = [n for n in range(manifest.n_shards) if not shard_path(folder, n).is_file()]
     with tqdm(total=len(samples), unit="image", desc=f"activations {folder.name}", disable=not progress) as bar:
@@ -80,6 +68,25 @@ def extract_activations(
     if len(store) == 0:
         raise StoreError(f"None of the {len(samples)} images of {samples.name} is whole", "at least one that is")
     return store
+
+
+def describe_activations(
+    backbone: Backbone, samples: Samples, layers: Sequence[str], token: Token, shard_rows: int, dtype: torch.dtype
+) -> Manifest:
+    """The manifest of what a backbone makes of a data set."""
+    return Manifest(
+        backbone=describe_backbone(backbone),
+        token=token,
+        layers={name: backbone.layers[name].d_in for name in layers},
+        dataset={
+            "id": samples.name,
+            "fingerprint": samples.fingerprint,
+            "n_rows": len(samples),
+            "classes": list(samples.classes),
+        },
+        shard_rows=shard_rows,
+        dtype=str(dtype).removeprefix("torch."),
+    )
 
 
 def describe_backbone(backbone: Backbone) -> dict[str, str | int | None]:

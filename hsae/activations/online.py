@@ -11,9 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hsae.activations.extract import describe_backbone
+from hsae.activations.extract import describe_activations
 from hsae.activations.pool import PoolSampler
-from hsae.activations.store import Manifest
 from hsae.backbones.base import Backbone, Token
 from hsae.data.samples import Samples
 from hsae.errors import InputError
@@ -35,14 +34,7 @@ class OnlineActivations:
             raise InputError(f"The data set {samples.name} has no images", "at least one")
         self.backbone, self.samples, self.token, self.images_per_run = backbone, samples, token, images_per_run
         names = backbone.layer_names(layers)
-        self.manifest = Manifest(
-            backbone=describe_backbone(backbone),
-            token=token,
-            layers={name: backbone.layers[name].d_in for name in names},
-            dataset={"id": samples.name, "fingerprint": samples.fingerprint, "n_rows": len(samples), "classes": []},
-            shard_rows=images_per_run,
-            dtype="float32",
-        )
+        self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32)
         counts = {tokens.shape[1] for tokens in self.tokens(range(min(8, len(samples))), names).values()}
         if len(counts) != 1:
             raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")

@@ -52,11 +52,16 @@ def test_a_backbone_of_the_hub_has_the_weights_the_artifact_names(published, art
     assert hub.asked("HEAD", "/org/backbone/resolve/")
 
 
-def test_the_app_opens_what_the_hub_has(published, hub, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "stated"),
+    [(("--artifact", "org/first", "--artifact", "org/second"), ""), ((), "org/first, org/second")],
+    ids=["flag", "environment"],
+)
+def test_the_app_opens_what_the_hub_has(published, hub, tmp_path, arguments, stated):
     Image.new("RGB", (80, 60), "red").save(tmp_path / "photo.png")
     settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
-    settings |= {"HSAE_ARTIFACT": "org/first, org/second"}
-    with running_app(tmp_path / "log.txt", **settings) as address:
+    settings |= {"HSAE_ARTIFACT": stated}
+    with running_app(tmp_path / "log.txt", *arguments, **settings) as address:
         client = Client(address, verbose=False, download_files=False)
         try:
             answers = [
