@@ -22,7 +22,8 @@ from transformers import HfArgumentParser
 from hsae.errors import HsaeError, InputError
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
-from training.stages import RunConfig, run
+from training.run_config import RunConfig
+from training.stages import run
 
 
 def main(arguments: list[str]) -> int:

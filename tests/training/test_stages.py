@@ -13,7 +13,9 @@ from hsae.errors import InputError, LabelError
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
 from tests.tiny_models import tiny_dinov2
-from training.stages import RunConfig, heldout_rows, run
+from training.run_config import RunConfig
+from training.stages import run
+from training.stores import heldout_rows
 from training.train import expand, main, parse
 
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
@@ -65,15 +67,21 @@ def test_a_finished_run_is_published_with_its_card_and_nothing_else(finished, hu
     assert Artifact.load("org/run", "v1").sha256 == Artifact.load(folder).sha256
 
 
-def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(finished):
+def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(finished, monkeypatch):
     config, (sae, train), folder = finished
     files = [folder.parent / "saes.safetensors", folder / "hsae.json", *folder.parent.glob("activations/*/shard*")]
-    before = [file.stat().st_mtime_ns for file in files]
-    run(config, sae, train, Accelerator())
-    assert [file.stat().st_mtime_ns for file in files] == before
-    run(config, sae, TrainConfig(epochs=3, batch_size=64), Accelerator())
-    changed = [file.stat().st_mtime_ns != then for file, then in zip(files, before, strict=True)]
-    assert changed == [True, True] + [False] * (len(files) - 2)
+
+    def remade(config, train):
+        before = [file.stat().st_mtime_ns for file in files]
+        run(config, sae, train, Accelerator())
+        return [file.stat().st_mtime_ns != then for file, then in zip(files, before, strict=True)]
+
+    shards = [False] * (len(files) - 2)
+    assert remade(config, train) == [False, False, *shards]
+    assert remade(replace(config, tau=0.25), train) == [False, True, *shards]
+    monkeypatch.setattr("training.build.__version__", "9.9.9")
+    assert remade(replace(config, tau=0.25), train) == [False, True, *shards]
+    assert remade(config, TrainConfig(epochs=3, batch_size=64)) == [True, True, *shards]
 
 
 def test_the_card_has_the_command_with_the_config_written_out(tmp_path):

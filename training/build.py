@@ -1,0 +1,86 @@
+"""The last stage of a run: every layer probed and analysed, and everything put together as an artifact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm import tqdm
+
+from hsae.activations.store import ActivationStore
+from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.analysis.tree_document import tree_document
+from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.top_images import TopImages
+from hsae.backbones.base import Backbone
+from hsae.data.samples import load_samples
+from hsae.hierarchy import Taxonomy
+from hsae.sae.model import SparseAutoencoder
+from hsae.version import __version__
+from training.run_config import RunConfig
+from training.stores import Stores
+
+
+def build_artifact(
+    config: RunConfig, backbone: Backbone, stores: Stores, saes: dict[str, SparseAutoencoder]
+) -> Artifact:
+    """Probe and analyse every layer, and put everything together."""
+    taxonomy = Taxonomy(stores.heldout.classes)
+    starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
+    looks = stores.heldout.layer(list(stores.heldout.layers)[-1]).mean(1)
+    reports = {}
+    for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
+        around = Surroundings(neurons=backbone.mlp_output(name), embeddings=looks)
+        train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
+        starter = stores.starter.layer(name)
+        reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, around)
+    return Artifact(
+        backbone=stores.train.manifest.backbone | {"token": config.token},
+        dataset={
+            "id": config.dataset_name or config.data,
+            "split": config.heldout_split or f"{config.heldout_share:.0%} set apart",
+            "n_images": len(stores.train),
+            "classes": list(taxonomy.classes),
+        },
+        taxonomy=taxonomy.rules | RULES | {"tau": config.tau},
+        saes=saes,
+        latents={name: report.latents for name, report in reports.items()},
+        top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
+        probes={name: report.probe for name, report in reports.items()},
+        curves={name: report.curves for name, report in reports.items()},
+        tree=tree_document(taxonomy, {name: report.structure for name, report in reports.items()}),
+    )
+
+
+def analysis_settings(config: RunConfig) -> dict[str, Any]:
+    """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
+    return {
+        "hsae_version": __version__,
+        "rules": RULES,
+        "tau": config.tau,
+        "artifact_dtype": config.artifact_dtype,
+        "dataset_name": config.dataset_name,
+    }
+
+
+def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
+    """A layer's activations with the labels of their images."""
+    return LabelledActivations(store.layer(layer), store.labels)
+
+
+def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) -> TopImages:
+    """Top images by row of the held-out data set and by key of the starter photograph."""
+    rows = stores.heldout.rows.tolist()
+    pairs = zip(
+        report.top_heldout.images,
+        report.top_heldout.activations,
+        report.top_starter.images,
+        report.top_starter.activations,
+        strict=True,
+    )
+    return [
+        {
+            "dataset": [[rows[i], round(float(v), 4)] for i, v in zip(images, values, strict=True)],
+            "starter": [[starter_keys[i], round(float(v), 4)] for i, v in zip(keys, strengths, strict=True)],
+        }
+        for images, values, keys, strengths in pairs
+    ]

@@ -1,0 +1,57 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hsae.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is run on what; every field is a flag of train.py."""
+
+    run: str
+    """Folder of the run, e.g. runs/quickstart."""
+    data: str = "starter"
+    """"starter", a folder of class folders, parquet files, or a Hub id."""
+    data_split: str | None = None
+    data_limit: int | None = None
+    """Use only the first rows."""
+    heldout_split: str | None = None
+    """Split of `data` to measure on; without one, `heldout_share` of the images is set apart."""
+    heldout_share: float = 0.2
+    label_map: str | None = None
+    """CSV or JSON file that maps class names to WordNet ids."""
+    classes: str | None = None
+    """WordNet ids separated by commas: label each image by the first of them that its own class lies under."""
+    copies: int = 1
+    """Use every image this many times: as it is, then randomly cropped and mirrored."""
+    dataset_name: str | None = None
+    """Name of the data set in the artifact; default: `data`."""
+    backbone: str = "dinov2-small-focus"
+    image_size: int = 224
+    """Side in pixels of the square the backbone sees."""
+    token: str = "cls"
+    """cls, mean or patch."""
+    layers: str = "all"
+    """all, or names separated by commas."""
+    images_per_batch: int = 32
+    tau: float = 0.5
+    """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
+    artifact_dtype: str = "float16"
+    """float16 or float32, for the SAE weights on disk."""
+    log_with: str | None = None
+    """Also log the training to tensorboard, trackio or wandb, when that is installed."""
+    push_to_hub: str | None = None
+    """Publish the artifact as this Hub model, org/name."""
+    push_tag: str | None = None
+    """Name for the published commit, e.g. v1."""
+    private: bool = False
+    """Make a new Hub model private."""
+    force: bool = False
+    """Publish even where another backbone's artifact or something else is."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heldout_share < 1:
+            raise InputError(f"heldout_share {self.heldout_share}", "a share between 0 and 1")

@@ -1,0 +1,75 @@
+"""The first stage of a run: activations of its training, held-out and starter images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hsae.activations.extract import extract_activations
+from hsae.activations.store import ActivationStore
+from hsae.backbones.base import Backbone
+from hsae.data.samples import Samples, load_samples
+from hsae.hierarchy import wordnet
+from training.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The activation stores of a run."""
+
+    train: ActivationStore
+    heldout: ActivationStore
+    starter: ActivationStore
+
+
+def extract(config: RunConfig, backbone: Backbone) -> Stores:
+    """Activations of the training, held-out and starter images."""
+    train, heldout = _splits(config)
+    layers = "all" if config.layers == "all" else config.layers.split(",")
+    parts = {"train": train, "heldout": heldout, "starter": load_samples("starter")}
+    folder = Path(config.run) / "activations"
+    return Stores(
+        **{
+            name: extract_activations(
+                backbone, samples, folder / name, layers, config.token, batch_size=config.images_per_batch
+            )
+            for name, samples in parts.items()
+        }
+    )
+
+
+def _splits(config: RunConfig) -> tuple[Samples, Samples]:
+    """Training and held-out images: two splits of the data set, or a share of every class set apart."""
+    data = load_samples(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
+    if config.heldout_split:
+        heldout = load_samples(config.data, split=config.heldout_split, label_map=config.label_map)
+        return _prepared(data, config), _prepared(heldout, config)
+    data = _relabelled(data, config)
+    apart = heldout_rows(data.labels, config.heldout_share)
+    train = np.setdiff1d(np.arange(len(data)), apart)
+    return data.subset(train).augmented(config.copies), data.subset(apart).augmented(config.copies)
+
+
+def _prepared(samples: Samples, config: RunConfig) -> Samples:
+    return _relabelled(samples, config).augmented(config.copies)
+
+
+def _relabelled(samples: Samples, config: RunConfig) -> Samples:
+    """Labels moved up to `config.classes`; images under none of them lose theirs."""
+    if config.classes is None:
+        return samples
+    wanted = [wnid.strip() for wnid in config.classes.split(",")]
+    wordnet().require(wanted)
+    above = {wnid: wordnet().ancestors(wnid) for wnid in samples.classes}
+    return samples.relabelled({wnid: next((w for w in wanted if w in up), None) for wnid, up in above.items()})
+
+
+def heldout_rows(labels: list[int | None], share: float, seed: int = 0) -> np.ndarray:
+    """Sorted rows to set apart: `share` of every class (rounded, random but always the same)."""
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(labels))
+    classes = np.array([-1 if label is None else label for label in labels])[order]
+    chosen = [rows[: round(share * len(rows))] for rows in (order[classes == c] for c in np.unique(classes))]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
