@@ -1,0 +1,10 @@
+"""Relevancy maps: which patches of an image a latent's value at a layer comes from."""
+
+from __future__ import annotations
+
+from hsae.relevancy.explain import relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy.maps import RelevancyMap
+from hsae.relevancy.methods import METHODS, Method
+from hsae.relevancy.trace import Trace, record
+
+__all__ = ["METHODS", "Method", "RelevancyMap", "Trace", "record", "relevancy_map", "relevancy_maps", "target_maps"]

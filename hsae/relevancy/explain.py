@@ -1,0 +1,88 @@
+"""Explain latents or other targets of one image: they share a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+from hsae.relevancy.maps import RelevancyMap
+from hsae.relevancy.methods import METHODS
+from hsae.relevancy.trace import Trace, record
+from hsae.sae.model import SparseAutoencoder
+from hsae.targets import LatentTarget, Place, Target
+
+
+def relevancy_map(
+    backbone: Backbone,
+    sae: SparseAutoencoder,
+    image: Image.Image | Tensor,
+    layer: str,
+    latent: int,
+    *,
+    method: str = "gradient_rollout",
+    token: Place = "cls",
+) -> RelevancyMap:
+    """Which patches one latent's value comes from; one forward pass up to `layer` and one backward pass.
+
+    image: a PIL image or preprocessed pixels `[3, height, width]`. token: where the latent is read (`Place`).
+    InputError for an unknown method, layer, latent or token, and for a method the backbone cannot serve.
+    """
+    return relevancy_maps(backbone, sae, image, layer, [latent], method=method, token=token)[0]
+
+
+def relevancy_maps(
+    backbone: Backbone,
+    sae: SparseAutoencoder,
+    image: Image.Image | Tensor,
+    layer: str,
+    latents: Iterable[int],
+    *,
+    method: str = "gradient_rollout",
+    token: Place = "cls",
+) -> tuple[RelevancyMap, ...]:
+    """`relevancy_map` of several latents: they share the forward pass."""
+    n_prefix = backbone.layers[backbone.layer_names([layer])[0]].n_prefix
+    targets = [LatentTarget(sae, latent, token=token, n_prefix=n_prefix) for latent in latents]
+    return target_maps(backbone, image, layer, targets, method=method)
+
+
+def target_maps(
+    backbone: Backbone,
+    image: Image.Image | Tensor,
+    layer: str,
+    targets: Iterable[Target],
+    *,
+    method: str = "gradient_rollout",
+) -> tuple[RelevancyMap, ...]:
+    """Relevancy maps of any targets at one layer (latents, classes of a probe): they share the forward pass."""
+    if method not in METHODS:
+        raise InputError(f"relevancy method {method!r}", f"one of {', '.join(METHODS)}")
+    # Sessions run in inference mode, where nothing can be differentiated.
+    with torch.inference_mode(False), torch.enable_grad():
+        pixels = _one_image(backbone, image)
+        trace = record(backbone, pixels, layer)
+        if METHODS[method].needs_attention and len(trace.attentions) != len(trace.activations):
+            works = ", ".join(name for name, row in METHODS.items() if not row.needs_attention)
+            raise InputError(f"method {method} on {backbone.id}, which has no attention maps", f"one of {works}")
+        grid = backbone.grid(layer, *pixels.shape[-2:])
+        return tuple(_as_map(trace, target, method, grid) for target in targets)
+
+
+def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
+    if isinstance(image, Image.Image):
+        return backbone.pixels([image])
+    pixels = image[None] if image.ndim == 3 else image
+    if pixels.ndim != 4 or pixels.shape[:2] != (1, 3):
+        raise InputError(f"pixels of shape {tuple(image.shape)}", "one image, [3, height, width]")
+    return pixels.to(backbone.device, backbone.dtype)
+
+
+def _as_map(trace: Trace, target: Target, method: str, grid: tuple[int, int]) -> RelevancyMap:
+    scores = METHODS[method].run(trace, target).detach().float().cpu().numpy()
+    patches = scores[trace.backbone.layers[trace.layer].n_prefix :]
+    return RelevancyMap(patches.reshape(grid), method, trace.layer, target(trace.tokens).item())

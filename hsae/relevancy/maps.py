@@ -1,0 +1,39 @@
+"""A relevancy map: one number per patch, and how it is enlarged and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+
+@dataclass(frozen=True, eq=False)
+class RelevancyMap:
+    """One number per patch, on the method's own scale: comparable inside a map, and across maps of one target."""
+
+    values: np.ndarray
+    """`[rows, cols]` float32, over the square that `Preprocessing.crop` shows; may be negative for signed methods."""
+    method: str
+    layer: str
+    target_value: float
+    """What the target reads for this image: for a latent its pre-activation, in units of the activations."""
+
+    def upsampled(self, height: int, width: int) -> np.ndarray:
+        """The values bilinearly enlarged to `[height, width]` float32, scale kept."""
+        grid = torch.from_numpy(self.values)[None, None]
+        return interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+
+    @property
+    def limit(self) -> float:
+        """The 99th percentile of |values| (when that is 0 the largest, when that is 0 one): the end of colour scales.
+
+        A few artefact tokens of late blocks carry very large norms and would leave the rest of the map dark.
+        """
+        return float(np.percentile(np.abs(self.values), 99)) or float(np.abs(self.values).max()) or 1.0
+
+    def displayed(self, height: int, width: int) -> np.ndarray:
+        """For the eye only: divided by `limit`, clipped to [-1, 1] and enlarged; 0 stays 0."""
+        clipped = np.clip(self.values / np.float32(self.limit), -1, 1)
+        return RelevancyMap(clipped, self.method, self.layer, self.target_value).upsampled(height, width)
