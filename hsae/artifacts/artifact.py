@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hsae.artifacts.documents import check_plain, read_document
 from hsae.artifacts.files import LocalFiles, VerifiedFiles, open_files, sha256_of
-from hsae.artifacts.index import CURVES, INDEX, MAX_INDEX_BYTES, TREE, Index, Layer
+from hsae.artifacts.index import CURVES, EXTRAS, INDEX, MAX_INDEX_BYTES, TREE, Index, Layer
 from hsae.artifacts.latents import check_latents
 from hsae.artifacts.parts import GivenParts, Parts, StoredParts
 from hsae.artifacts.probes import check_probe
 from hsae.artifacts.sae_folder import Dtype, check_sae
 from hsae.artifacts.save import save_artifact
 from hsae.artifacts.top_images import TopImages, check_top_images
-from hsae.errors import ArtifactError
+from hsae.errors import ArtifactError, InputError
 from hsae.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 
@@ -55,20 +55,24 @@ class Artifact:
         probes: Mapping[str, LinearProbe],
         curves: Mapping[str, Any],
         tree: Mapping[str, Any],
+        extras: Mapping[str, Any] | None = None,
     ) -> None:
         """An artifact in memory, ready to save; the layers and their order are those of `saes`.
 
         backbone {id, revision, weights_sha256, image_size, token}, dataset {id, split, n_images, classes},
-        taxonomy {tau, q, nulls, ...}; curves and tree are plain JSON. artifacts/README.md has the fields.
+        taxonomy {tau, q, nulls, ...}; curves and tree are plain JSON. extras: the optional documents by name ("causal",
+        ...). artifacts/README.md has the fields.
         """
         for name, given in {"latents": latents, "top_images": top_images, "probes": probes}.items():
             if set(given) != set(saes):
                 raise ArtifactError(
                     f"{name} of the layers {sorted(given)}", f"of the same layers as saes: {list(saes)}"
                 )
+        for name in extras or {}:
+            _check_extra(name)
         layers = tuple(Layer(name, sae.d_in, sae.d_sae) for name, sae in saes.items())
         index = Index(dict(backbone), dict(dataset), dict(taxonomy), layers)
-        self._open(index, GivenParts(saes, latents, top_images, probes, curves, tree), "unsaved", None)
+        self._open(index, GivenParts(saes, latents, top_images, probes, curves, tree, extras or {}), "unsaved", None)
 
     @classmethod
     def load(
@@ -201,6 +205,21 @@ class Artifact:
         """The feature tree with its scores against WordNet, as plain JSON."""
         return self._once(("tree", ""), lambda: _check_object(self._parts.tree(), TREE))
 
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Names of the optional documents the artifact has."""
+        return self._parts.extras()
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """What was measured afterwards, as plain JSON: causal, comparison, faithfulness, segmentation, starter.
+
+        None when it is not there; InputError for any other name.
+        """
+        _check_extra(name)
+        if name not in self.documents:
+            return None
+        return self._once((name, ""), lambda: _check_object(self._parts.extra(name), EXTRAS[name]))
+
     def check_backbone(self, backbone: Backbone) -> None:
         """Raise ArtifactError unless `backbone` has the very weights the SAEs were trained on."""
         expected = self.index.backbone["weights_sha256"]
@@ -217,6 +236,11 @@ class Artifact:
                 if key not in self._made:
                     self._made[key] = make()
         return self._made[key]
+
+
+def _check_extra(name: str) -> None:
+    if name not in EXTRAS:
+        raise InputError(f"document {name!r:.80}", f"one of {', '.join(EXTRAS)}")
 
 
 def _check_object(value: Any, where: str) -> dict[str, Any]:

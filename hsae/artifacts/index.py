@@ -15,6 +15,8 @@ from hsae.version import __version__
 SCHEMA = 1
 INDEX = "hsae.json"
 PROBES, CURVES, TREE = "probes.safetensors", "curves.json", "tree.json"
+EXTRAS = {name: f"{name}.json" for name in ("causal", "comparison", "faithfulness", "segmentation", "starter")}
+"""Files that an artifact may have or lack: what was measured on it afterwards."""
 CFG, WEIGHTS, LATENTS, TOP_IMAGES = "cfg.json", "sae_weights.safetensors", "latents.parquet", "top_images.json"
 
 MAX_INDEX_BYTES = 16 * 2**20
@@ -73,10 +75,20 @@ class Index:
         require(len(set(names)) == len(names), INDEX, "a layer named twice", "every layer once")
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        """Every file of the artifact but hsae.json itself and what is for people only (README.md, card/)."""
+    def required(self) -> tuple[str, ...]:
+        """The files that every artifact of these layers has."""
         per_layer = [layer.file(name) for layer in self.layers for name in (CFG, WEIGHTS, LATENTS, TOP_IMAGES)]
         return (*per_layer, PROBES, CURVES, TREE)
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Names of the optional documents that are there, e.g. "causal"."""
+        return tuple(name for name, path in EXTRAS.items() if path in self.files)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of the artifact but hsae.json itself and what is for people only (README.md, card/)."""
+        return (*self.required, *(EXTRAS[name] for name in self.extras))
 
     def layer(self, name: str) -> Layer:
         """A layer by its name; ArtifactError lists those there are."""
@@ -160,7 +172,8 @@ def _check_taxonomy(value: dict[str, Any]) -> None:
 
 def _check_files(index: Index) -> None:
     where = f"{INDEX} files"
-    _check_keys(where, index.files, set(index.paths))
+    optional = {path: sha for path, sha in index.files.items() if path in EXTRAS.values()}
+    _check_keys(where, index.files, {*index.required, *optional})
     odd = [path for path, sha in index.files.items() if not _is_sha256(sha)]
     require(not odd, where, f"no sha256 for {', '.join(odd[:3])}", "64 hexadecimal digits for every file")
 

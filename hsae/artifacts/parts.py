@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hsae.artifacts.documents import read_document
 from hsae.artifacts.files import VerifiedFiles
-from hsae.artifacts.index import CURVES, LATENTS, TOP_IMAGES, TREE, Index, Layer
+from hsae.artifacts.index import CURVES, EXTRAS, LATENTS, TOP_IMAGES, TREE, Index, Layer
 from hsae.artifacts.latents import read_latents
 from hsae.artifacts.latents import size_limit as latents_limit
 from hsae.artifacts.probes import read_probe
@@ -34,6 +34,8 @@ class Parts(Protocol):
     def probe(self, layer: Layer) -> LinearProbe: ...
     def curves(self) -> Any: ...
     def tree(self) -> Any: ...
+    def extras(self) -> tuple[str, ...]: ...
+    def extra(self, name: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class GivenParts:
     probes: Mapping[str, LinearProbe]
     curve_values: Mapping[str, Any]
     tree_value: Mapping[str, Any]
+    extra_values: Mapping[str, Any]
 
     def dtype(self, layer: Layer) -> Dtype:
         return "float16"
@@ -67,6 +70,12 @@ class GivenParts:
 
     def tree(self) -> Any:
         return dict(self.tree_value)
+
+    def extras(self) -> tuple[str, ...]:
+        return tuple(self.extra_values)
+
+    def extra(self, name: str) -> Any:
+        return self.extra_values[name]
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,16 @@ class StoredParts:
         return read_probe(self.files, self.index, layer)
 
     def curves(self) -> Any:
-        return read_document(self.files.get(CURVES, _MAX_DOCUMENT_BYTES), CURVES, _MAX_DOCUMENT_BYTES)
+        return self._document(CURVES)
 
     def tree(self) -> Any:
-        return read_document(self.files.get(TREE, _MAX_DOCUMENT_BYTES), TREE, _MAX_DOCUMENT_BYTES)
+        return self._document(TREE)
+
+    def extras(self) -> tuple[str, ...]:
+        return self.index.extras
+
+    def extra(self, name: str) -> Any:
+        return self._document(EXTRAS[name])
+
+    def _document(self, path: str) -> Any:
+        return read_document(self.files.get(path, _MAX_DOCUMENT_BYTES), path, _MAX_DOCUMENT_BYTES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsae.artifacts.files import sha256_of
-from hsae.artifacts.index import CFG, CURVES, INDEX, LATENTS, PROBES, TOP_IMAGES, TREE
+from hsae.artifacts.index import CFG, CURVES, EXTRAS, INDEX, LATENTS, PROBES, TOP_IMAGES, TREE
 from hsae.artifacts.latents import write_latents
 from hsae.artifacts.probes import write_probes
 from hsae.artifacts.sae_folder import Dtype, write_sae
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
 
 CARD, FIGURES = "README.md", "card"
-_OWN_NAMES = {INDEX, PROBES, CURVES, TREE, CARD, FIGURES}
+_OWN_NAMES = {INDEX, PROBES, CURVES, TREE, CARD, FIGURES, *EXTRAS.values()}
 
 
 def save_artifact(
@@ -42,7 +42,10 @@ def save_artifact(
         write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers})
         write_json(temporary / CURVES, artifact.curves)
         write_json(temporary / TREE, artifact.tree)
-        files = {path: sha256_of(temporary / path) for path in artifact.index.paths}
+        for name in artifact.documents:
+            write_json(temporary / EXTRAS[name], artifact.document(name))
+        paths = (*artifact.index.required, *(EXTRAS[name] for name in artifact.documents))
+        files = {path: sha256_of(temporary / path) for path in paths}
         write_json(temporary / INDEX, replace(artifact.index, files=files, hsae_version=__version__).to_json())
         if card is not None:
             write_text(temporary / CARD, card)

@@ -1,0 +1,39 @@
+"""Add what was measured on a finished artifact, as one of its optional documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents import check_plain
+from hsae.artifacts.files import sha256_of
+from hsae.artifacts.index import EXTRAS, INDEX, Index
+from hsae.atomic import write_json
+from hsae.errors import ArtifactError, InputError
+
+
+def add_document(source: str | Path, name: str, value: Mapping[str, Any]) -> Path:
+    """Write `value` as the document `name` of the artifact in a folder, in place of one that is there; its path.
+
+    name: one of `EXTRAS`; value: plain JSON. Whenever it is broken off, the artifact stays whole: it is first without
+    the document, then with the new one. InputError for another name, ArtifactError for a Hub model.
+    """
+    if name not in EXTRAS:
+        raise InputError(f"document {name!r:.80}", f"one of {', '.join(EXTRAS)}")
+    check_plain(dict(value), EXTRAS[name])
+    artifact = Artifact.load(source)
+    if artifact.folder is None:
+        raise ArtifactError(f"{source} lies on the Hub", "a folder", "Save it first: Artifact.load(...).save(folder)")
+    path, index = artifact.folder / EXTRAS[name], artifact.index
+    kept = {file: sha for file, sha in index.files.items() if file != EXTRAS[name]}
+    _write_index(artifact.folder, index, kept)
+    write_json(path, dict(value))
+    _write_index(artifact.folder, index, kept | {EXTRAS[name]: sha256_of(path)})
+    return path
+
+
+def _write_index(folder: Path, index: Index, files: dict[str, str]) -> None:
+    write_json(folder / INDEX, replace(index, files=files).to_json())
