@@ -61,6 +61,12 @@ class Preprocessing:
         return pixels.sub_(mean).div_(std).contiguous()
 
 
+def nearest_cells(rows: int, columns: int, height: int, width: int) -> Tensor:
+    """For every pixel `[height, width]` the cell with the nearest centre, of a map of `rows` x `columns` equal cells."""
+    row, column = ((2 * torch.arange(n) + 1) * cells // (2 * n) for n, cells in ((height, rows), (width, columns)))
+    return row[:, None] * columns + column
+
+
 class Backbone(ABC):
     """A frozen vision model seen as `embed` followed by named stages.
 
@@ -96,6 +102,27 @@ class Backbone(ABC):
     @abstractmethod
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches at `layer` for an image of that many pixels."""
+
+    def token_map(self, layer: str, pixels: Tensor) -> Tensor:
+        """For every pixel the patch token it belongs to at `layer`: its index after the prefix tokens, -1 for none.
+
+        pixels `[1, 3, height, width]` to int64 `[height, width]`. Here each pixel belongs to the patch it lies in, and
+        the rows and columns that are too few for a whole patch to none.
+        """
+        layer, height, width = self._layer_and_size(layer, pixels)
+        rows, columns = self.grid(layer, height, width)
+        # As many patches lie above a pixel as an image has that ends there.
+        row = torch.tensor([self.grid(layer, above, width)[0] for above in range(height)])[:, None]
+        column = torch.tensor([self.grid(layer, height, left)[1] for left in range(width)])
+        inside = (row < rows) & (column < columns)
+        return torch.where(inside, row * columns + column, -1).to(pixels.device)
+
+    def _layer_and_size(self, layer: str, pixels: Tensor) -> tuple[str, int, int]:
+        """The layer's name, height and width, checked: InputError unless `pixels` are those of one image."""
+        (name,) = self.layer_names([layer])
+        if pixels.ndim != 4 or pixels.shape[:2] != (1, 3):
+            raise InputError(f"pixels of shape {tuple(pixels.shape)}", "one image, [1, 3, height, width]")
+        return name, *pixels.shape[-2:]
 
     def mlp_output(self, layer: str) -> Tensor | None:
         """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one."""
