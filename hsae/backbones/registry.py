@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hsae.backbones.base import Backbone
+from hsae.backbones.random_weights import SUFFIX, with_random_weights
 from hsae.errors import BackboneError, InputError
 
 
@@ -31,10 +32,13 @@ def load_backbone(
 ) -> Backbone:
     """Load a frozen backbone by registry name (`dinov2-small-focus`), Hub id (`org/name`) or local folder.
 
+    Any of these with `@random` behind it is the same architecture with random weights, a null for what an SAE finds.
     image_size: side in pixels of the square the model sees; revision: commit, branch or tag of a Hub id.
     Raises BackboneError for an unknown name (listing the known ones), unreachable or damaged weights.
     """
     options = {"image_size": image_size, "device": device, "dtype": dtype}
+    if str(name).endswith(SUFFIX):
+        return with_random_weights(load_backbone(str(name).removesuffix(SUFFIX), revision=revision, **options))
     if str(name) in REGISTRY:
         if revision is not None:
             raise InputError(f"revision {revision!r} of {name}", "none: its weights are pinned")

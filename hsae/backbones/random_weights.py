@@ -1,0 +1,30 @@
+"""A backbone that has learned nothing: what its SAEs find was in the architecture and the images already."""
+
+from __future__ import annotations
+
+import torch
+
+from hsae.backbones.base import Backbone
+from hsae.errors import BackboneError
+
+SUFFIX = "@random"
+"""`load_backbone("dinov2-small-focus@random")` gives dinov2-small-focus with random weights."""
+
+
+def with_random_weights(backbone: Backbone, seed: int = 0) -> Backbone:
+    """The same architecture and preprocessing, its weights drawn anew by transformers' own initialisation.
+
+    The same seed gives the same weights under one version of torch and transformers; the fingerprint says which they
+    are. BackboneError for a backbone that is not of transformers.
+    """
+    from hsae.backbones.hf import HFBackbone
+
+    if not isinstance(backbone, HFBackbone):
+        raise BackboneError(f"{backbone.id}{SUFFIX}", "a backbone of transformers", "Leave out the suffix.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = type(backbone.model)(backbone.model.config)
+    found = HFBackbone(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
+    found.cast(backbone.dtype)
+    found.model.to(backbone.device)
+    return found
