@@ -62,7 +62,7 @@ class Preprocessing:
 
 
 def nearest_cells(rows: int, columns: int, height: int, width: int) -> Tensor:
-    """For every pixel `[height, width]` the cell with the nearest centre, of a map of `rows` x `columns` equal cells."""
+    """For every pixel `[height, width]` the cell with the nearest centre, on a map of `rows` x `columns` cells."""
     row, column = ((2 * torch.arange(n) + 1) * cells // (2 * n) for n, cells in ((height, rows), (width, columns)))
     return row[:, None] * columns + column
 
