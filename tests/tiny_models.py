@@ -72,6 +72,19 @@ class PlainBackbone(Backbone):
         return height // PATCH, width // PATCH
 
 
+class ShrinkingBackbone(PlainBackbone):
+    """Patch colours, 4 x 4, and a second stage that averages 2 x 2 of them: a CNN in small."""
+
+    layers = {"stage_1": LayerSpec("stage_1", 3, 0), "stage_2": LayerSpec("stage_2", 3, 0)}  # noqa: RUF012
+
+    def stages(self):
+        return {"stage_1": lambda state: state, "stage_2": lambda state: avg_pool2d(state, 2)}
+
+    def grid(self, layer, height, width):
+        cell = PATCH if layer == "stage_1" else 2 * PATCH
+        return height // cell, width // cell
+
+
 class UniformBackbone(PlainBackbone):
     """A class token of zeros before the patch colours, and one block that adds the mean of all 17 tokens to each."""
 

@@ -12,7 +12,7 @@ from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
 from hsae.relevancy.methods import METHODS
-from hsae.relevancy.trace import Trace, record
+from hsae.relevancy.trace import Trace
 from hsae.sae.model import SparseAutoencoder
 from hsae.targets import LatentTarget, Place, Target
 
@@ -65,12 +65,12 @@ def target_maps(
     # Sessions run in inference mode, where nothing can be differentiated.
     with torch.inference_mode(False), torch.enable_grad():
         pixels = _one_image(backbone, image)
-        trace = record(backbone, pixels, layer)
-        if METHODS[method].needs_attention and len(trace.attentions) != len(trace.activations):
+        (layer,) = backbone.layer_names([layer])
+        trace = METHODS[method].record(backbone, pixels, layer)
+        if not METHODS[method].serves(trace):
             works = ", ".join(name for name, row in METHODS.items() if not row.needs_attention)
             raise InputError(f"method {method} on {backbone.id}, which has no attention maps", f"one of {works}")
-        grid = backbone.grid(layer, *pixels.shape[-2:])
-        return tuple(_as_map(trace, target, method, grid) for target in targets)
+        return tuple(_as_map(trace, target, method) for target in targets)
 
 
 def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
     return pixels.to(backbone.device, backbone.dtype)
 
 
-def _as_map(trace: Trace, target: Target, method: str, grid: tuple[int, int]) -> RelevancyMap:
+def _as_map(trace: Trace, target: Target, method: str) -> RelevancyMap:
     scores = METHODS[method].run(trace, target).detach().float().cpu().numpy()
-    patches = scores[trace.backbone.layers[trace.layer].n_prefix :]
-    return RelevancyMap(patches.reshape(grid), method, trace.layer, target(trace.tokens).item())
+    patches = scores[trace.n_prefix :].reshape(trace.grid)
+    return RelevancyMap(patches, method, trace.layer, target(trace.tokens).item())

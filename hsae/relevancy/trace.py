@@ -1,4 +1,4 @@
-"""One forward pass of one image, recorded so that every method can ask it for gradients."""
+"""One forward pass of one image, recorded so that a method can ask it for gradients."""
 
 from __future__ import annotations
 
@@ -7,45 +7,107 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from hsae.backbones.base import Backbone
 from hsae.backbones.hooks import capture_attention
+from hsae.relevancy.rules import attn_lrp, direct_write
 from hsae.targets import Target
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One forward pass of one image, recorded up to a layer and differentiable from the embedding on."""
+    """One forward pass of one image, recorded up to a layer and differentiable from what the recording kept."""
 
     backbone: Backbone
     layer: str
-    embedding: Tensor
-    """The state before the first stage: where the graph starts."""
+    grid: tuple[int, int]
+    """Rows and columns of patches at `layer`."""
+    states: dict[str, Tensor]
+    """The state before the first stage, under the name "embedding", and after each stage up to `layer`."""
     activations: dict[str, Tensor]
     """`[1, tokens, d_in]` for every layer up to `layer`."""
-    attentions: tuple[Tensor, ...]
+    attentions: tuple[Tensor, ...] = ()
     """`[1, heads, tokens, tokens]` per block, after the softmax; empty for backbones without attention."""
+    values: tuple[Tensor, ...] = ()
+    """`[1, heads, tokens, head_dim]` per block: the vectors that attention mixes; recorded instead of its maps."""
 
     @property
     def tokens(self) -> Tensor:
         """Activations at `layer`."""
         return self.activations[self.layer]
 
+    @property
+    def embedding(self) -> Tensor:
+        """The state before the first stage: where the graph starts."""
+        return self.states["embedding"]
+
+    @property
+    def before(self) -> Tensor:
+        """The state that enters the last stage."""
+        return list(self.states.values())[-2]
+
+    @property
+    def n_prefix(self) -> int:
+        """Tokens before the patches."""
+        return self.backbone.layers[self.layer].n_prefix
+
     def gradients(self, target: Target, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Gradients of the target with respect to recorded tensors; the pass can be used again."""
         return torch.autograd.grad(target(self.tokens).sum(), inputs, retain_graph=True)
 
+    def at_layer(self, scores: Tensor, state: Tensor) -> Tensor:
+        """Scores `[tokens]` of a recorded state on the layer's tokens: a CNN's early maps have larger grids."""
+        if state.ndim < 4 or state.shape[-2:] == self.grid:
+            return scores
+        return interpolate(scores.view(1, 1, *state.shape[-2:]), size=self.grid, mode="area").flatten()
+
 
 def record(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
-    """Run `pixels [1, 3, height, width]` up to `layer` and no further."""
-    (layer,) = backbone.layer_names([layer])
-    with torch.no_grad():
-        embedding = backbone.embed(pixels).clone()
-    state, activations = embedding.requires_grad_(), {}
+    """Run `pixels [1, 3, height, width]` up to `layer` and no further, keeping the attention maps."""
     with capture_attention() as attentions:
-        for name, stage in backbone.stages().items():
-            state = stage(state)
-            activations[name] = backbone.tokens(state)
-            if name == layer:
-                break
-    return Trace(backbone, layer, embedding, activations, tuple(attentions))
+        states = _run(backbone, _embedded(backbone, pixels).requires_grad_(), layer)
+    return _trace(backbone, pixels, layer, states, attentions=tuple(attentions))
+
+
+def record_lrp(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
+    """The same pass, whose backward pass hands relevance on by the rules of AttnLRP."""
+    values: list[Tensor] = []
+    with attn_lrp(values):
+        states = _run(backbone, _embedded(backbone, pixels).requires_grad_(), layer)
+    return _trace(backbone, pixels, layer, states, values=tuple(values))
+
+
+def record_direct(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
+    """The same pass, differentiable only from the blocks' value vectors through their attention writes."""
+    values: list[Tensor] = []
+    with direct_write(values):
+        states = _run(backbone, _embedded(backbone, pixels), layer)
+    return _trace(backbone, pixels, layer, states, values=tuple(values))
+
+
+@torch.no_grad()
+def _embedded(backbone: Backbone, pixels: Tensor) -> Tensor:
+    return backbone.embed(pixels).clone()
+
+
+def _run(backbone: Backbone, embedding: Tensor, layer: str) -> dict[str, Tensor]:
+    states = {"embedding": embedding}
+    for name, stage in backbone.stages().items():
+        states[name] = embedding = stage(embedding)
+        if name == layer:
+            break
+    return states
+
+
+def _trace(
+    backbone: Backbone,
+    pixels: Tensor,
+    layer: str,
+    states: dict[str, Tensor],
+    attentions: tuple[Tensor, ...] = (),
+    values: tuple[Tensor, ...] = (),
+) -> Trace:
+    activations = {name: backbone.tokens(state) for name, state in states.items() if name != "embedding"}
+    grid = backbone.grid(layer, *pixels.shape[-2:])
+    return Trace(backbone, layer, grid, states, activations, attentions, values)
