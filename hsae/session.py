@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
+from hsae.backbones.base import Backbone, Token
 from hsae.backbones.registry import load_backbone
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
-from hsae.steering.classification import SteeringResult, steer
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.classification import SteeringResult, steer_all
+from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.edits import Edit
+from hsae.steering.nearest import nearest_rows, starter_bank
+from hsae.steering.splice import run_with_edits
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
@@ -48,11 +53,20 @@ class Session:
         other._image, other._activations = None, {}
         return other
 
-    def set_image(self, image: Image.Image) -> None:
-        """Run the backbone once over a PIL image and keep the activations of all layers of the artifact."""
+    def set_image(self, image: Image.Image) -> Session:
+        """Run the backbone once over a PIL image and keep the activations of all layers of the artifact; the session.
+
+        They stay as exact as they were computed, so that an edit of nothing changes nothing: `n_bytes`.
+        """
         crop = self.backbone.preprocessing.crop(image)
         self._activations = self.backbone.run([crop], self.artifact.layers)
         self._image = crop
+        return self
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory the image takes: layers x tokens x d_in x bytes of a number, 1.2 MB for the starter artifact."""
+        return sum(x.untyped_storage().nbytes() for x in self._activations.values())
 
     @property
     def crop(self) -> Image.Image:
@@ -103,28 +117,90 @@ class Session:
     def steer(self, edit: Edit, control_seed: int | None = None) -> SteeringResult:
         """Class probabilities of the last layer's probe with and without an edit of latents.
 
-        control_seed: also push by the same length in a random direction of that seed.
+        control_seed: also push by the same length in a random direction, and along other features of equal firing rate.
+        InputError for an edit of another version of the artifact.
         """
-        self._require_image()
-        layers = {step.layer for step in edit.steps()}
+        return self.steer_all([edit], control_seed)[0]
+
+    def steer_all(self, edits: Sequence[Edit], control_seed: int | None = None) -> tuple[SteeringResult, ...]:
+        """`steer` of several alternative edits, in one batch."""
+        tables = self._tables(edits)
         last = self.artifact.layers[-1]
-        unknown = sorted(layers - set(self.artifact.layers))
-        if unknown:
-            raise InputError(f"an edit at {unknown}", f"layers among {', '.join(self.artifact.layers)}")
-        tables = {layer: self.artifact.latents(layer) for layer in layers}
-        return steer(
+        return steer_all(
             self.backbone,
-            edit,
-            {layer: self.artifact.sae(layer) for layer in layers},
-            {layer: table["p999"].to_numpy(float) for layer, table in tables.items()},
+            edits,
+            *self._latents_of(tables),
             self._activations,
             self.artifact.probe(last),
             self.artifact.classes,
             layer=last,
-            token="cls" if self.artifact.token == "cls" else "mean",
+            token=self.class_token,
             maxima={layer: table["max"].to_numpy(float) for layer, table in tables.items()},
             control_seed=control_seed,
+            frequencies={layer: t["frequency"].to_numpy(float) for layer, t in tables.items() if "frequency" in t},
         )
+
+    def downstream(self, edit: Edit, top: int = 10) -> pd.DataFrame:
+        """The latents of later layers that an edit moves most, in units of their p999.
+
+        Columns: layer, latent, label, before, after (in units of the activations), change (after - before, of p999).
+        """
+        tables = self._tables([edit])
+        later = later_layers(self.backbone, edit, self.artifact.layers)
+        tables |= {layer: self.artifact.latents(layer) for layer in later}
+        found = latent_changes(
+            self.backbone, edit, *self._latents_of(tables), self._activations, token=self.artifact.token, top=top
+        )
+        rows = [(c.layer, c.latent, tables[c.layer]["label"].iloc[c.latent], c.before, c.after) for c in found]
+        frame = pd.DataFrame(rows, columns=["layer", "latent", "label", "before", "after"])
+        units = np.array([tables[c.layer]["p999"].iloc[c.latent] for c in found], dtype=float)
+        return frame.assign(change=(frame["after"] - frame["before"]) / units)
+
+    def nearest(self, edit: Edit | None = None, top: int = 5) -> pd.DataFrame:
+        """The starter photographs most like the image at the last layer, by cosine, before and after an edit.
+
+        Columns: before, before_cosine, after, after_cosine; keys of photographs, the most similar first. Where the
+        artifact has no document "starter", the first call runs the backbone over all of them.
+        """
+        last, token = self.artifact.layers[-1], self.class_token
+        bank = starter_bank(self.backbone, last, token, self.artifact.document("starter"))
+        before = after = self.activations(last)
+        if edit is not None:
+            run = run_with_edits(
+                self.backbone, [edit], *self._latents_of(self._tables([edit])), self._activations, [last]
+            )
+            after = run.activations[last] if run.touches(0) else before
+        found = [bank.nearest(self.backbone.select_token(x, last, token)[0, 0], top) for x in (before, after)]
+        return pd.DataFrame(nearest_rows(*found))
+
+    def signed(self, edit: Edit) -> Edit:
+        """The edit with the artifact's id and version in it, to be saved or shared."""
+        return edit.of(self.artifact.id, self.artifact.sha256)
+
+    def _tables(self, edits: Sequence[Edit]) -> dict[str, pd.DataFrame]:
+        """Latent tables of the edited layers; InputError for edits of other layers or of another artifact."""
+        self._require_image()
+        steps = [step for edit in edits for step in edit.steps()]
+        unknown = sorted({step.layer for step in steps} - set(self.artifact.layers))
+        if unknown:
+            raise InputError(f"an edit at {unknown}", f"layers among {', '.join(self.artifact.layers)}")
+        for step in steps:
+            if step.sha and self.artifact.sha256 and not self.artifact.sha256.startswith(step.sha):
+                got = f"an edit of {step.artifact} in version {step.sha}"
+                raise InputError(got, f"{self.artifact.id} in version {self.artifact.sha256}", "Load that version.")
+        return {step.layer: self.artifact.latents(step.layer) for step in steps}
+
+    def _latents_of(
+        self, tables: Mapping[str, pd.DataFrame]
+    ) -> tuple[dict[str, SparseAutoencoder], dict[str, np.ndarray]]:
+        """SAEs and p999 of these layers."""
+        saes = {layer: self.artifact.sae(layer) for layer in tables}
+        return saes, {layer: table["p999"].to_numpy(float) for layer, table in tables.items()}
+
+    @property
+    def class_token(self) -> Token:
+        """The token the probes read."""
+        return "cls" if self.artifact.token == "cls" else "mean"
 
     @cached_property
     def taxonomy(self) -> Taxonomy:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.backbones.registry import load_backbone
+from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
 from hsae.probes import LinearProbe
 from hsae.session import Session
@@ -28,6 +30,7 @@ def backbone():
 def artifact(backbone):
     saes = {layer: random_sae(seed, activation="topk", k=6) for seed, layer in enumerate(LAYERS)}
     table = pd.DataFrame({"p999": np.arange(24.0), "max": np.arange(24.0) + 1, "dead": False, "label": "thing"})
+    table["frequency"] = 0.1
     generator = torch.Generator().manual_seed(3)
     probe = LinearProbe(
         torch.randn(WIDTH, 3, generator=generator), torch.zeros(3), torch.zeros(WIDTH), torch.ones(WIDTH)
@@ -91,6 +94,64 @@ def test_a_neutral_edit_changes_nothing_and_another_one_something(session):
     assert list(pushed.classes) == list(CLASSES)
 
 
+def active(session):
+    return int(session.latents("block_02").query("p999 > 0").latent.iloc[0])
+
+
+def push(session, amount=3.0):
+    return Edit("block_02", [{"latent": active(session), "mode": "add", "amount": amount}])
+
+
+def test_several_edits_are_answered_together_with_both_controls(session):
+    neutral, pushed = session.steer_all([push(session, 0.0), push(session)], control_seed=0)
+    for name in ("after", "control", "feature_control"):
+        assert np.array_equal(getattr(neutral, f"logits_{name}"), neutral.logits_before)
+        assert not np.allclose(getattr(pushed, f"logits_{name}"), pushed.logits_before)
+    assert pushed.logits_after == pytest.approx(session.steer(push(session)).logits_after, abs=1e-4)
+
+
+def test_latents_of_later_layers_are_named_with_their_change(session, artifact):
+    found = session.downstream(push(session), top=4)
+    assert list(found.columns) == ["layer", "latent", "label", "before", "after", "change"]
+    assert set(found.layer) == {"block_03"}
+    assert found.change.abs().is_monotonic_decreasing
+    row = found.iloc[0]
+    assert row.change == pytest.approx((row.after - row.before) / artifact.latents("block_03").p999[row.latent])
+    assert len(session.downstream(push(session, 0.0))) == 0
+
+
+def test_nearest_photographs_before_and_after(session):
+    same = session.nearest(push(session, 0.0), top=3)
+    assert same.before.to_list() == same.after.to_list() == session.nearest(top=3).before.to_list()
+    assert same.before_cosine.is_monotonic_decreasing
+    moved = session.nearest(push(session, 90.0), top=3)
+    assert moved.before.to_list() == same.before.to_list()
+    assert not np.allclose(moved.after_cosine, moved.before_cosine)
+
+
+def test_edits_of_another_version_are_refused(session, artifact, monkeypatch):
+    monkeypatch.setattr(artifact, "sha256", "ab" * 32)
+    signed = session.signed(push(session))
+    assert (signed.artifact, signed.sha) == ("unsaved", "ab" * 32)
+    session.steer(signed)
+    session.steer(signed.of("renamed", "ababababa"))
+    with pytest.raises(InputError, match="version"):
+        session.steer(signed.of("unsaved", "cdcdcdc"))
+
+
+def test_an_image_takes_exactly_the_activations_of_its_layers(session):
+    tokens, numbers_of_four_bytes = 17, 4
+    assert session.n_bytes == len(LAYERS) * tokens * WIDTH * numbers_of_four_bytes
+    session.steer(push(session), control_seed=0)
+    session.downstream(push(session))
+    assert session.n_bytes == len(LAYERS) * tokens * WIDTH * numbers_of_four_bytes
+    assert session.like().n_bytes == 0
+
+
+def test_the_image_may_be_set_in_passing(session):
+    assert session.set_image(Image.new("RGB", (60, 60), "red")) is session
+
+
 def test_relevancy_covers_the_crop_patch_by_patch(session):
     assert session.relevancy("block_03", 5).values.shape == (4, 4)
     assert session.crop.size == (56, 56)
@@ -102,6 +163,20 @@ def test_sessions_that_share_a_backbone_do_not_share_images(session):
         other.latents("block_02")
     other.set_image(Image.new("RGB", (60, 60), "red"))
     assert not torch.equal(other.activations("block_02"), session.activations("block_02"))
+
+
+@pytest.mark.slow
+def test_a_replay_runs_as_it_is(focus, tmp_path):
+    session = Session(Artifact.load("starter"), load_backbone("dinov2-small-focus", image_size=112))
+    photo = load_samples("starter").read(0)
+    latent = int(session.set_image(photo.image).latents("block_11").latent.iloc[0])
+    edit = session.signed(Edit("block_11", [{"latent": latent, "mode": "off"}]))
+    photo.image.save(tmp_path / "photo.png")
+    for image in (photo.key, str(tmp_path / "photo.png")):
+        names: dict = {}
+        exec(edit.to_python(image), names)
+        assert np.allclose(names["result"].probabilities_after, session.steer(edit).probabilities_after, atol=1e-6)
+        assert not np.array_equal(names["result"].probabilities_after, names["result"].probabilities_before)
 
 
 def test_another_backbones_weights_are_refused(artifact):

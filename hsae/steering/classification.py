@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,12 @@ from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
+from hsae.steering.controls import feature_like, random_like
 from hsae.steering.edits import Edit
-from hsae.steering.splice import Change, add_deltas, edited_layers, first_layer, run_with_edits
+from hsae.steering.splice import Change, EditedRun, add_deltas, edited_layers, first_layer, run_with_edits
+
+Answer = tuple[np.ndarray, np.ndarray]
+"""Logits and probabilities, float32 `[n_classes]` each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,19 @@ class SteeringResult:
     logits_control: np.ndarray | None = None
     """After random directions of the same norms were added at the same tokens instead."""
     probabilities_control: np.ndarray | None = None
+    logits_feature_control: np.ndarray | None = None
+    """After other features of equal firing rate were moved there instead, by the same norms."""
+    probabilities_feature_control: np.ndarray | None = None
+
+    @property
+    def logit_changes(self) -> np.ndarray:
+        """Signed, float32 `[n_classes]`; unlike changes of probability they need not sum to 0."""
+        return self.logits_after - self.logits_before
+
+    @property
+    def probability_changes(self) -> np.ndarray:
+        """Signed, in [-1, 1], float32 `[n_classes]`."""
+        return self.probabilities_after - self.probabilities_before
 
     def mass_changes(self, taxonomy: Taxonomy, threshold: float = 0.01) -> dict[str, float]:
         """Change of probability under each node, sum over its classes of p' - p, largest first; |change| > threshold.
@@ -53,9 +71,14 @@ class SteeringResult:
         return {taxonomy.nodes[i]: float(mass[i]) for i in order if abs(mass[i]) > threshold}
 
 
-def steer(
+def steer(backbone: Backbone, edit: Edit, *arguments: Any, **options: Any) -> SteeringResult:
+    """`steer_all` of a single edit."""
+    return steer_all(backbone, [edit], *arguments, **options)[0]
+
+
+def steer_all(
     backbone: Backbone,
-    edit: Edit,
+    edits: Sequence[Edit],
     saes: Mapping[str, SparseAutoencoder],
     refs: Mapping[str, np.ndarray | Tensor],
     start: Tensor | Mapping[str, Tensor],
@@ -66,40 +89,65 @@ def steer(
     token: Token = "cls",
     maxima: Mapping[str, np.ndarray | Tensor] | None = None,
     control_seed: int | None = None,
-) -> SteeringResult:
-    """Class probabilities of one image with and without an edit; only the layers after the edit are run.
+    frequencies: Mapping[str, np.ndarray] | None = None,
+) -> tuple[SteeringResult, ...]:
+    """Class probabilities of one image without and with each of several alternative edits, in one batch.
 
-    saes, refs, start: as for `run_with_edits`; cached activations that hold `layer` spare the unedited pass.
+    Only the layers after the first edited one are run. saes, refs, start: as for `run_with_edits`; cached activations
+    that hold `layer` spare the unedited pass.
     probe, classes: the classifier at `layer` (default: the last) on its `token`, cls or mean. InputError when `layer`
     comes before an edit.
-    maxima: per layer the largest value of each latent ever seen `[d_sae]`. control_seed: also run the random control.
+    maxima: per layer the largest value of each latent ever seen `[d_sae]`. control_seed: also run the random control
+    and, where `frequencies` (per layer the firing rates `[d_sae]`) are given, the control by other features.
     """
-    layer = _classifier_layer(backbone, edit, layer)
+    layer = _classifier_layer(backbone, edits, layer)
     if len(classes) != probe.W.shape[1]:
         raise InputError(f"{len(classes)} classes", f"one per output of the probe, {probe.W.shape[1]}")
-    first, tokens = first_layer(backbone, [edit], start)
+    first, tokens = first_layer(backbone, edits, start)
     cached = {first: tokens} if isinstance(start, Tensor) else start
-    run = run_with_edits(backbone, [edit], saes, refs, cached, [layer])
-    answer = partial(_answer, backbone, probe, layer, token)
-    logits_control, probabilities_control = None, None
-    if control_seed is not None:
-        random = add_deltas(backbone, tokens, random_like(run.deltas, control_seed), [layer])
-        logits_control, probabilities_control = answer(random[layer])
-    logits_before, probabilities_before = answer(_unedited(backbone, first, cached, layer))
-    logits_after, probabilities_after = answer(run.activations[layer])
-    return SteeringResult(
-        classes=tuple(classes),
-        logits_before=logits_before,
-        logits_after=logits_after,
-        probabilities_before=probabilities_before,
-        probabilities_after=probabilities_after,
-        changes=run.changes[0],
-        delta_norm_ratio=run.delta_norm_ratios[0],
-        off_distribution=_beyond(run.changes[0], maxima or {}),
-        reaches_classifier=reaches(edit, layer, token),
-        logits_control=logits_control,
-        probabilities_control=probabilities_control,
+    run = run_with_edits(backbone, edits, saes, refs, cached, [layer])
+    answers = partial(_answers, backbone, probe, layer, token)
+    (before,) = answers(_unedited(backbone, first, cached, layer))
+    after = {"after": answers(run.activations[layer])}
+    for name, deltas in _controls(run, saes, control_seed, frequencies).items():
+        after[name] = answers(add_deltas(backbone, tokens, deltas, [layer])[layer])
+    return tuple(
+        SteeringResult(
+            classes=tuple(classes),
+            # Rows of a batch may be rounded differently, and an edit that changes nothing has to change nothing.
+            **_named(
+                {"before": before} | {n: found[row] if run.touches(row) else before for n, found in after.items()}
+            ),
+            changes=run.changes[row],
+            delta_norm_ratio=run.delta_norm_ratios[row],
+            off_distribution=_beyond(run.changes[row], maxima or {}),
+            reaches_classifier=reaches(edit, layer, token),
+        )
+        for row, edit in enumerate(edits)
     )
+
+
+def _controls(
+    run: EditedRun,
+    saes: Mapping[str, SparseAutoencoder],
+    seed: int | None,
+    frequencies: Mapping[str, np.ndarray] | None,
+) -> dict[str, dict[str, Tensor]]:
+    """What each control adds instead, `{control: {layer: [edits, tokens, d_in]}}`."""
+    if seed is None:
+        return {}
+    found = {"control": random_like(run.deltas, seed)}
+    if frequencies is not None:
+        found["feature_control"] = feature_like(run.deltas, run.changes, saes, frequencies, seed)
+    return found
+
+
+def _named(answers: Mapping[str, Answer]) -> dict[str, np.ndarray]:
+    """`{"logits_before": ..., "probabilities_before": ...}` for every name."""
+    parts = ("logits", "probabilities")
+    return {
+        f"{part}_{name}": value for name, found in answers.items() for part, value in zip(parts, found, strict=True)
+    }
 
 
 def reaches(edit: Edit, layer: str, token: Token) -> bool:
@@ -107,16 +155,6 @@ def reaches(edit: Edit, layer: str, token: Token) -> bool:
     return any(
         step.layer != layer or step.scope == "all" or (step.scope == "cls") == (token == "cls") for step in edit.steps()
     )
-
-
-def random_like(deltas: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """One random direction per layer, with each token's own norm: the size of an edit without its meaning."""
-    generator = torch.Generator().manual_seed(seed)
-    directions = {layer: torch.randn(delta.shape[-1], generator=generator).to(delta) for layer, delta in deltas.items()}
-    return {
-        layer: delta.norm(dim=-1, keepdim=True) * directions[layer] / directions[layer].norm()
-        for layer, delta in deltas.items()
-    }
 
 
 def _unedited(backbone: Backbone, first: str, cached: Mapping[str, Tensor], layer: str) -> Tensor:
@@ -131,20 +169,18 @@ def _beyond(changes: Sequence[Change], maxima: Mapping[str, np.ndarray | Tensor]
     )
 
 
-def _answer(
-    backbone: Backbone, probe: LinearProbe, layer: str, token: Token, activations: Tensor
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and probabilities `[n_classes]` for activations `[1, tokens, d_in]`."""
+def _answers(backbone: Backbone, probe: LinearProbe, layer: str, token: Token, activations: Tensor) -> list[Answer]:
+    """Logits and probabilities, both `[n_classes]`, for each of activations `[batch, tokens, d_in]`."""
     with torch.no_grad():
-        logits = probe.logits(backbone.select_token(activations, layer, token)[0, 0]).float().cpu()
-    return logits.numpy(), logits.softmax(-1).numpy()
+        logits = probe.logits(backbone.select_token(activations, layer, token)[:, 0]).float().cpu()
+    return list(zip(logits.numpy(), logits.softmax(-1).numpy(), strict=True))
 
 
-def _classifier_layer(backbone: Backbone, edit: Edit, layer: str | None) -> str:
+def _classifier_layer(backbone: Backbone, edits: Sequence[Edit], layer: str | None) -> str:
     """The layer the classes are read at, checked to be no earlier than any edited one."""
     order = list(backbone.layers)
     (layer,) = backbone.layer_names([layer or order[-1]])
-    late = [name for name in edited_layers(backbone, [edit]) if order.index(name) > order.index(layer)]
+    late = [name for name in edited_layers(backbone, edits) if order.index(name) > order.index(layer)]
     if late:
         raise InputError(f"an edit at {', '.join(late)}", f"{layer} or earlier, where the classes are read")
     return layer

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hsae.errors import InputError
@@ -72,7 +73,7 @@ class Edit:
     artifact: str | None = None
     """Id of the artifact whose latents are meant."""
     sha: str | None = None
-    """Its exact version: commit sha or content hash, in hex."""
+    """Its exact version: `Artifact.sha256`, or the first 7 or more digits of it."""
     following: Edit | None = None
 
     def __post_init__(self) -> None:
@@ -102,6 +103,26 @@ class Edit:
     def then(self, other: Edit) -> Edit:
         """This edit followed by another one, usually at another layer; both must belong to the same artifact."""
         return replace(self, following=other if self.following is None else self.following.then(other))
+
+    def of(self, artifact: str, sha: str | None) -> Edit:
+        """The same edit, said to be of the latents of that artifact and version."""
+        following = self.following and self.following.of(artifact, sha)
+        # Made together: an edit and the one that follows may never differ in their artifact.
+        return replace(self, artifact=artifact, sha=sha, following=following)
+
+    def to_python(self, image: str = "animals/abalone") -> str:
+        """Three lines of Python that repeat the edit on a photograph; they end with its `result`.
+
+        image: an image file, or the key of a starter photograph. An edit without artifact is one of the starter's.
+        """
+        imports, photo = "hsae", f"next(s.image for s in hsae.load_samples('starter') if s.key == {image!r})"
+        if Path(image).suffix:
+            imports, photo = "hsae, hsae.data.decode", f"hsae.data.decode.decode_image({image!r})"
+        return (
+            f"import {imports}\n"
+            f"session = hsae.Session(hsae.Artifact.load({self.artifact or 'starter'!r})).set_image({photo})\n"
+            f"result = session.steer(hsae.Edit.from_json({self.to_json()!r}))\n"
+        )
 
     def to_json(self) -> str:
         """`{"schema", "artifact", "sha", "steps": [{"layer", "scope", "ops": [{"latent", "mode", "amount"}]}]}`."""

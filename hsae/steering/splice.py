@@ -48,6 +48,10 @@ class EditedRun:
     delta_norm_ratios: tuple[float, ...]
     """Per edit, ||x' - x|| / ||x|| over the touched tokens; the largest one when several layers were edited."""
 
+    def touches(self, row: int) -> bool:
+        """Whether the edit of that row added anything anywhere."""
+        return any(bool(delta[row].any()) for delta in self.deltas.values())
+
 
 def edit_delta(
     x: Tensor, ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor

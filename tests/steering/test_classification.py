@@ -9,7 +9,7 @@ import torch
 from hsae.errors import InputError, LabelError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.probes import LinearProbe
-from hsae.steering.classification import SteeringResult, random_like, reaches, steer
+from hsae.steering.classification import SteeringResult, reaches, steer, steer_all
 from hsae.steering.edits import Edit
 from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
@@ -75,20 +75,43 @@ def test_the_answer_does_not_depend_on_what_was_cached(backbone, saes, probe, ca
     assert not np.array_equal(found.logits_after, found.logits_before)
 
 
-def test_the_control_is_random_seeded_and_of_the_same_size(backbone, saes, probe, cached):
-    deltas = {"block_02": torch.randn(1, 17, 32), "block_03": torch.randn(1, 17, 32)}
-    deltas["block_02"][:, 3:] = 0
-    one, same, other = random_like(deltas, 1), random_like(deltas, 1), random_like(deltas, 2)
-    for layer, delta in deltas.items():
-        torch.testing.assert_close(one[layer].norm(dim=-1), delta.norm(dim=-1))
-        assert torch.equal(one[layer], same[layer])
-        assert not torch.equal(one[layer], other[layer])
+def test_the_control_is_seeded_and_there_only_when_asked_for(backbone, saes, probe, cached):
     results = [steer(backbone, edit(), saes, REFS, cached, probe, CLASSES, control_seed=seed) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(results[0].logits_control, results[1].logits_control)
     assert not np.array_equal(results[0].logits_control, results[2].logits_control)
     assert not np.array_equal(results[0].logits_control, results[0].logits_after)
     assert results[0].probabilities_control.sum() == pytest.approx(1, abs=1e-6)
     assert steer(backbone, edit(), saes, REFS, cached, probe, CLASSES).logits_control is None
+
+
+def test_the_control_by_another_feature_moves_that_feature(backbone, saes, probe, cached):
+    rates = {"block_03": np.where(np.isin(np.arange(24), (7, 11)), 0.1, 0.0)}  # so that 11 is the only other one
+    options = {"control_seed": 0, "frequencies": rates}
+    found = steer(backbone, edit("block_03"), saes, REFS, cached, probe, CLASSES, **options)
+    moved = probe.logits(cached["block_03"][0, 0] + 3 * saes["block_03"].W_dec[11].detach())
+    np.testing.assert_allclose(found.logits_feature_control, moved, rtol=1e-4, atol=1e-5)
+    assert found.probabilities_feature_control.sum() == pytest.approx(1, abs=1e-6)
+    plain = steer(backbone, edit("block_03"), saes, REFS, cached, probe, CLASSES, control_seed=0)
+    assert plain.logits_feature_control is None
+
+
+def test_several_edits_in_one_batch_are_answered_as_they_are_alone(backbone, saes, probe, cached):
+    edits = [edit(), edit("block_03", scope="all"), edit(amount=0.0), edit("block_01", mode="off", amount=0)]
+    together = steer_all(backbone, edits, saes, REFS, cached, probe, CLASSES)
+    for found, single in zip(together, edits, strict=True):
+        alone = steer(backbone, single, saes, REFS, cached, probe, CLASSES)
+        np.testing.assert_allclose(found.logits_after, alone.logits_after, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(found.logits_before, alone.logits_before)
+        assert found.changes[:1] == () or found.changes[0].latent == 7
+    np.testing.assert_array_equal(together[2].logits_after, together[2].logits_before)
+    assert not np.allclose(together[0].logits_after, together[1].logits_after)
+
+
+def test_changes_are_signed(backbone, saes, probe, cached):
+    found = steer(backbone, edit("block_03"), saes, REFS, cached, probe, CLASSES)
+    np.testing.assert_allclose(found.logit_changes, 3 * saes["block_03"].W_dec[7].detach() @ probe.W, atol=1e-4)
+    assert found.probability_changes.sum() == pytest.approx(0, abs=1e-6)
+    assert found.probability_changes.min() < 0 < found.probability_changes.max()
 
 
 def test_latents_beyond_anything_seen_are_flagged(backbone, saes, probe, cached):

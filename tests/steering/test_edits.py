@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 
@@ -60,6 +61,22 @@ def test_the_format_is_the_one_documented():
             {"layer": "block_12", "scope": "cls", "ops": []},
         ],
     }
+
+
+@given(edits, edits)
+def test_of_names_the_artifact_in_every_step(a, b):
+    chain = a.then(b).of("someone/else", "fedcba9")
+    assert {(s.artifact, s.sha) for s in chain.steps()} == {("someone/else", "fedcba9")}
+    assert chain.of("someone/saes", "0123abc") == a.then(b)
+
+
+@given(edits)
+def test_the_replay_is_three_lines_of_python_with_the_edit_in_them(edit):
+    lines = edit.to_python().splitlines()
+    assert len(lines) == 3
+    (call,) = [n for n in ast.walk(ast.parse(lines[2])) if isinstance(n, ast.Constant) and "steps" in str(n.value)]
+    assert Edit.from_json(call.value) == edit
+    assert repr(edit.artifact) in lines[1]
 
 
 def test_numbers_of_numpy_become_plain_ones():

@@ -1,0 +1,65 @@
+"""Which latents of later layers an edit moves: what the rest of the model made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone, Token
+from hsae.errors import InputError
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.edits import Edit
+from hsae.steering.splice import Change, edited_layers, run_with_edits
+
+
+@torch.no_grad()
+def latent_changes(
+    backbone: Backbone,
+    edit: Edit,
+    saes: Mapping[str, SparseAutoencoder],
+    refs: Mapping[str, np.ndarray | Tensor],
+    start: Mapping[str, Tensor],
+    *,
+    token: Token = "cls",
+    top: int = 10,
+) -> tuple[Change, ...]:
+    """The `top` latents that moved most, in units of their p999, at layers after the first edited one.
+
+    saes, refs (p999 `[d_sae]`): of the edited layers and of those to look at. start: cached activations of one image
+    `{layer: [1, tokens, d_in]}` at all of these. token: what the SAEs read; of several patches the largest value counts.
+    Latents that never fired have no unit and are left out, as are those that did not move.
+    """
+    layers = later_layers(backbone, edit, saes)
+    if not layers:
+        return ()
+    run = run_with_edits(backbone, [edit], saes, refs, start, layers)
+    if not run.touches(0):
+        return ()
+    found: list[tuple[float, Change]] = []
+    for layer in layers:
+        before = _strongest(backbone, saes[layer], start[layer], layer, token)
+        after = _strongest(backbone, saes[layer], run.activations[layer], layer, token)
+        units = torch.as_tensor(refs[layer]).to(before)
+        moved = ((after - before).abs() / units).where(units > 0, 0.0)
+        for latent in moved.topk(min(top, len(moved))).indices.tolist():
+            change = Change(layer, latent, before[latent].item(), after[latent].item())
+            found += [(moved[latent].item(), change)] if moved[latent] > 0 else []
+    return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0])[:top])
+
+
+def later_layers(backbone: Backbone, edit: Edit, among: Sequence[str] | Mapping[str, object]) -> tuple[str, ...]:
+    """Those `among` the layers that come after the first edited one, in model order."""
+    order = backbone.layer_names()
+    first = order.index(edited_layers(backbone, [edit])[0])
+    unknown = sorted(set(among) - set(order))
+    if unknown:
+        raise InputError(f"layers {unknown}", f"some of {', '.join(order)}")
+    return tuple(layer for layer in order[first + 1 :] if layer in among)
+
+
+def _strongest(backbone: Backbone, sae: SparseAutoencoder, x: Tensor, layer: str, token: Token) -> Tensor:
+    """Latents `[d_sae]` of one image's activations `[1, tokens, d_in]`, the largest over the tokens the SAE reads."""
+    return sae.encode(backbone.select_token(x, layer, token)[0]).amax(0)

@@ -1,0 +1,101 @@
+"""Photographs whose activation is most like an image's, before and after an edit."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone, Token
+from hsae.data.samples import Samples, load_samples
+from hsae.errors import ArtifactError, InputError
+
+_BATCH = 16
+_computing = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoBank:
+    """Activations of a set of photographs at one layer, `vectors [n, d_in]` float32, by key."""
+
+    layer: str
+    token: str
+    keys: tuple[str, ...]
+    vectors: Tensor
+
+    def nearest(self, x: Tensor, top: int = 5) -> list[tuple[str, float]]:
+        """The `top` photographs of largest cosine with `x [d_in]`, in [-1, 1] and falling."""
+        if tuple(x.shape) != tuple(self.vectors.shape[1:]):
+            raise InputError(f"an activation of shape {tuple(x.shape)}", f"{tuple(self.vectors.shape[1:])}")
+        cosines = torch.cosine_similarity(self.vectors, x.to(self.vectors), dim=-1)
+        values, rows = cosines.topk(min(top, len(self.keys)))
+        return [(self.keys[row], value) for row, value in zip(rows.tolist(), values.tolist(), strict=True)]
+
+    def to_document(self) -> dict[str, Any]:
+        """`{"layer", "token", "keys", "vectors"}` as plain JSON: each vector as base64 of little-endian float16."""
+        halves = self.vectors.numpy().astype("<f2")
+        vectors = [base64.b64encode(row.tobytes()).decode() for row in halves]
+        return {"layer": self.layer, "token": self.token, "keys": list(self.keys), "vectors": vectors}
+
+    @classmethod
+    def from_document(cls, stated: Mapping[str, Any]) -> PhotoBank:
+        """The inverse of `to_document`, up to float16; ArtifactError for anything else."""
+        try:
+            rows = [np.frombuffer(base64.b64decode(text, validate=True), "<f2") for text in stated["vectors"]]
+            vectors = torch.from_numpy(np.stack(rows).astype(np.float32))
+            keys = tuple(map(str, stated["keys"]))
+            bank = cls(str(stated["layer"]), str(stated["token"]), keys, vectors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"the document starter is broken: {error}", "what hsae.steering.nearest writes"
+            ) from error
+        if len(keys) != len(vectors) or not vectors.isfinite().all():
+            raise ArtifactError(
+                f"{len(keys)} keys, {len(vectors)} vectors in the document starter", "finite ones, as many"
+            )
+        return bank
+
+
+def photo_bank(backbone: Backbone, samples: Samples, layer: str, token: Token) -> PhotoBank:
+    """Run the backbone over all `samples`; token: cls or mean, one activation a photograph."""
+    keys: list[str] = []
+    found: list[Tensor] = []
+    for start in range(0, len(samples), _BATCH):
+        batch = [sample for _, sample in samples.rows(start, start + _BATCH) if sample is not None]
+        x = backbone.run([sample.image for sample in batch], [layer])[layer]
+        found.append(backbone.select_token(x, layer, token)[:, 0].float().cpu())
+        keys += [sample.key for sample in batch]
+    return PhotoBank(layer, token, tuple(keys), torch.cat(found))
+
+
+def starter_bank(backbone: Backbone, layer: str, token: Token, stored: Mapping[str, Any] | None = None) -> PhotoBank:
+    """The bank of the packaged photographs: the `stored` document if it is of that layer and token, else computed once.
+
+    Computing takes one forward pass a photograph, 297 of them; other threads wait for the first.
+    """
+    if stored is not None:
+        bank = PhotoBank.from_document(stored)
+        if (bank.layer, bank.token) == (layer, token):
+            return bank
+    with _computing:
+        return _computed(backbone, layer, token)
+
+
+@lru_cache(maxsize=4)
+def _computed(backbone: Backbone, layer: str, token: Token) -> PhotoBank:
+    return photo_bank(backbone, load_samples("starter"), layer, token)
+
+
+def nearest_rows(before: Sequence[tuple[str, float]], after: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    """One row a rank: before, before_cosine, after, after_cosine."""
+    return [
+        {"before": b, "before_cosine": b_cosine, "after": a, "after_cosine": a_cosine}
+        for (b, b_cosine), (a, a_cosine) in zip(before, after, strict=True)
+    ]
