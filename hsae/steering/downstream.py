@@ -29,7 +29,7 @@ def latent_changes(
     """The `top` latents that moved most, in units of their p999, at layers after the first edited one.
 
     saes, refs (p999 `[d_sae]`): of the edited layers and of those to look at. start: cached activations of one image
-    `{layer: [1, tokens, d_in]}` at all of these. token: what the SAEs read; of several patches the largest value counts.
+    `{layer: [1, tokens, d_in]}` at all of these. token: what the SAEs read; of several patches the largest counts.
     Latents that never fired have no unit and are left out, as are those that did not move.
     """
     layers = later_layers(backbone, edit, saes)

@@ -31,10 +31,14 @@ class PhotoBank:
     vectors: Tensor
 
     def nearest(self, x: Tensor, top: int = 5) -> list[tuple[str, float]]:
-        """The `top` photographs of largest cosine with `x [d_in]`, in [-1, 1] and falling."""
+        """The `top` photographs of largest cosine with `x [d_in]`, both seen from the bank's mean; in [-1, 1], falling.
+
+        Activations share a large mean: from the origin all photographs would look alike.
+        """
         if tuple(x.shape) != tuple(self.vectors.shape[1:]):
             raise InputError(f"an activation of shape {tuple(x.shape)}", f"{tuple(self.vectors.shape[1:])}")
-        cosines = torch.cosine_similarity(self.vectors, x.to(self.vectors), dim=-1)
+        mean = self.vectors.mean(0)
+        cosines = torch.cosine_similarity(self.vectors - mean, x.to(mean) - mean, dim=-1)
         values, rows = cosines.topk(min(top, len(self.keys)))
         return [(self.keys[row], value) for row, value in zip(rows.tolist(), values.tolist(), strict=True)]
 

@@ -11,13 +11,13 @@ from hsae.errors import ArtifactError, InputError
 from hsae.steering.nearest import PhotoBank, photo_bank, starter_bank
 from tests.tiny_models import tiny_dinov2
 
-VECTORS = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, -1.0]])
+VECTORS = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, -2.0]]) + 100
 BANK = PhotoBank("block_03", "cls", ("east", "north", "southwest"), VECTORS)
 
 
-def test_nearest_is_by_angle_and_not_by_length():
-    assert [key for key, _ in BANK.nearest(torch.tensor([0.1, 9.0]))] == ["north", "east", "southwest"]
-    (best,) = BANK.nearest(torch.tensor([5.0, 0.0]), top=1)
+def test_nearest_is_by_angle_from_the_mean():
+    assert [key for key, _ in BANK.nearest(torch.tensor([100.1, 109.0]))] == ["north", "east", "southwest"]
+    (best,) = BANK.nearest(torch.tensor([105.0, 100.0]), top=1)
     assert best == ("east", pytest.approx(1.0))
     with pytest.raises(InputError, match=r"\(2,\)"):
         BANK.nearest(torch.zeros(3))
