@@ -25,8 +25,8 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 
 HOMES = {
     "gradio": ("hsae/views/",),
-    "transformers": ("hsae/backbones/hf.py", "hsae/backbones/pypi.py"),
-    "onnx": ("hsae/backbones/pypi.py",),
+    "transformers": ("hsae/backbones/hf.py", "hsae/backbones/focus.py"),
+    "onnx": ("hsae/backbones/focus.py",),
     "datasets": ("hsae/data/",),
     "huggingface_hub": ("hsae/artifacts/",),
     "cv2": ("hsae/data/", "hsae/backbones/"),

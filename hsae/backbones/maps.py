@@ -1,0 +1,36 @@
+"""Backbones whose stages pass feature maps: a CNN's tokens are the places of its map, row by row."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+
+
+class MapBackbone(Backbone):
+    """A backbone whose state is a map `[batch, d_in, rows, columns]` of a square image, with no tokens before it."""
+
+    def tokens(self, state: Tensor) -> Tensor:
+        return state.flatten(2).transpose(1, 2)
+
+    def state(self, tokens: Tensor) -> Tensor:
+        side = square_side(tokens.shape[1])
+        return tokens.transpose(1, 2).unflatten(2, (side, side))
+
+
+def square_side(n_patches: int) -> int:
+    """Rows (and columns) of a square map with so many places; InputError when no square has that many."""
+    side = isqrt(n_patches)
+    if side * side != n_patches:
+        raise InputError(f"{n_patches} patches", "those of a square image: 1, 4, 9 ...")
+    return side
+
+
+def require_square(pixels: Tensor) -> None:
+    """InputError unless the pixels are square: the shape of a map could not be told from the number of its tokens."""
+    height, width = pixels.shape[-2:]
+    if height != width:
+        raise InputError(f"an image of {height} x {width} pixels", "a square one", "Crop it, as `pixels` does.")
