@@ -38,7 +38,7 @@ def write_figures(
         "emergence": emergence_figure(tree),
         "sparsity": sparsity_figure(latents),
     }
-    return [_write(folder, name, figure, table) for name, (figure, table) in made.items()]
+    return [write_figure(folder, name, figure, table) for name, (figure, table) in made.items()]
 
 
 def layers_figure(curves: Curves) -> tuple[Figure, pd.DataFrame]:
@@ -154,7 +154,7 @@ def _null_contours(axis: Axes, density: np.ndarray, heights: np.ndarray) -> None
         axis.contour((heights[:-1] + heights[1:]) / 2, middle, density.T, levels, colors="red", linewidths=0.8)
 
 
-def _write(folder: Path, name: str, figure: Figure, table: pd.DataFrame) -> Path:
+def write_figure(folder: Path, name: str, figure: Figure, table: pd.DataFrame) -> Path:
     with atomic_path(folder / f"{name}.csv") as temporary:
         table.to_csv(temporary)
     with atomic_path(folder / f"{name}.png") as temporary:

@@ -75,7 +75,7 @@ def _changed(z: Tensor, op: Op, ref: Tensor) -> Tensor:
 
 def _units(ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor) -> Tensor:
     """ref_j of each op; InputError for a latent that does not exist or never fired."""
-    refs = torch.as_tensor(refs)
+    refs = refs if isinstance(refs, Tensor) else torch.tensor(refs)  # a copy: tables are often read-only
     if tuple(refs.shape) != (sae.d_sae,):
         raise InputError(f"reference values of shape {tuple(refs.shape)}", f"one per latent, ({sae.d_sae},)")
     missing = [op.latent for op in ops if op.latent >= sae.d_sae]

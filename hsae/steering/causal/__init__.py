@@ -1,0 +1,15 @@
+"""Does the model use a feature for the whole WordNet subtree that the feature is named after, or only fire there?
+
+Every feature f with a node a (its best node, measured beforehand) is moved inside the model:
+    set    z_f becomes its p999 on images of any class
+    off    z_f becomes 0 on images under a that it fires on; "change" then means what is lost, so the sign is turned
+and the classes are read at the end, as logits and as probabilities (of which one class gains only what others lose).
+
+    distance(c)     h(LCH(L(a) + c)) - h(a) for a class c outside of L(a), at least 1; 0 inside
+    siblings        the classes at the least distance above 0
+    advantage       mean change of L(a) - mean change of the siblings
+    locality        [sum of gains in L(a) / sum of all gains] / (|L(a)| / C); 1 is chance; logits from their mean
+    monotonicity    -Spearman(distance, change of logit): 1 when every step away gains less
+Three controls: a random direction of equal norm, another feature of equal firing rate (equal norm, the same sense), and
+the same change judged by the nodes of other features, shuffled.
+"""

@@ -1,0 +1,213 @@
+"""The causal test of one layer: choose features, move them and their controls, measure, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy, lch_rows, wordnet
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
+from hsae.steering.causal.push import Answers, Reader, answers, pushed
+from hsae.steering.causal.statistics import against_control, against_shuffled, interval
+from hsae.steering.controls import along, equal_rate_latent
+from hsae.steering.edits import Op, Scope
+from hsae.steering.splice import edit_delta, scope_tokens
+
+VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}
+CONDITIONS = ("feature", "random", "other")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much is tested; all of it is written beside the result."""
+
+    features: int = 50
+    """Per layer, those whose node fits best on images it was not chosen by."""
+    images: int = 64
+    """Per feature and value."""
+    seed: int = 0
+    scope: Scope = "cls"
+    """Tokens that are moved: cls, or patches for SAEs of patches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Activations `[images, tokens, d_in]` at the tested and at the last layer, with each image's class if known."""
+
+    x: Tensor
+    last: Tensor
+    wnids: Sequence[str | None]
+
+    def under(self, node: str) -> np.ndarray:
+        """Which images show something under a WordNet node, bool `[images]`."""
+        return np.array([wnid is not None and node in wordnet().ancestors(wnid) for wnid in self.wnids])
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTest:
+    """What is fixed while the features of one layer are tested."""
+
+    backbone: Backbone
+    layer: str
+    last: str
+    sae: SparseAutoencoder
+    table: pd.DataFrame
+    """The artifact's latents: p999, frequency, dead, best_node, best_node_f1, label."""
+    taxonomy: Taxonomy
+    images: Images
+    read: Reader
+    setting: Setting = field(default_factory=Setting)
+
+    def run(self) -> dict[str, Any]:
+        """The layer's part of the document: features with their measures, and what they say together."""
+        chosen = testable_features(self.table, self.taxonomy, self.setting.features)
+        if not len(chosen):
+            raise InputError(f"no testable latent at {self.layer}", "latents with a node of 2 classes or more")
+        before = answers(self.read, self.images.last)
+        moves = {int(j): self._moves(int(j), str(node), before) for j, node in chosen["best_node"].items()}
+        nodes = [distances(self.taxonomy, node) for node in chosen["best_node"]]
+        features = [
+            {"latent": latent, **_about(row, self.taxonomy)}
+            | {value: _feature(move, distance) for value, move in moves[latent].items()}
+            for (latent, row), distance in zip(chosen.iterrows(), nodes, strict=True)
+        ]
+        summary = {value: self._summary([moves[j].get(value) for j in moves], nodes) for value in VALUES}
+        return {"features": features, "summary": summary}
+
+    def _moves(self, latent: int, node: str, before: Answers) -> dict[str, Move]:
+        """What moving one latent did, by value; without `off` where it fires on no image under its node."""
+        with torch.no_grad():
+            z = self.sae.encode(self.images.x[:, self._positions])[..., latent].amax(1).numpy()
+        under = np.flatnonzero(self.images.under(node) & (z > 0))
+        strongest = under[np.argsort(-z[under], kind="stable")][: self.setting.images]
+        rows = {"set": np.arange(len(z))[: self.setting.images], "off": strongest}
+        return {value: self._move(latent, value, rows[value], before) for value in VALUES if len(rows[value])}
+
+    def _move(self, latent: int, value: str, rows: np.ndarray, before: Answers) -> Move:
+        x = self.images.x[rows]
+        found = {
+            condition: pushed(self.backbone, self.layer, self.last, x, delta, self.read)
+            for condition, delta in self._deltas(latent, value, x).items()
+        }
+        sense = -1 if value == "off" else 1
+        changes = {name: _mean_change(after, before, rows, sense) for name, after in found.items()}
+        kept = {name: (before.predicted[rows], after.predicted) for name, after in found.items()}
+        return Move(len(rows), changes, {name: change_heights(self.taxonomy, *pair) for name, pair in kept.items()})
+
+    @torch.no_grad()
+    def _deltas(self, latent: int, value: str, x: Tensor) -> dict[str, Tensor]:
+        """What each condition adds to `x [images, tokens, d_in]`, the same norm at every token."""
+        op = Op(latent, VALUES[value].mode, VALUES[value].amount)
+        refs = self.table["p999"].to_numpy(float)
+        delta = torch.zeros_like(x)
+        delta[:, self._positions] = edit_delta(x[:, self._positions], [op], self.sae, refs)[0]
+        other = equal_rate_latent(self.table["frequency"], latent, self.setting.seed)
+        generator = torch.Generator().manual_seed(1_000_003 * self.setting.seed + latent)
+        sense = -1 if value == "off" else 1
+        return {
+            "feature": delta,
+            "random": along(delta, torch.randn(x.shape[-1], generator=generator)),
+            "other": along(delta, sense * self.sae.W_dec[other]),
+        }
+
+    @property
+    def _positions(self) -> list[int]:
+        return scope_tokens(self.setting.scope, self.images.x.shape[1], self.backbone.layers[self.layer].n_prefix)
+
+    def _summary(self, moves: Sequence[Move | None], nodes: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Means over features, each against the three controls; and how far predictions went."""
+        kept = [(move, node) for move, node in zip(moves, nodes, strict=True) if move is not None]
+        if not kept:
+            return {"n_features": 0}
+        found = {"n_features": len(kept), "measures": {name: _compare(name, kept) for name in MEASURES}}
+        for condition in CONDITIONS:
+            heights = np.concatenate([move.heights[condition] for move, _ in kept])
+            found[f"predictions_{condition}"] = {
+                "changed": float(len(heights) / sum(move.n_images for move, _ in kept)),
+                "mean_height": float(heights.mean()) if len(heights) else None,
+            }
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """One value of one latent, and its controls."""
+
+    n_images: int
+    changes: dict[str, ClassChange]
+    """By condition, averaged over images; for `off` what is lost."""
+    heights: dict[str, np.ndarray]
+    """By condition, for every image whose prediction changed: height of LCH(old, new)."""
+
+
+def testable_features(table: pd.DataFrame, taxonomy: Taxonomy, n: int) -> pd.DataFrame:
+    """The `n` living latents whose node fits best, of those with a node of 2 to C - 1 classes."""
+    fits = table[~table["dead"] & table["best_node"].notna() & (table["best_node_f1"] > 0) & (table["p999"] > 0)]
+    sizes = np.array([taxonomy.leaf_count(node) for node in fits["best_node"]], dtype=int)
+    fits = fits[(sizes >= 2) & (sizes < len(taxonomy.classes))]
+    return fits.sort_values("best_node_f1", ascending=False, kind="stable").head(n)
+
+
+def change_heights(taxonomy: Taxonomy, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Height of LCH(old, new) for every image with another prediction than before; columns of classes `[images]`."""
+    changed = old != new
+    pairs = np.zeros((int(changed.sum()), len(taxonomy.classes)), dtype=bool)
+    np.put_along_axis(pairs, np.stack([old[changed], new[changed]], axis=1), True, axis=1)
+    return taxonomy.heights[lch_rows(taxonomy, pairs)]
+
+
+def document(layers: Mapping[str, dict[str, Any]], setting: Setting, n_images: int, data: str) -> dict[str, Any]:
+    """The artifact's document `causal`; the definitions are those of `hsae.steering.causal`."""
+    return {
+        "rules": {**asdict(setting), "data": data, "n_images": n_images, "unit": "p999", "siblings": "least distance"},
+        "layers": dict(layers),
+    }
+
+
+def _mean_change(after: Answers, before: Answers, rows: np.ndarray, sense: int) -> ClassChange:
+    return ClassChange(
+        sense * (after.logits - before.logits[rows]).mean(axis=0).astype(float),
+        sense * (after.probabilities - before.probabilities[rows]).mean(axis=0).astype(float),
+    )
+
+
+def _about(row: pd.Series, taxonomy: Taxonomy) -> dict[str, Any]:
+    node = row["best_node"]
+    about = {"label": row["label"], "node": node, "node_classes": taxonomy.leaf_count(node)}
+    return about | {"node_height": taxonomy.height(node), "node_f1": float(row["best_node_f1"])}
+
+
+def _feature(move: Move, distance: np.ndarray) -> dict[str, Any]:
+    """One value of one feature: measures by condition, and the profile of the feature itself."""
+    found = {name: _plain(measure(change, distance)) for name, change in move.changes.items()}
+    profiles = {name: profile(change, distance) for name, change in move.changes.items()}
+    return {"n_images": move.n_images, **found, "profile": profiles}
+
+
+def _compare(name: str, kept: Sequence[tuple[Move, np.ndarray]]) -> dict[str, Any]:
+    """One measure over all features: its mean, and the mean difference from every control."""
+    own, random, other = (
+        np.array([MEASURES[name](move.changes[condition], node) for move, node in kept]) for condition in CONDITIONS
+    )
+    every = shuffled([move.changes["feature"] for move, _ in kept], [node for _, node in kept], name)
+    return {
+        "feature": interval(own),
+        "random": interval(random),
+        "other": interval(other),
+        "against_random": against_control(own, random),
+        "against_other": against_control(own, other),
+        "against_shuffled": against_shuffled(every),
+    }
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,49 @@
+"""Move one latent, or a control in its place, in many images at once, and read the classes at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.steering.splice import add_deltas
+
+BATCH = 32
+Reader = Callable[[Tensor], Tensor]
+"""Activations at the last layer `[batch, tokens, d_in]` to logits `[batch, n_classes]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the classifier says to each of several images, `[images, n_classes]` each."""
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The likeliest class of each image, int `[images]`."""
+        return self.logits.argmax(axis=1)
+
+
+@torch.no_grad()
+def answers(read: Reader, activations: Tensor) -> Answers:
+    """The classifier's answers to activations of the last layer, `[images, tokens, d_in]`."""
+    logits = torch.cat([read(part) for part in activations.split(BATCH)]).float().cpu()
+    return Answers(logits.numpy(), logits.softmax(-1).numpy())
+
+
+@torch.no_grad()
+def pushed(backbone: Backbone, layer: str, last: str, x: Tensor, deltas: Tensor, read: Reader) -> Answers:
+    """Answers when `deltas` are added to the activations `x` at `layer`, both `[images, tokens, d_in]`."""
+    parts = [
+        answers(read, add_deltas(backbone, tokens, {layer: delta}, [last])[last])
+        for tokens, delta in zip(x.split(BATCH), deltas.split(BATCH), strict=True)
+    ]
+    return Answers(
+        np.concatenate([part.logits for part in parts]), np.concatenate([part.probabilities for part in parts])
+    )
