@@ -6,7 +6,7 @@ from math import isqrt
 
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
+from hsae.backbones.base import Backbone, nearest_cells
 from hsae.errors import InputError
 
 
@@ -19,6 +19,11 @@ class MapBackbone(Backbone):
     def state(self, tokens: Tensor) -> Tensor:
         side = square_side(tokens.shape[1])
         return tokens.transpose(1, 2).unflatten(2, (side, side))
+
+    def token_map(self, layer: str, pixels: Tensor) -> Tensor:
+        """For every pixel the place of the layer's map nearest to it, int64 `[height, width]`."""
+        name, height, width = self._layer_and_size(layer, pixels)
+        return nearest_cells(*self.grid(name, height, width), height, width).to(pixels.device)
 
 
 def square_side(n_patches: int) -> int:

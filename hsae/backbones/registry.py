@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from hsae.backbones.base import Backbone
 from hsae.backbones.random_weights import SUFFIX, with_random_weights
+from hsae.backbones.weights import weights_file
 from hsae.errors import BackboneError, InputError
 
 
@@ -25,9 +27,16 @@ def _efficientnet_lite0(**options: Any) -> Backbone:
     return load_efficientnet_lite0(**options)
 
 
+def _published(name: str, **options: Any) -> Backbone:
+    from hsae.backbones.checkpoint import load_published
+
+    return load_published(name, **options)
+
+
 REGISTRY: dict[str, Callable[..., Backbone]] = {
     "dinov2-small-focus": _dinov2_small_focus,
     "efficientnet-lite0": _efficientnet_lite0,
+    **{name: partial(_published, name) for name in ("cast-base", "cast-small", "clip-resnet50")},
 }
 
 
@@ -41,6 +50,8 @@ def load_backbone(
 ) -> Backbone:
     """Load a frozen backbone by registry name (such as `dinov2-small-focus`), Hub id (`org/name`) or local folder.
 
+    A folder is one in transformers' format; instead of it a checkpoint file (or a folder with one) of a CLIP ResNet or
+    of CAST may be named: its kind, width and depth are seen from its tensors.
     Any of these with `@random` behind it is the same architecture with random weights, a null for what an SAE finds.
     image_size: side in pixels of the square the model sees; revision: commit, branch or tag of a Hub id.
     Raises BackboneError for an unknown name (listing the known ones), unreachable or damaged weights.
@@ -50,12 +61,17 @@ def load_backbone(
         return with_random_weights(load_backbone(str(name).removesuffix(SUFFIX), revision=revision, **options))
     if str(name) in REGISTRY:
         if revision is not None:
-            raise InputError(f"revision {revision!r} of {name}", "none: its weights are pinned")
+            raise InputError(f"revision {revision!r} of {name}", "none: only Hub ids have revisions")
         return REGISTRY[str(name)](**options)
+    if (checkpoint := weights_file(Path(name))) is not None:
+        from hsae.backbones.checkpoint import load_checkpoint
+
+        return load_checkpoint(str(name), checkpoint, **options)
     if not Path(name).is_dir() and str(name).count("/") != 1:
         raise BackboneError(
             f"No backbone is called {str(name)!r}",
-            f"one of {', '.join(sorted(REGISTRY))}, a Hub id such as facebook/dinov2-small, or an existing folder",
+            f"one of {', '.join(sorted(REGISTRY))}, a Hub id such as facebook/dinov2-small, or an existing folder "
+            "or checkpoint",
         )
     from hsae.backbones.hf import load_hf_backbone
 
