@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hsae.activations.extract import extract_activations
     from hsae.activations.store import ActivationStore
     from hsae.artifacts.artifact import Artifact
+    from hsae.artifacts.comparison import match_latents
     from hsae.backbones.base import Backbone
     from hsae.backbones.registry import load_backbone
     from hsae.data.samples import Sample, Samples, load_samples
@@ -45,6 +46,7 @@ _HOMES = {
     "feature_tree": "hsae.hierarchy.tree",
     "load_backbone": "hsae.backbones.registry",
     "load_samples": "hsae.data.samples",
+    "match_latents": "hsae.artifacts.comparison",
     "relevancy_map": "hsae.relevancy",
     "run_with_edits": "hsae.steering.splice",
     "train_bank": "hsae.sae.train",
@@ -69,6 +71,7 @@ __all__ = [
     "feature_tree",
     "load_backbone",
     "load_samples",
+    "match_latents",
     "relevancy_map",
     "run_with_edits",
     "train_bank",

@@ -28,6 +28,7 @@ DESIGNED = [
     "feature_tree",
     "load_backbone",
     "load_samples",
+    "match_latents",
     "relevancy_map",
     "run_with_edits",
     "train_bank",

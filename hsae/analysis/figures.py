@@ -44,7 +44,7 @@ def write_figures(
 def layers_figure(curves: Curves) -> tuple[Figure, pd.DataFrame]:
     """Figure 1: probe accuracy on x, x_hat and z; FVU; mse with variance; L0, by layer."""
     table = pd.DataFrame({name: _numbers(row) for name, row in curves.items()}).T.rename_axis("layer")
-    figure, axes = _panels(2, 2)
+    figure, axes = panels(2, 2)
     _lines(axes[0], table, {"acc1_x": "x", "acc1_x_hat": "reconstruction", "acc1_z": "z"}, "probe accuracy (top 1)")
     _lines(axes[1], table, {"fvu": "SAE"}, "fraction of variance unexplained")
     axes[1].axhline(1, color="grey", linestyle=":", label="always the mean")
@@ -65,7 +65,7 @@ def hierarchy_figure(latents: Latents, taxonomy: Taxonomy) -> tuple[Figure, pd.D
     multi = {name: frame[frame.n_classes > 1] for name, frame in latents.items()}
     heights = np.arange(-0.5, taxonomy.heights.max() + 1.5)
     columns = min(4, len(multi))
-    figure, axes = _panels(-(-len(multi) // columns), columns)
+    figure, axes = panels(-(-len(multi) // columns), columns)
     counts = {n: np.histogram2d(f.lch_height, f.coverage, (heights, COVERAGE_BINS))[0] for n, f in multi.items()}
     norm = LogNorm(1, max(2, max(c.max() for c in counts.values())))
     for axis, (name, count) in zip(axes, counts.items(), strict=False):
@@ -85,7 +85,7 @@ def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
     measures = [(layer, m, values[m]) for layer, values in scores.items() for m in ("f1", "floor", "probe_f1")]
     parts = [nodes.assign(layer=layer, measure=m, value=np.array(v, dtype=float)) for layer, m, v in measures]
     table = pd.concat(parts, ignore_index=True) if parts else nodes.assign(layer=[], measure=[], value=[])
-    figure, axes = _panels(1, 3)
+    figure, axes = panels(1, 3)
     bands = pd.cut(table.height, [0, 3, 8, 99], labels=["height 1 to 3", "height 4 to 8", "height 9 and up"])
     for axis, (name, group) in zip(axes, table.groupby(bands, observed=False), strict=True):
         means = group.pivot_table("value", "layer", "measure", observed=False) if len(group) else pd.DataFrame()
@@ -98,7 +98,7 @@ def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
 def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
     """Mean activation against frequency of living latents, coloured by label entropy."""
     columns = min(4, len(latents))
-    figure, axes = _panels(-(-len(latents) // columns), columns)
+    figure, axes = panels(-(-len(latents) // columns), columns)
     living = {name: frame[~frame.dead] for name, frame in latents.items()}
     highest = max((f.label_entropy.max() for f in living.values() if len(f)), default=1)
     for axis, (name, frame) in zip(axes, living.items(), strict=False):
@@ -117,7 +117,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {key: np.nan if value is None else value for key, value in row.items() if not isinstance(value, Mapping)}
 
 
-def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     """A figure that belongs to no window, and its axes as a flat array; unused ones stay empty."""
     from matplotlib.figure import Figure
 
@@ -155,6 +155,7 @@ def _null_contours(axis: Axes, density: np.ndarray, heights: np.ndarray) -> None
 
 
 def write_figure(folder: Path, name: str, figure: Figure, table: pd.DataFrame) -> Path:
+    """Write NAME.png and the table it shows, NAME.csv, to `folder`; returns the PNG file."""
     with atomic_path(folder / f"{name}.csv") as temporary:
         table.to_csv(temporary)
     with atomic_path(folder / f"{name}.png") as temporary:

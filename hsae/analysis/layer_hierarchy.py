@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hsae.analysis.entropy import class_mass
-from hsae.analysis.layer_parts import Numbers, finite, median
+from hsae.analysis.layer_parts import Numbers, mean, median
 from hsae.analysis.top_images import top_images
 from hsae.hierarchy import (
     MISSING,
@@ -113,13 +113,13 @@ def selection_summary(taxonomy: Taxonomy, selected: NDArray[np.bool_]) -> Number
         "n_single_class": int((k == 1).sum()),
         "n_multi_class": int(multi.sum()),
         "n_significant": int((test.q_value < SIGNIFICANT).sum()),
-        "share_significant": _mean((test.q_value < SIGNIFICANT).to_numpy()),
+        "share_significant": mean((test.q_value < SIGNIFICANT).to_numpy()),
         "median_height": median(heights.astype(float)),
-        "mean_height": _mean(heights),
+        "mean_height": mean(heights),
         "median_coverage": median(coverage),
-        "mean_coverage": _mean(coverage),
-        "mean_lower_height": _mean(test.lower_height.to_numpy()),
-        "mean_log2_coverage": _mean(test.log2_coverage.to_numpy()),
+        "mean_coverage": mean(coverage),
+        "mean_lower_height": mean(test.lower_height.to_numpy()),
+        "mean_log2_coverage": mean(test.log2_coverage.to_numpy()),
         "median_log2_coverage": median(test.log2_coverage.to_numpy()),
     }
 
@@ -147,10 +147,6 @@ def _weighted(data: LabelledLatents, selected: NDArray[np.bool_]) -> Numbers:
     robust = lch_q_rows(data.taxonomy, np.nan_to_num(rates), Q)
     weighted = weighted_coverage_rows(data.taxonomy, rates, lch_rows(data.taxonomy, selected[multi]))
     return {
-        "mean_weighted_coverage": _mean(weighted),
+        "mean_weighted_coverage": mean(weighted),
         "median_height_q": median(data.taxonomy.heights[robust].astype(float)),
     }
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return finite(float(np.mean(values))) if len(values) else None

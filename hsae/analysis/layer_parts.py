@@ -66,6 +66,11 @@ def median(values: np.ndarray) -> float | None:
     return float(np.median(known)) if known.size else None
 
 
+def mean(values: np.ndarray) -> float | None:
+    """Mean of the values; None when there is none."""
+    return finite(float(np.mean(values))) if len(values) else None
+
+
 def finite(value: float) -> float | None:
     """The value, or None where JSON has no word for it."""
     return value if np.isfinite(value) else None
