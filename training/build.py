@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
@@ -16,6 +18,8 @@ from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.sae.model import SparseAutoencoder
 from hsae.version import __version__
+from training.looks import class_groups, describe_encoder, second_encoder
+from training.random_baseline import open_random_run, random_layer
 from training.run_config import RunConfig
 from training.stores import Stores
 
@@ -25,14 +29,21 @@ def build_artifact(
 ) -> Artifact:
     """Probe and analyse every layer, and put everything together."""
     taxonomy = Taxonomy(stores.heldout.classes)
+    random_run = open_random_run(config, taxonomy.classes)
+    encoder = second_encoder(config, stores.heldout, backbone.device)
     starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
-    looks = stores.heldout.layer(list(stores.heldout.layers)[-1]).mean(1)
+    around = Surroundings(
+        embeddings=_embeddings(stores.heldout),
+        other_embeddings=None if encoder is None else _embeddings(encoder),
+        groups=class_groups(config, stores.heldout),
+    )
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
-        around = Surroundings(neurons=backbone.mlp_output(name), embeddings=looks)
         train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
+        here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
         starter = stores.starter.layer(name)
-        reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, around)
+        reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, here)
+    rules = RULES | ({} if encoder is None else {"second_encoder": describe_encoder(encoder)})
     return Artifact(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset={
@@ -41,7 +52,7 @@ def build_artifact(
             "n_images": len(stores.train),
             "classes": list(taxonomy.classes),
         },
-        taxonomy=taxonomy.rules | RULES | {"tau": config.tau},
+        taxonomy=taxonomy.rules | rules | {"tau": config.tau},
         saes=saes,
         latents={name: report.latents for name, report in reports.items()},
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
@@ -51,15 +62,23 @@ def build_artifact(
     )
 
 
-def analysis_settings(config: RunConfig) -> dict[str, Any]:
+def analysis_settings(config: RunConfig, classes: tuple[str, ...]) -> dict[str, Any]:
     """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
+    random_run = open_random_run(config, classes)
     return {
         "hsae_version": __version__,
         "rules": RULES,
         "tau": config.tau,
+        "second_encoder": config.second_encoder,
+        "random_backbone": None if random_run is None else random_run.sha256,
         "artifact_dtype": config.artifact_dtype,
         "dataset_name": config.dataset_name,
     }
+
+
+def _embeddings(store: ActivationStore) -> Tensor:
+    """One vector an image `[n_images, d]`: its last layer, averaged over the tokens there are."""
+    return store.layer(list(store.layers)[-1]).mean(1)
 
 
 def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:

@@ -39,6 +39,14 @@ class RunConfig:
     images_per_batch: int = 32
     tau: float = 0.5
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
+    second_encoder: str | None = None
+    """Backbone whose embeddings of the held-out images judge monosemanticity too; best not of the SAEs' own family."""
+    random_backbone_run: str | None = None
+    """Folder of a finished run on this backbone's `@random` twin, to report as a baseline."""
+    second_encoder: str | None = None
+    """Backbone whose embeddings of the held-out images judge monosemanticity too, best of another family."""
+    random_backbone_run: str | None = None
+    """Folder of a finished run on `BACKBONE@random`, to report as a baseline."""
     artifact_dtype: str = "float16"
     """float16 or float32, for the SAE weights on disk."""
     log_with: str | None = None

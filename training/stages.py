@@ -7,8 +7,6 @@ RUN/artifact/ (+ artifact.json)            what `python app.py --artifact RUN` o
 
 from __future__ import annotations
 
-import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,10 +23,9 @@ from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import TrainConfig, train_bank
 from training.build import analysis_settings, build_artifact
+from training.records import done
 from training.run_config import RunConfig
 from training.stores import Stores, extract
-
-log = logging.getLogger("hsae.training")
 
 
 def run(
@@ -40,8 +37,8 @@ def run(
         stores = extract(config, backbone)
     saes = train_saes(config, stores, sae, train, accelerator)
     folder = Path(config.run) / "artifact"
-    settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config)}
-    if accelerator.is_main_process and not _done(folder.with_suffix(".json"), settings):
+    settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores.heldout.classes)}
+    if accelerator.is_main_process and not done(folder.with_suffix(".json"), settings):
         save_with_card(build_artifact(config, backbone, stores, saes), folder, config.artifact_dtype, command)
         write_json(folder.with_suffix(".json"), settings)
     if accelerator.is_main_process and config.push_to_hub:
@@ -56,7 +53,7 @@ def train_saes(
 ) -> dict[str, SparseAutoencoder]:
     """The SAEs of all layers, trained unless they are there already."""
     path, settings = Path(config.run) / "saes.safetensors", _settings(stores, sae, train)
-    if not _done(path.with_suffix(".json"), settings):
+    if not done(path.with_suffix(".json"), settings):
         bank = train_bank(
             stores.train,
             sae,
@@ -81,14 +78,3 @@ def train_saes(
 def _settings(stores: Stores, sae: SAEConfig, train: TrainConfig) -> dict[str, Any]:
     """What decides the SAEs: when this is unchanged, they need no training."""
     return {"store": asdict(stores.train.manifest), "sae": asdict(sae), "train": asdict(train)}
-
-
-def _done(record: Path, settings: dict[str, Any]) -> bool:
-    """Whether the stage that writes `record` last was finished with these settings."""
-    if not record.is_file():
-        return False
-    if json.loads(record.read_text(encoding="utf-8")) == json.loads(json.dumps(settings)):
-        log.info("%s is there already", record.stem)
-        return True
-    log.info("%s was made with other settings and is made again", record.stem)
-    return False

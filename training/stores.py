@@ -26,7 +26,7 @@ class Stores:
 
 def extract(config: RunConfig, backbone: Backbone) -> Stores:
     """Activations of the training, held-out and starter images."""
-    train, heldout = _splits(config)
+    train, heldout = splits(config)
     layers = "all" if config.layers == "all" else config.layers.split(",")
     parts = {"train": train, "heldout": heldout, "starter": load_samples("starter")}
     folder = Path(config.run) / "activations"
@@ -40,7 +40,7 @@ def extract(config: RunConfig, backbone: Backbone) -> Stores:
     )
 
 
-def _splits(config: RunConfig) -> tuple[Samples, Samples]:
+def splits(config: RunConfig) -> tuple[Samples, Samples]:
     """Training and held-out images: two splits of the data set, or a share of every class set apart."""
     data = load_samples(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
     if config.heldout_split:

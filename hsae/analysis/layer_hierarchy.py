@@ -14,7 +14,6 @@ from hsae.analysis.entropy import class_mass
 from hsae.analysis.layer_parts import Numbers, mean, median
 from hsae.analysis.top_images import top_images
 from hsae.hierarchy import (
-    MISSING,
     FiringRates,
     Taxonomy,
     best_node_rows,
@@ -29,6 +28,7 @@ from hsae.hierarchy import (
     select_by_top_images,
     select_classes,
     weighted_coverage_rows,
+    wnids,
 )
 from hsae.hierarchy.lch import at_nodes
 
@@ -68,8 +68,7 @@ def hierarchy_columns(data: LabelledLatents, tau: float = 0.5) -> pd.DataFrame:
     table = latent_hierarchy(data.taxonomy, selected)[["n_classes", "lch", "lch_height", "coverage"]]
     test = label_permutation_test(data.taxonomy, selected)[["p_value", "q_value"]]
     position, f1 = best_nodes(data, tau)
-    names = pd.Series([None if p == MISSING else data.taxonomy.nodes[p] for p in position], dtype=object)
-    return pd.concat([table, test], axis=1).assign(best_node=names, best_node_f1=f1)
+    return pd.concat([table, test], axis=1).assign(best_node=wnids(data.taxonomy, position), best_node_f1=f1)
 
 
 def best_nodes(data: LabelledLatents, tau: float = 0.5) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

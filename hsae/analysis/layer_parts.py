@@ -35,13 +35,20 @@ def alignment_parts(sae: SparseAutoencoder, neurons: Tensor | None) -> tuple[Col
     return {"neuron": encoder.neuron, "neuron_cosine": encoder.cosine}, numbers
 
 
-def look_parts(z: csr_array, embeddings: Tensor | None) -> tuple[Columns, Numbers]:
-    """Column monosemanticity of latents `z [n_images, d_sae]`, with its median beside chance."""
-    if embeddings is None:
-        return {}, {}
-    found = monosemanticity(z, embeddings)
-    numbers = {"monosemanticity": median(found.score), "monosemanticity_chance": finite(found.chance)}
-    return {"monosemanticity": found.score}, numbers
+def look_parts(
+    z: csr_array, embeddings: Tensor | None, other_embeddings: Tensor | None = None
+) -> tuple[Columns, Numbers]:
+    """Columns monosemanticity and monosemanticity_other of latents `z [n_images, d_sae]`, their medians beside chance.
+
+    The first is judged by the backbone's own embeddings, the other by another encoder's; each only where given.
+    """
+    columns, numbers = {}, {}
+    for name, vectors in {"monosemanticity": embeddings, "monosemanticity_other": other_embeddings}.items():
+        if vectors is not None:
+            found = monosemanticity(z, vectors)
+            columns[name] = found.score
+            numbers |= {name: median(found.score), f"{name}_chance": finite(found.chance)}
+    return columns, numbers
 
 
 def rare_parts(sae: SparseAutoencoder, activity: LatentActivity) -> Numbers:

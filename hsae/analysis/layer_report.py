@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hsae.analysis.baselines import matched_latents, neuron_directions, principal_directions, random_directions
 from hsae.analysis.latents import image_latents, sparse_latents
 from hsae.analysis.layer_hierarchy import LabelledLatents, Q, layer_summary, rule_summaries, selection_summary
+from hsae.analysis.layer_nulls import PERMUTATIONS, SHUFFLES, null_parts
 from hsae.analysis.layer_parts import alignment_parts, finite, look_parts, rare_parts, top_entropy
 from hsae.analysis.layer_table import layer_table
 from hsae.analysis.layer_tree import LayerStructure, layer_structure
@@ -20,14 +23,21 @@ from hsae.analysis.node_probes import fit_node_probes
 from hsae.analysis.reconstruction import reconstruction
 from hsae.analysis.sparsity import LatentActivity, latent_activity
 from hsae.analysis.top_images import TopImages, top_images
-from hsae.hierarchy import Taxonomy, multi_class_nodes, select_classes
+from hsae.hierarchy import GROUP_SIZE, Taxonomy, multi_class_nodes, select_classes
 from hsae.probes import LinearProbe, fit_probe
 from hsae.sae.model import SparseAutoencoder
 
 RULES = {
     "rule": "firing rate on held-out images",
     "q": Q,
-    "nulls": ["10000 shuffles of synsets over classes", "random directions", "neurons", "principal axes"],
+    "nulls": [
+        "10000 shuffles of synsets over classes",
+        f"{SHUFFLES} shuffles among classes of like colour and texture, {GROUP_SIZE} a group",
+        f"{PERMUTATIONS} shuffles of each latent's firing rates",
+        "random directions",
+        "neurons",
+        "principal axes",
+    ],
     "best_node": "F1 with the classes selected on one half of the images; best_node_f1 from the other half",
 }
 """How classes, nodes and p-values were found, for the artifact; tau and the taxonomy's own rules come beside it."""
@@ -57,7 +67,13 @@ class Surroundings:
     neurons: Tensor | None = None
     """What the MLP's hidden neurons add to the activations, `[n_neurons, d_in]` (Backbone.mlp_output)."""
     embeddings: Tensor | None = None
-    """How the held-out images look, `[n_images, d]`, for monosemanticity."""
+    """How the held-out images look to the backbone itself, `[n_images, d]`, for monosemanticity."""
+    other_embeddings: Tensor | None = None
+    """How they look to another encoder, `[n_images, d]` (Pach et al., arXiv 2504.02821, use one)."""
+    groups: NDArray[np.int64] | None = None
+    """Groups of classes that look alike, `[n_classes]`, for the likeness null."""
+    baselines: Mapping[str, Any] = field(default_factory=dict)
+    """Summaries of the same layer elsewhere, such as in a random backbone, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,17 +111,18 @@ def report_layer(
     activity, images = latent_activity(z), image_latents(z, heldout.x.shape[1])
     labels = heldout.labels.numpy()
     neurons, alignment = alignment_parts(sae, around.neurons)
-    looks, look = look_parts(images, around.embeddings)
+    looks, look = look_parts(images, around.embeddings, around.other_embeddings)
     known = LabelledLatents(images[labels >= 0], labels[labels >= 0], taxonomy)
-    latents = layer_table(activity, known, tau).assign(**neurons, **looks)
+    nulls, null = null_parts(known, around.groups, tau)
+    latents = layer_table(activity, known, tau).assign(**neurons, **looks, **nulls)
     probe, accuracies = _probes(sae, train, heldout, len(taxonomy.classes))
     quality = {name: finite(value) for name, value in asdict(reconstruction(sae, x, train.x.mean((0, 1)))).items()}
     mixed = top_entropy(images, labels, len(taxonomy.classes))
     return LayerReport(
         probe=probe,
-        curves={**quality, **accuracies, **alignment, **look, **mixed, **rare_parts(sae, activity)}
+        curves={**quality, **accuracies, **alignment, **look, **mixed, **rare_parts(sae, activity), **null}
         | layer_summary(known, tau)
-        | {"baselines": _baselines(train, heldout, activity, taxonomy, tau)},
+        | {"baselines": {**_baselines(train, heldout, activity, taxonomy, tau), **around.baselines}},
         latents=latents,
         structure=_structure(sae, train, heldout, known, tau),
         top_heldout=top_images(images),

@@ -51,6 +51,22 @@ COLUMNS = (
     Column("best_node_f1", "float32", high=1),
     Column("label", "text"),
 )
+LATER = (
+    Column("rate_lch", "wnid"),
+    Column("rate_coverage", "float32", high=1),
+    Column("rate_coverage_p_value", "float32", high=1),
+    Column("rate_coverage_q_value", "float32", high=1),
+    Column("rate_f1", "float32", high=1),
+    Column("rate_f1_p_value", "float32", high=1),
+    Column("rate_f1_q_value", "float32", high=1),
+    Column("ap_node", "wnid"),
+    Column("ap", "float32", high=1),
+    Column("likeness_p_value", "float32", high=1),
+    Column("likeness_q_value", "float32", high=1),
+    Column("monosemanticity_other", "float32", low=-1, high=1),
+)
+"""Columns that came after schema 1's first artifacts: a file may end before any of them."""
+_ALL = COLUMNS + LATER
 _TEXTS = ("wnid", "text")
 
 
@@ -64,25 +80,26 @@ def check_latents(frame: pd.DataFrame, layer: Layer, n_classes: int) -> pd.DataF
     import pandas as pd
 
     where = f"latents of {layer.name}"
-    unknown = [str(name) for name in frame.columns if name not in [column.name for column in COLUMNS]]
-    known = ", ".join(column.name for column in COLUMNS)
+    unknown = [str(name) for name in frame.columns if name not in [column.name for column in _ALL]]
+    known = ", ".join(column.name for column in _ALL)
     require(not unknown, where, f"the columns {', '.join(unknown):.200}", f"columns among {known}")
     require(frame.columns.is_unique, where, "a column twice", "every column once")
     require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
-    whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
+    whole = frame.reindex(columns=[column.name for column in _ALL]).reset_index(drop=True)
     highest = {"neuron": MAX_NEURONS * layer.d_in - 1, "n_classes": n_classes}
-    columns = (replace(column, high=highest.get(column.name, column.high)) for column in COLUMNS)
+    columns = (replace(column, high=highest.get(column.name, column.high)) for column in _ALL)
     return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in columns})
 
 
 def write_latents(path: Path, frame: pd.DataFrame) -> None:
-    """Write a checked table; the same table gives the same bytes under one version of pyarrow."""
+    """Write a checked table up to its last known column; equal tables give equal bytes under one version of pyarrow."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [pa.array(frame[c.name] if c.type in _TEXTS else frame[c.name].to_numpy()) for c in COLUMNS]
+    written = _written(frame)
+    columns = [pa.array(frame[c.name] if c.type in _TEXTS else frame[c.name].to_numpy()) for c in written]
     pq.write_table(
-        pa.Table.from_arrays(columns, schema=_schema()),
+        pa.Table.from_arrays(columns, schema=_schema(written)),
         path,
         row_group_size=max(1, len(frame)),
         compression="none",
@@ -98,16 +115,17 @@ def read_latents(path: Path, where: str, layer: Layer) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     check_plain_pages(path, where)
-    texts = [column.name for column in COLUMNS if column.type in _TEXTS]
     try:
+        with pq.ParquetFile(path, arrow_extensions_enabled=False) as file:
+            schema = _checked_schema(file, where, layer)
         # Texts stay dictionaries until their lengths are known: one long text could stand in every row.
+        texts = [column.name for column in _ALL if column.type in _TEXTS and column.name in schema.names]
         with pq.ParquetFile(path, read_dictionary=texts, arrow_extensions_enabled=False) as file:
-            _check_metadata(file, where, layer)
             table = file.read(use_threads=False).combine_chunks()
         table.validate(full=True)  # texts are UTF-8
         for name in texts:
             _check_lengths(table[name], where)
-        return table.cast(_schema()).to_pandas()
+        return table.cast(schema).to_pandas()
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise broken(where, f"not readable as parquet ({error})", "a whole parquet table") from error
 
@@ -152,25 +170,28 @@ _CHECKS = {
 }
 
 
-def _schema() -> pa.Schema:
+def _written(frame: pd.DataFrame) -> tuple[Column, ...]:
+    """The first columns, and the later ones as far as anything is known."""
+    known = [number for number, column in enumerate(LATER, start=1) if frame[column.name].notna().any()]
+    return _ALL[: len(COLUMNS) + max(known, default=0)]
+
+
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     import pyarrow as pa
 
     types = {"float32": pa.float32(), "int32": pa.int32(), "bool": pa.bool_(), "wnid": pa.string(), "text": pa.string()}
-    return pa.schema([pa.field(c.name, types[c.type], nullable=c.type in _TEXTS) for c in COLUMNS])
+    return pa.schema([pa.field(c.name, types[c.type], nullable=c.type in _TEXTS) for c in columns])
 
 
-def _check_metadata(file: Any, where: str, layer: Layer) -> None:
+def _checked_schema(file: Any, where: str, layer: Layer) -> pa.Schema:
+    """The schema the file must have: all first columns and any number of the later ones."""
     metadata = file.metadata
     require(metadata.num_rows == layer.d_sae, where, f"{metadata.num_rows} rows", f"{layer.d_sae}, one a latent")
-    got = [(field.name, _plain_type(field.type), field.nullable) for field in file.schema_arrow]
-    expected = [(field.name, str(field.type), field.nullable) for field in _schema()]
+    got = [(field.name, str(field.type), field.nullable) for field in file.schema_arrow]
+    schema = _schema(_ALL[: max(len(got), len(COLUMNS))])
+    expected = [(field.name, str(field.type), field.nullable) for field in schema]
     require(got == expected, where, f"the columns {got!s:.500}", f"{expected}")
-
-
-def _plain_type(kind: Any) -> str:
-    import pyarrow as pa
-
-    return str(kind.value_type if pa.types.is_dictionary(kind) else kind)
+    return schema
 
 
 def _check_lengths(column: pa.ChunkedArray, where: str) -> None:

@@ -94,9 +94,14 @@ def label_permutation_test(
         table.loc[rows, "p_value"] = null.p_values(leaf_counts[rows])
         table.loc[rows, "lower_height"] = null.mean_height - heights[rows]
         table.loc[rows, "log2_coverage"] = np.log2(size / leaf_counts[rows] / null.mean_coverage)
-    tested = table.p_value.notna()
-    table.loc[tested, "q_value"] = false_discovery_control(table.p_value[tested]) if tested.any() else np.nan
+    table["q_value"] = controlled(table.p_value)
     return table
+
+
+def controlled(p: pd.Series) -> pd.Series:
+    """Benjamini-Hochberg over the p-values that are known; the others stay missing."""
+    known = p.notna()
+    return p.mask(known, pd.Series(false_discovery_control(p[known]), p.index[known])) if known.any() else p
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,19 +96,24 @@ def latent_hierarchy(taxonomy: Taxonomy, selected: np.ndarray) -> pd.DataFrame:
         {
             "latent": np.arange(len(lch)),
             "n_classes": n_classes,
-            "lch": _wnids(taxonomy, lch),
+            "lch": wnids(taxonomy, lch),
             "minimal_common_hypernyms": _minimal(taxonomy, selected),
             "lch_height": _integers(taxonomy.heights, lch),
             "lch_contracted_height": _integers(taxonomy.contracted_heights, lch),
             "lch_leaf_count": _integers(taxonomy.leaf_counts, lch),
             "coverage": at_nodes(n_classes / taxonomy.leaf_counts[lch], lch),
-            "best_node": _wnids(taxonomy, best),
+            "best_node": wnids(taxonomy, best),
             "best_node_f1": f1,
             "best_node_jaccard": f1 / (2 - f1),
         }
     )
     table.attrs.update(taxonomy.rules)
     return table
+
+
+def wnids(taxonomy: Taxonomy, position: np.ndarray) -> pd.Series:
+    """Node positions `[n]` as WordNet ids, None for MISSING."""
+    return pd.Series([None if p == MISSING else taxonomy.nodes[p] for p in position], dtype=object)
 
 
 def _firings(latents: Any, n_latents: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,10 +138,6 @@ def _class_numbers(labels: Any, n_images: int, n_classes: int) -> np.ndarray:
     if outside.size:
         raise LabelError(f"class numbers {', '.join(map(str, outside[:10]))}", f"0 .. {n_classes - 1}")
     return labels
-
-
-def _wnids(taxonomy: Taxonomy, position: np.ndarray) -> pd.Series:
-    return pd.Series([None if p == MISSING else taxonomy.nodes[p] for p in position], dtype=object)
 
 
 def _minimal(taxonomy: Taxonomy, selected: np.ndarray) -> pd.Series:
