@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from accelerate import Accelerator
 
+from hsae.activations.store import ActivationStore
+from hsae.analysis.colour_texture import colour_texture
 from hsae.artifacts.artifact import Artifact
+from hsae.backbones.registry import load_backbone
 from hsae.errors import InputError, LabelError
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
-from tests.tiny_models import tiny_dinov2
+from tests.tiny_models import tiny_model
+from training.looks import class_groups, colours_and_textures, second_encoder
+from training.random_baseline import open_random_run
 from training.run_config import RunConfig
 from training.stages import run
-from training.stores import heldout_rows
+from training.stores import heldout_rows, splits
 from training.train import expand, main, parse
 
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
@@ -24,7 +31,7 @@ BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
 @pytest.fixture(scope="module")
 def backbone_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("backbone")
-    tiny_dinov2().model.save_pretrained(folder)
+    tiny_model(seed=1).save_pretrained(folder)
     return str(folder)
 
 
@@ -53,6 +60,69 @@ def test_the_artifact_holds_what_the_run_was_asked_for(finished):
     for latent, row in artifact.latents("block_03").iterrows():
         assert row.dead == (row.frequency == 0)
         assert len(artifact.top_images("block_03")[latent]["dataset"]) <= 9
+
+
+@pytest.fixture(scope="module")
+def compared(finished, backbone_folder, tmp_path_factory):
+    """The same run judged by another encoder, beside a run on a random backbone."""
+    config, settings, _ = finished
+    other = tmp_path_factory.mktemp("other encoder")
+    tiny_model(seed=3).save_pretrained(other)
+    random = replace(config, run=str(tmp_path_factory.mktemp("random")), backbone=f"{backbone_folder}@random")
+    run(random, *settings, Accelerator())
+    config = replace(config, second_encoder=str(other), random_backbone_run=random.run)
+    return config, run(config, *settings, Accelerator())
+
+
+def test_another_encoder_and_a_random_backbone_are_named_and_measured(finished, compared):
+    config, folder = compared
+    artifact, plain = Artifact.load(folder), Artifact.load(Path(config.random_backbone_run) / "artifact")
+    assert artifact.taxonomy_rule["second_encoder"]["id"] == config.second_encoder
+    assert artifact.taxonomy_rule["second_encoder"]["layer"] == "block_03"
+    curves = artifact.curves["block_03"]
+    assert curves["monosemanticity_other"] != curves["monosemanticity"]
+    assert artifact.latents("block_03").monosemanticity_other.notna().any()
+    assert plain.latents("block_03").monosemanticity_other.isna().all()
+    assert "second_encoder" not in plain.taxonomy_rule
+    assert plain.backbone["weights_sha256"] != artifact.backbone["weights_sha256"]
+    for layer, row in artifact.curves.items():
+        baseline = row["baselines"]["random_backbone"]
+        assert baseline["n"] == 48
+        assert baseline["fvu"] == plain.curves[layer]["fvu"] != row["fvu"]
+        assert baseline["n_multi_class"] == plain.curves[layer]["n_multi_class"]
+    assert "random_backbone" not in plain.curves["block_03"]["baselines"]
+
+
+def test_the_embeddings_of_another_encoder_belong_to_the_held_out_images_in_order(compared):
+    config, _ = compared
+    heldout = ActivationStore(Path(config.run) / "activations" / "heldout")
+    store = second_encoder(config, heldout)
+    assert torch.equal(store.labels, heldout.labels)
+    _, samples = splits(config)
+    image = samples.read(int(heldout.rows[5])).image
+    alone = load_backbone(config.second_encoder).run([image])["block_03"][:, :1]
+    torch.testing.assert_close(store.layer("block_03")[5:6], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_colour_and_texture_of_the_held_out_images_are_measured_once(compared):
+    config, _ = compared
+    heldout = ActivationStore(Path(config.run) / "activations" / "heldout")
+    file = Path(config.run) / "colour_texture.safetensors"
+    written = file.stat().st_mtime_ns
+    found = colours_and_textures(config, heldout)
+    _, samples = splits(config)
+    np.testing.assert_array_equal(found[3], colour_texture(samples.read(int(heldout.rows[3])).image))
+    assert len(found) == len(heldout)
+    assert file.stat().st_mtime_ns == written
+    assert class_groups(config, heldout).shape == (3,)
+
+
+def test_a_random_run_with_another_rule_is_refused(compared):
+    config, _ = compared
+    with pytest.raises(InputError, match=r"at tau 0\.5"):
+        open_random_run(replace(config, tau=0.25), tuple(sorted([BIRD, FRUIT, VEHICLE])))
+    with pytest.raises(InputError, match="1 classes"):
+        open_random_run(config, (BIRD,))
 
 
 def test_a_finished_run_is_published_with_its_card_and_nothing_else(finished, hub):
