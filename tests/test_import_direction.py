@@ -25,7 +25,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 
 HOMES = {
     "gradio": ("hsae/views/",),
-    "transformers": ("hsae/backbones/hf.py", "hsae/backbones/focus.py"),
+    "transformers": ("hsae/backbones/hf", "hsae/backbones/focus.py"),
     "onnx": ("hsae/backbones/focus.py",),
     "datasets": ("hsae/data/",),
     "huggingface_hub": ("hsae/artifacts/", "hsae/backbones/checkpoint.py"),
@@ -102,7 +102,7 @@ def test_every_module_keeps_to_the_order():
         ("hsae/hierarchy/new.py", "from hsae.data.samples import Samples", "comes later"),
         ("hsae/unheard.py", "import numpy", "no place"),
         ("hsae/session.py", "import gradio as gr", "home is hsae/views/"),
-        ("hsae/backbones/base.py", "if True:\n    from transformers import AutoModel", "home is hsae/backbones/hf.py"),
+        ("hsae/backbones/base.py", "if True:\n    from transformers import AutoModel", "home is hsae/backbones/hf"),
         ("hsae/sae/train.py", "import datasets", "home is hsae/data/"),
         ("hsae/session.py", "from huggingface_hub import HfApi", "home is hsae/artifacts/"),
         ("hsae/__init__.py", "import gradio", "home is hsae/views/"),

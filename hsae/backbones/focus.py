@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from hsae.atomic import atomic_path
-from hsae.backbones.hf import HFBackbone, load_hf_backbone
+from hsae.backbones.hf import HFBackbone
+from hsae.backbones.hf_load import load_hf_backbone
 from hsae.backbones.pypi import Wheel, check_fingerprint, converted, damaged
 from hsae.errors import BackboneError
 

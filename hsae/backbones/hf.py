@@ -1,84 +1,66 @@
-"""Backbones that transformers knows: one class, and a table with one row per family."""
+"""Backbones that transformers knows: one class for transformers and one for CNNs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
-from pathlib import Path
-from typing import Any
+from itertools import accumulate
+from operator import attrgetter, mul
+from typing import TypeVar
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig, AutoModel, PretrainedConfig
-from transformers.utils import cached_file
+from transformers import AttentionInterface
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
+from hsae.backbones.families import CONVNETS, TRANSFORMERS
+from hsae.backbones.heads import tower_of
 from hsae.backbones.hooks import recordable_attention
+from hsae.backbones.maps import MapBackbone, require_square
 from hsae.errors import BackboneError, InputError
 
 AttentionInterface.register("hsae_recordable", recordable_attention)
+Family = TypeVar("Family")
 
 
-@dataclass(frozen=True)
-class Family:
-    """Where one family of transformers models keeps its parts."""
+class _Loaded(Backbone):
+    """What both kinds share: the model in transformers, perhaps with a classification head, and its tower."""
 
-    blocks: str
-    """Attribute path of the list of blocks."""
-    embed: Callable[[nn.Module, Tensor], Tensor]
-    """Pixels to the tokens that enter the first block."""
-    n_prefix: Callable[[PretrainedConfig], int]
-    """Class token plus registers."""
-    mlp_output: Callable[[nn.Module], Tensor]
-    """Of one block: what its hidden neurons add to the tokens, `[n_neurons, d_in]`."""
+    def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
+        self.id, self.revision, self.preprocessing = id, revision, preprocessing
+        self.model = model.eval().requires_grad_(False)
+        self._tower = tower_of(model)
 
+    def _index(self, layer: str) -> int:
+        (name,) = self.layer_names([layer])
+        return list(self.layers).index(name)
 
-def _scaled_mlp_output(block: nn.Module) -> Tensor:
-    """Columns of the MLP's last matrix, after the layer scale that DINOv2 puts behind it."""
-    last = block.mlp.down_proj if hasattr(block.mlp, "down_proj") else block.mlp.fc2  # SwiGLU or plain
-    return last.weight.T * block.layer_scale2.lambda1
+    def _too_small(self, smallest: int) -> None:
+        if self.preprocessing.image_size < smallest:
+            size = self.preprocessing.image_size
+            raise InputError(f"image_size {size}", f"at least one patch, {smallest} pixels")
 
 
-FAMILIES: dict[str, Family] = {
-    "dinov2": Family(
-        "encoder.layer", lambda model, pixels: model.embeddings(pixels), lambda config: 1, _scaled_mlp_output
-    ),
-    "dinov2_with_registers": Family(
-        "encoder.layer",
-        lambda model, pixels: model.embeddings(pixels),
-        lambda config: 1 + config.num_register_tokens,
-        _scaled_mlp_output,
-    ),
-}
-
-
-class HFBackbone(Backbone):
+class HFBackbone(_Loaded):
     """A frozen vision transformer from transformers; layer `block_NN` is the output of the NN-th block (1-based)."""
 
     def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
-        config = model.config
-        self._family = _family(id, config)
-        if preprocessing.image_size < config.patch_size:
-            raise InputError(
-                f"image_size {preprocessing.image_size}", f"at least one patch, {config.patch_size} pixels"
-            )
+        self._family = family_of(id, model.config.model_type, TRANSFORMERS)
+        super().__init__(id, model, preprocessing, revision)
+        self._too_small(model.config.patch_size)
         model.set_attn_implementation("hsae_recordable")
-        self.id, self.revision, self.preprocessing = id, revision, preprocessing
-        self.model = model.eval().requires_grad_(False)
-        self._blocks = attrgetter(self._family.blocks)(model)
-        n_prefix = self._family.n_prefix(config)
+        self._blocks = attrgetter(self._family.blocks)(self._tower)
+        n_prefix = self._family.n_prefix(model.config)
         names = [f"block_{number:02d}" for number in range(1, len(self._blocks) + 1)]
-        self.layers = {name: LayerSpec(name, config.hidden_size, n_prefix) for name in names}
+        self.layers = {name: LayerSpec(name, model.config.hidden_size, n_prefix) for name in names}
 
     def embed(self, pixels: Tensor) -> Tensor:
-        return self._family.embed(self.model, pixels)
+        return self._family.embed(self._tower, pixels)
 
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
-        return {name: partial(_block_output, block) for name, block in zip(self.layers, self._blocks, strict=True)}
+        return {name: partial(self._run_block, block) for name, block in zip(self.layers, self._blocks, strict=True)}
+
+    def _run_block(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        return block(tokens, **self._family.block_options(self._tower, tokens))
 
     def tokens(self, state: Tensor) -> Tensor:
         return state
@@ -91,81 +73,49 @@ class HFBackbone(Backbone):
         return height // patch, width // patch
 
     def mlp_output(self, layer: str) -> Tensor:
-        (name,) = self.layer_names([layer])
-        return self._family.mlp_output(self._blocks[list(self.layers).index(name)])
+        block = self._blocks[self._index(layer)]
+        last = block.mlp.down_proj if hasattr(block.mlp, "down_proj") else block.mlp.fc2  # gated or plain
+        rows = last.weight.T
+        return rows * block.layer_scale2.lambda1 if hasattr(block, "layer_scale2") else rows
 
 
-def _family(id: str, config: PretrainedConfig) -> Family:
-    if config.model_type not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise BackboneError(
-            f"{id} is a model of type {config.model_type!r}", f"one of {known}", "Choose another backbone."
-        )
-    return FAMILIES[config.model_type]
+class HFConvNet(_Loaded, MapBackbone):
+    """A frozen CNN from transformers; layers `stem`, `stage_1`, `stage_2` ..."""
+
+    def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
+        family = family_of(id, model.config.model_type, CONVNETS)
+        super().__init__(id, model, preprocessing, revision)
+        self._parts = [attrgetter(family.stem)(self._tower), *attrgetter(family.stages)(self._tower)]
+        names = ["stem", *(f"stage_{number}" for number in range(1, len(self._parts)))]
+        widths = family.widths(model.config)
+        self.layers = {name: LayerSpec(name, d_in, 0) for name, d_in in zip(names, widths, strict=True)}
+        self._reductions = list(accumulate(family.strides(model.config), mul))
+        self._rounds_up = family.rounds_up
+        self._too_small(1 if family.rounds_up else self._reductions[-1])
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        require_square(pixels)
+        return pixels
+
+    def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        return dict(zip(self.layers, self._parts, strict=True))
+
+    def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
+        reduction = self._reductions[self._index(layer)]
+        more = reduction - 1 if self._rounds_up else 0
+        return (height + more) // reduction, (width + more) // reduction
+
+    def mlp_output(self, layer: str) -> Tensor | None:
+        last = getattr(self._parts[self._index(layer)], "layers", [None])[-1]
+        if not hasattr(last, "pwconv2"):
+            return None
+        rows = last.pwconv2.weight.T
+        return rows if last.layer_scale_parameter is None else rows * last.layer_scale_parameter
 
 
-def _block_output(block: nn.Module, tokens: Tensor) -> Tensor:
-    """Run one block; some families return a tuple whose first entry is the tokens."""
-    output = block(tokens)
-    return output[0] if isinstance(output, tuple) else output
-
-
-def load_hf_backbone(
-    id: str,
-    *,
-    source: str | Path | None = None,
-    revision: str | None = None,
-    image_size: int = 224,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> HFBackbone:
-    """Load a backbone from a Hub id or local folder in transformers' format (safetensors only, no code from the Hub).
-
-    source: folder to read instead of `id`. Raises BackboneError when it cannot be read, with what to do.
-    """
-    where = str(id if source is None else source)
-    try:
-        config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
-        _family(id, config)  # before the weights are fetched
-        model = _load_model(where, revision)
-        preprocessing = _preprocessing(where, revision, image_size)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise BackboneError(
-            f"Backbone {where!r} could not be loaded: {error}",
-            "a folder with config.json and model.safetensors, or a Hub id such as facebook/dinov2-small",
-            "Check the name and the connection, or use dinov2-small-focus, which needs no Hub.",
-        ) from error
-    backbone = HFBackbone(id, model, preprocessing, getattr(config, "_commit_hash", None))
-    backbone.cast(dtype)
-    backbone.model.to(device)
-    return backbone
-
-
-def _load_model(where: str, revision: str | None) -> nn.Module:
-    """The model in float32, whatever it is stored in, so that its fingerprint is always of the same bytes."""
-    model, report = AutoModel.from_pretrained(
-        where,
-        revision=revision,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise BackboneError(
-            f"The weights of {where!r} lack {len(missing)} tensors, first {', '.join(missing[:3])}",
-            f"all weights of a {model.config.model_type} model",
-            "Download the model again.",
-        )
-    return model
-
-
-def _preprocessing(where: str, revision: str | None, image_size: int) -> Preprocessing:
-    """Mean and std the model was trained with, when its preprocessor_config.json says so; ImageNet's otherwise."""
-    path = cached_file(
-        where, "preprocessor_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
-    )
-    stated: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    chosen = {key: tuple(stated[f"image_{key}"]) for key in ("mean", "std") if f"image_{key}" in stated}
-    return Preprocessing(image_size=image_size, **chosen)
+def family_of(id: str, model_type: str, families: dict[str, Family]) -> Family:
+    """The row of a model type; BackboneError listing the known ones for another."""
+    if model_type not in families:
+        known = ", ".join(sorted(families))
+        raise BackboneError(f"{id} is a model of type {model_type!r}", f"one of {known}", "Choose another backbone.")
+    return families[model_type]

@@ -73,6 +73,6 @@ def load_backbone(
             f"one of {', '.join(sorted(REGISTRY))}, a Hub id such as facebook/dinov2-small, or an existing folder "
             "or checkpoint",
         )
-    from hsae.backbones.hf import load_hf_backbone
+    from hsae.backbones.hf_load import load_hf_backbone
 
     return load_hf_backbone(str(name), revision=revision, **options)

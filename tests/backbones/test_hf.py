@@ -9,7 +9,7 @@ from PIL import Image
 from hsae.backbones.base import Preprocessing
 from hsae.backbones.hf import HFBackbone
 from hsae.backbones.hooks import capture_attention
-from hsae.errors import BackboneError, InputError
+from hsae.errors import InputError
 from tests.tiny_models import SIDE, random_pixels, tiny_dinov2, tiny_model
 
 BOTH = pytest.mark.parametrize("registers", [0, 3])
@@ -201,11 +201,3 @@ def test_the_fingerprint_is_of_the_weights_alone():
     assert half.dtype == torch.bfloat16
     assert half.fingerprint == reference
     assert half.run([Image.new("RGB", (60, 60))])["block_03"].dtype == torch.bfloat16
-
-
-def test_only_known_families():
-    from transformers import ViTConfig, ViTModel
-
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    with pytest.raises(BackboneError, match=r"'vit'.*dinov2, dinov2_with_registers"):
-        HFBackbone("a vit", ViTModel(ViTConfig(**shape, image_size=28)), Preprocessing())

@@ -7,8 +7,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from hsae.backbones.base import Preprocessing
+from hsae.backbones.hf import HFBackbone
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError, InputError
+from tests.backbones.tiny_families import CONVNETS, PREFIX, tiny_family, tiny_pixels
 from tests.tiny_models import SIDE, tiny_dinov2, tiny_model
 
 WEIGHTS = "model.safetensors"
@@ -104,9 +107,9 @@ def test_a_damaged_folder_is_refused(saved, defect):
 
 
 def test_another_family_is_refused_before_its_weights_are_read(saved):
-    (saved / "config.json").write_text('{"model_type": "vit"}')
+    (saved / "config.json").write_text('{"model_type": "swin"}')
     (saved / WEIGHTS).unlink()
-    refused(saved, r"'vit'.*dinov2, dinov2_with_registers")
+    refused(saved, r"'swin'.*clip, .*dinov2, dinov2_with_registers, dinov3_vit, .*vit_mae")
 
 
 def test_code_that_comes_with_a_model_is_never_run(saved, tmp_path, monkeypatch):
@@ -117,6 +120,53 @@ def test_code_that_comes_with_a_model_is_never_run(saved, tmp_path, monkeypatch)
     (saved / "config.json").write_text(json.dumps(config))
     refused(saved, "could not be loaded")
     assert not trap.exists()
+
+
+@pytest.mark.parametrize("family", [*PREFIX, *CONVNETS])
+def test_every_family_loads_as_it_was_saved(tmp_path, family):
+    tiny_family(family).save_pretrained(tmp_path)
+    loaded, pixels = load_backbone(tmp_path, image_size=64), tiny_pixels(64)
+    saved, read = tiny_family(family).state_dict(), loaded.model.state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in read.items())
+    assert {name.split(".")[0] for name in saved.keys() - read.keys()} <= {"pooler"}  # which no layer needs
+    here = type(loaded)("here", tiny_family(family), Preprocessing(image_size=64))
+    for name, x in loaded.run_pixels(pixels).items():
+        assert torch.equal(x, here.run_pixels(pixels)[name])
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_only_the_vision_tower_of_a_model_with_two_is_loaded(tmp_path, family):
+    import transformers
+
+    name = {"clip": "CLIP", "siglip": "Siglip"}[family]
+    vision = tiny_family(family)
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    text |= {"vocab_size": 9, "max_position_embeddings": 7}
+    config = getattr(transformers, f"{name}Config")(text_config=text, vision_config=vision.config.to_dict())
+    both = getattr(transformers, f"{name}Model")(config)
+    both.vision_model.load_state_dict(vision.state_dict())
+    both.save_pretrained(tmp_path)
+    assert any(name.startswith("text_model") for name in load_file(tmp_path / WEIGHTS))
+    loaded = load_backbone(tmp_path, image_size=SIDE)
+    assert loaded.fingerprint == HFBackbone("alone", vision, Preprocessing(image_size=SIDE)).fingerprint
+
+
+def test_of_a_masked_autoencoder_only_the_encoder_is_loaded(tmp_path):
+    decoder = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_intermediate_size": 8}
+    whole = tiny_family("vit_mae", "ForPreTraining", decoder_num_attention_heads=1, **decoder)
+    whole.save_pretrained(tmp_path)
+    loaded = load_backbone(tmp_path, image_size=SIDE)
+    assert loaded.fingerprint == HFBackbone("alone", whole.vit, Preprocessing(image_size=SIDE)).fingerprint
+
+
+def test_a_model_that_cannot_be_reached_says_where_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(BackboneError) as caught:
+        load_backbone("facebook/dinov3-vits16-pretrain-lvd1689m")
+    assert "hf download facebook/dinov3-vits16-pretrain-lvd1689m --local-dir FOLDER" in str(caught.value)
+    assert "licence accepted" in str(caught.value)
+    assert "openai/clip-vit-base-patch32" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["dinov3", "a/b/c", "no/such/folder/"])

@@ -1,0 +1,49 @@
+"""Classification heads of transformers' models: how each makes logits from the activations of the last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def _from_class_token(model: nn.Module, tokens: Tensor) -> Tensor:
+    return model.classifier(tower_of(model).layernorm(tokens)[:, 0])
+
+
+def _from_both_tokens(model: nn.Module, tokens: Tensor) -> Tensor:
+    """Mean of what the class token and the distillation token say."""
+    x = tower_of(model).layernorm(tokens)
+    return (model.cls_classifier(x[:, 0]) + model.distillation_classifier(x[:, 1])) / 2
+
+
+def _from_class_token_and_patches(model: nn.Module, tokens: Tensor) -> Tensor:
+    x = tower_of(model).layernorm(tokens)
+    patches = x[:, 1 + getattr(model.config, "num_register_tokens", 0) :]
+    return model.classifier(torch.cat([x[:, 0], patches.mean(1)], 1))
+
+
+def _from_map(model: nn.Module, tokens: Tensor) -> Tensor:
+    return model.classifier(tokens.mean(1))
+
+
+def _from_normed_map(model: nn.Module, tokens: Tensor) -> Tensor:
+    return model.classifier(tower_of(model).layernorm(tokens.mean(1)))
+
+
+HEADS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "ConvNextForImageClassification": _from_normed_map,
+    "DeiTForImageClassification": _from_class_token,
+    "DeiTForImageClassificationWithTeacher": _from_both_tokens,
+    "Dinov2ForImageClassification": _from_class_token_and_patches,
+    "Dinov2WithRegistersForImageClassification": _from_class_token_and_patches,
+    "ResNetForImageClassification": _from_map,
+    "ViTForImageClassification": _from_class_token,
+}
+"""By the class's name in transformers."""
+
+
+def tower_of(model: nn.Module) -> nn.Module:
+    """The model without its classification head."""
+    return getattr(model, model.base_model_prefix) if type(model).__name__ in HEADS else model
