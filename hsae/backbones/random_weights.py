@@ -17,14 +17,14 @@ def with_random_weights(backbone: Backbone, seed: int = 0) -> Backbone:
     The same seed gives the same weights under one version of torch and transformers; the fingerprint says which they
     are. BackboneError for a backbone that is not of transformers.
     """
-    from hsae.backbones.hf import HFBackbone
+    from hsae.backbones.hf import HFBackbone, HFConvNet
 
-    if not isinstance(backbone, HFBackbone):
+    if not isinstance(backbone, HFBackbone | HFConvNet):
         raise BackboneError(f"{backbone.id}{SUFFIX}", "a backbone of transformers", "Leave out the suffix.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = type(backbone.model)(backbone.model.config)
-    found = HFBackbone(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
+    found = type(backbone)(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
     found.cast(backbone.dtype)
     found.model.to(backbone.device)
     return found
