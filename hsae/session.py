@@ -22,6 +22,8 @@ from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.edits import Edit
 from hsae.steering.nearest import nearest_rows, starter_bank
+from hsae.steering.segmentation.head import PatchHead
+from hsae.steering.segmentation.maps import Segmentation, segment
 from hsae.steering.splice import run_with_edits
 
 if TYPE_CHECKING:
@@ -172,6 +174,27 @@ class Session:
             after = run.activations[last] if run.touches(0) else before
         found = [bank.nearest(self.backbone.select_token(x, last, token)[0, 0], top) for x in (before, after)]
         return pd.DataFrame(nearest_rows(*found))
+
+    def segment(self, edit: Edit, head: PatchHead | None = None, control_seed: int | None = None) -> Segmentation:
+        """What a patch head sees in the crop before and after an edit, usually of some patches (`Edit.scope`).
+
+        head: any linear head for the artifact's last layer (`read_head`); by default the artifact's own, and InputError
+        where it has none. control_seed: also add a random direction of the same norm at the same patches.
+        """
+        tables = self._tables([edit])
+        last, size = self.artifact.layers[-1], self.backbone.preprocessing.image_size
+        parts = self._latents_of(tables)
+        head = head or self.patch_head
+        return segment(self.backbone, edit, *parts, self._activations, head, last, size=size, control_seed=control_seed)
+
+    @cached_property
+    def patch_head(self) -> PatchHead:
+        """The artifact's own head for coarse kinds of things, from its document "segmentation"."""
+        stated = self.artifact.document("segmentation")
+        if stated is None:
+            do = "Make one with python -m hsae.steering.segmentation ARTIFACT, or give a head of your own."
+            raise InputError(f"{self.artifact.id} has no patch head", "the document segmentation", do)
+        return PatchHead.from_document(stated)
 
     def signed(self, edit: Edit) -> Edit:
         """The edit with the artifact's id and version in it, to be saved or shared."""

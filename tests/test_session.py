@@ -15,6 +15,7 @@ from hsae.errors import ArtifactError, InputError
 from hsae.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
+from hsae.steering.segmentation.head import PatchHead
 from tests.tiny_models import WIDTH, random_sae, tiny_dinov2
 
 CLASSES = ("n02121808", "n02084071", "n01503061")
@@ -127,6 +128,23 @@ def test_nearest_photographs_before_and_after(session):
     moved = session.nearest(push(session, 90.0), top=3)
     assert moved.before.to_list() == same.before.to_list()
     assert not np.allclose(moved.after_cosine, moved.before_cosine)
+
+
+def test_segmentation_before_and_after_with_the_artifacts_head_or_ones_own(session, artifact, backbone):
+    head = PatchHead(torch.randn(WIDTH, 3), torch.zeros(3), ("background", "n02121808", "n02084071"))
+    push = Edit("block_02", [{"latent": 3, "mode": "add", "amount": 90.0}], [0, 1])
+    with pytest.raises(InputError, match="patch head"):
+        session.segment(push)
+    found = session.segment(push, head, control_seed=0)
+    assert found.before.shape == found.after.shape == session.crop.size
+    assert not np.array_equal(found.before, found.after)
+    assert np.isfinite(found.control_changed).all()
+    parts = {name: {layer: getattr(artifact, name)(layer) for layer in LAYERS} for name in ("latents", "top_images")}
+    parts |= {"saes": {n: artifact.sae(n) for n in LAYERS}, "probes": {n: artifact.probe(n) for n in LAYERS}}
+    described = {"backbone": artifact.backbone, "dataset": artifact.dataset, "taxonomy": artifact.taxonomy_rule}
+    extras = {"segmentation": head.to_document()}
+    own = Session(Artifact(**parts, **described, curves={}, tree={}, extras=extras), backbone).set_image(session.crop)
+    np.testing.assert_array_equal(own.segment(push).after, found.after)
 
 
 def test_edits_of_another_version_are_refused(session, artifact, monkeypatch):

@@ -18,6 +18,7 @@ from hsae.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.controls import feature_like, random_like
 from hsae.steering.edits import Edit
+from hsae.steering.readout import Head, Reader, n_outputs, reader
 from hsae.steering.splice import Change, EditedRun, add_deltas, edited_layers, first_layer, run_with_edits
 
 Answer = tuple[np.ndarray, np.ndarray]
@@ -82,7 +83,7 @@ def steer_all(
     saes: Mapping[str, SparseAutoencoder],
     refs: Mapping[str, np.ndarray | Tensor],
     start: Tensor | Mapping[str, Tensor],
-    probe: LinearProbe,
+    classifier: LinearProbe | Head,
     classes: Sequence[str],
     *,
     layer: str | None = None,
@@ -95,36 +96,41 @@ def steer_all(
 
     Only the layers after the first edited one are run. saes, refs, start: as for `run_with_edits`; cached activations
     that hold `layer` spare the unedited pass.
-    probe, classes: the classifier at `layer` (default: the last) on its `token`, cls or mean. InputError when `layer`
-    comes before an edit.
+    classifier, classes: a probe of the `token` (cls or mean) at `layer` (default: the last), or the model's own head,
+    which reads all tokens of the last layer. InputError when `layer` comes before an edit.
     maxima: per layer the largest value of each latent ever seen `[d_sae]`. control_seed: also run the random control
     and, where `frequencies` (per layer the firing rates `[d_sae]`) are given, the control by other features.
     """
     layer = _classifier_layer(backbone, edits, layer)
-    if len(classes) != probe.W.shape[1]:
-        raise InputError(f"{len(classes)} classes", f"one per output of the probe, {probe.W.shape[1]}")
+    if len(classes) != n_outputs(classifier):
+        raise InputError(f"{len(classes)} classes", f"one per output of the classifier, {n_outputs(classifier)}")
     first, tokens = first_layer(backbone, edits, start)
     cached = {first: tokens} if isinstance(start, Tensor) else start
     run = run_with_edits(backbone, edits, saes, refs, cached, [layer])
-    answers = partial(_answers, backbone, probe, layer, token)
+    answers = partial(_answers, reader(backbone, classifier, layer, token))
     (before,) = answers(_unedited(backbone, first, cached, layer))
     after = {"after": answers(run.activations[layer])}
     for name, deltas in _controls(run, saes, control_seed, frequencies).items():
         after[name] = answers(add_deltas(backbone, tokens, deltas, [layer])[layer])
-    return tuple(
-        SteeringResult(
-            classes=tuple(classes),
-            # Rows of a batch may be rounded differently, and an edit that changes nothing has to change nothing.
-            **_named(
-                {"before": before} | {n: found[row] if run.touches(row) else before for n, found in after.items()}
-            ),
-            changes=run.changes[row],
-            delta_norm_ratio=run.delta_norm_ratios[row],
-            off_distribution=_beyond(run.changes[row], maxima or {}),
-            reaches_classifier=reaches(edit, layer, token),
+    results: list[SteeringResult] = []
+    for row, edit in enumerate(edits):
+        # Rows of a batch may be rounded differently, and an edit that changes nothing has to change nothing.
+        own = {name: found[row] if run.touches(row) else before for name, found in after.items()}
+        if isinstance(classifier, LinearProbe):
+            seen = reaches(edit, layer, token)
+        else:  # only the head itself knows what it reads
+            seen = own["after"] is before or bool((own["after"][0] != before[0]).any())
+        results.append(
+            SteeringResult(
+                classes=tuple(classes),
+                **_named({"before": before} | own),
+                changes=run.changes[row],
+                delta_norm_ratio=run.delta_norm_ratios[row],
+                off_distribution=_beyond(run.changes[row], maxima or {}),
+                reaches_classifier=seen,
+            )
         )
-        for row, edit in enumerate(edits)
-    )
+    return tuple(results)
 
 
 def _controls(
@@ -169,10 +175,10 @@ def _beyond(changes: Sequence[Change], maxima: Mapping[str, np.ndarray | Tensor]
     )
 
 
-def _answers(backbone: Backbone, probe: LinearProbe, layer: str, token: Token, activations: Tensor) -> list[Answer]:
+def _answers(read: Reader, activations: Tensor) -> list[Answer]:
     """Logits and probabilities, both `[n_classes]`, for each of activations `[batch, tokens, d_in]`."""
     with torch.no_grad():
-        logits = probe.logits(backbone.select_token(activations, layer, token)[:, 0]).float().cpu()
+        logits = read(activations).float().cpu()
     return list(zip(logits.numpy(), logits.softmax(-1).numpy(), strict=True))
 
 

@@ -107,6 +107,37 @@ def test_several_edits_in_one_batch_are_answered_as_they_are_alone(backbone, sae
     assert not np.allclose(together[0].logits_after, together[1].logits_after)
 
 
+class MeanHead:
+    """A head that reads the mean of all tokens, as a model's own may."""
+
+    classes = CLASSES
+
+    def __init__(self, probe):
+        self.probe = probe
+
+    def logits(self, tokens):
+        return tokens.mean(1) @ self.probe.W
+
+
+@pytest.mark.parametrize(("scope", "amount"), [("cls", 3.0), ([4], 3.0), ("patches", 0.0)])
+def test_the_models_own_head_is_a_classifier_too(backbone, saes, probe, cached, scope, amount):
+    head = MeanHead(probe)
+    found = steer(backbone, edit("block_03", amount, scope), saes, REFS, cached, head, CLASSES)
+    np.testing.assert_allclose(found.logits_before, head.logits(cached["block_03"])[0], rtol=1e-5)
+    moved = amount * saes["block_03"].W_dec[7].detach() @ probe.W / 17
+    np.testing.assert_allclose(found.logits_after, found.logits_before + moved.numpy(), atol=1e-4)
+    assert found.reaches_classifier
+    with pytest.raises(InputError, match="4"):
+        steer(backbone, edit(), saes, REFS, cached, head, CLASSES[:3])
+
+
+def test_a_head_that_cannot_see_an_edit_says_so(backbone, saes, probe, cached):
+    head = MeanHead(probe)
+    head.logits = lambda tokens: tokens[:, 0] @ probe.W
+    assert steer(backbone, edit("block_03"), saes, REFS, cached, head, CLASSES).reaches_classifier
+    assert not steer(backbone, edit("block_03", scope=[2]), saes, REFS, cached, head, CLASSES).reaches_classifier
+
+
 def test_changes_are_signed(backbone, saes, probe, cached):
     found = steer(backbone, edit("block_03"), saes, REFS, cached, probe, CLASSES)
     np.testing.assert_allclose(found.logit_changes, 3 * saes["block_03"].W_dec[7].detach() @ probe.W, atol=1e-4)

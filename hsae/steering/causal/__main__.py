@@ -1,7 +1,7 @@
 """Test whether steering a feature moves its WordNet subtree: python -m hsae.steering.causal ARTIFACT [--data IMAGES]
 
 The result becomes the artifact's document "causal", and causal.png with causal.csv. Takes about 8 minutes on one core
-for four layers of the starter artifact.
+for four layers of the starter artifact; broken off, it goes on with the layers that are missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from hsae.errors import HsaeError
 from hsae.session import Session
 from hsae.steering.causal.experiment import Images, LayerTest, Setting, document
 from hsae.steering.causal.figure import causal_figure
-from hsae.steering.causal.push import BATCH, Reader
+from hsae.steering.causal.push import BATCH
+from hsae.steering.readout import reader
 
 
 def main(arguments: list[str]) -> int:
@@ -35,8 +36,6 @@ def main(arguments: list[str]) -> int:
         found = run(session, load_samples(options.data, split=options.split), options)
         beside = Path(str(session.artifact.folder or "artifact")).resolve()
         print(write_figure(options.out or beside.with_name(f"{beside.name}-figures"), "causal", *causal_figure(found)))
-        if session.artifact.folder:
-            print(add_document(options.artifact, "causal", found))
         print("\n".join(summary_lines(found)))
     except HsaeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -45,22 +44,32 @@ def main(arguments: list[str]) -> int:
 
 
 def run(session: Session, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
-    """The document, from up to `options.pool` images drawn from `samples`."""
-    artifact, backbone = session.artifact, session.backbone
-    layers, last = options.layers or spread(artifact.layers), artifact.layers[-1]
-    setting = Setting(
-        options.features, options.images, options.seed, "cls" if session.class_token == "cls" else "patches"
-    )
+    """The document, from up to `options.pool` images drawn from `samples`; stored after every layer, and resumed."""
+    artifact, last = session.artifact, session.artifact.layers[-1]
+    layers = options.layers or spread(artifact.layers)
+    scope = "cls" if session.class_token == "cls" else "patches"
+    setting = Setting(options.features, options.images, options.seed, scope)
     rows = np.random.default_rng(options.seed).permutation(len(samples))[: options.pool]
-    activations, wnids = collect(session, samples.subset(rows), [*layers, last])
-    found = {}
-    for layer in tqdm(layers, desc="layers"):
+    data = Path(samples.name).name  # whose folders it lay in is nobody's business
+    found = resumed(artifact.document("causal"), document({}, setting, len(rows), data))
+    read = reader(session.backbone, artifact.probe(last), last, session.class_token)
+    missing = [layer for layer in layers if layer not in found["layers"]]
+    activations, wnids = collect(session, samples.subset(rows), [*missing, last]) if missing else ({}, [])
+    for layer in tqdm(missing, desc="layers"):
         images = Images(activations[layer], activations[last], wnids)
         table, sae = artifact.latents(layer), artifact.sae(layer)
-        read = reader(session)
-        test = LayerTest(backbone, layer, last, sae, table, session.taxonomy, images, read, setting)
-        found[layer] = test.run()
-    return document(found, setting, len(wnids), Path(samples.name).name)  # whose folders it lay in is nobody's business
+        test = LayerTest(session.backbone, layer, last, sae, table, session.taxonomy, images, read, setting)
+        tested = found["layers"] | {layer: test.run()}
+        found["layers"] = {name: tested[name] for name in artifact.layers if name in tested}
+        if artifact.folder:
+            add_document(artifact.folder, "causal", found)
+    return found
+
+
+def resumed(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """The layers found before, when everything else was as it is now."""
+    same = before is not None and before["rules"] == now["rules"]
+    return {"rules": now["rules"], "layers": dict(before["layers"]) if same else {}}
 
 
 def collect(session: Session, samples: Samples, layers: list[str]) -> tuple[dict[str, Tensor], list[str | None]]:
@@ -72,13 +81,6 @@ def collect(session: Session, samples: Samples, layers: list[str]) -> tuple[dict
         parts.append(session.backbone.run([sample.image for sample in batch], layers))
         wnids += [sample.wnid for sample in batch]
     return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}, wnids
-
-
-def reader(session: Session) -> Reader:
-    """The probe of the artifact's last layer, from activations of all tokens."""
-    last, token = session.artifact.layers[-1], session.class_token
-    probe = session.artifact.probe(last)
-    return lambda x: probe.logits(session.backbone.select_token(x, last, token)[:, 0])
 
 
 def spread(layers: tuple[str, ...]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +9,10 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone
+from hsae.steering.readout import Reader
 from hsae.steering.splice import add_deltas
 
 BATCH = 32
-Reader = Callable[[Tensor], Tensor]
-"""Activations at the last layer `[batch, tokens, d_in]` to logits `[batch, n_classes]`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsae.steering.causal.statistics import DRAWS, against_control, against_shuffled, interval
+from hsae.steering.statistics import DRAWS, against_control, against_shuffled, interval
 
 NOISE = np.random.default_rng(0).normal(size=40)
 

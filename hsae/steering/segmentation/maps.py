@@ -1,0 +1,100 @@
+"""Segmentation of one image before and after an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.controls import random_like
+from hsae.steering.edits import Edit
+from hsae.steering.segmentation.head import PatchHead
+from hsae.steering.splice import add_deltas, first_layer, run_with_edits, scope_tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The class of every pixel, as indices into `classes`, int `[height, width]` each."""
+
+    classes: tuple[str, ...]
+    before: np.ndarray
+    after: np.ndarray
+    control: np.ndarray | None
+    """After a random direction of the same norm was added to the same patches instead."""
+    target: np.ndarray
+    """bool `[height, width]`: the pixels of the patches that were edited."""
+
+    @property
+    def target_changed(self) -> float:
+        """Share of the edited patches' pixels that changed their class, in [0, 1]; NaN when no patch was edited."""
+        return self._changed(self.after, self.target)
+
+    @property
+    def other_changed(self) -> float:
+        """The same of all other pixels: what spread by attention."""
+        return self._changed(self.after, ~self.target)
+
+    @property
+    def control_changed(self) -> tuple[float, float]:
+        """`target_changed` and `other_changed` of the random direction."""
+        if self.control is None:
+            raise InputError("a segmentation without control", "one made with a control_seed")
+        return self._changed(self.control, self.target), self._changed(self.control, ~self.target)
+
+    def _changed(self, after: np.ndarray, where: np.ndarray) -> float:
+        return float((after != self.before)[where].mean()) if where.any() else np.nan
+
+
+@torch.no_grad()
+def segment(
+    backbone: Backbone,
+    edit: Edit,
+    saes: Mapping[str, SparseAutoencoder],
+    refs: Mapping[str, np.ndarray | Tensor],
+    start: Mapping[str, Tensor],
+    head: PatchHead,
+    layer: str,
+    *,
+    size: int,
+    control_seed: int | None = None,
+) -> Segmentation:
+    """The classes a head sees in one image of `size` x `size` pixels, before and after an edit.
+
+    saes, refs: as for `run_with_edits`. start: cached activations, also at `layer`, where the head reads.
+    """
+    _, tokens = first_layer(backbone, [edit], start)
+    run = run_with_edits(backbone, [edit], saes, refs, start, [layer])
+    before = class_map(backbone, head, start[layer], layer, size)
+    after, control = before, None
+    if run.touches(0):
+        after = class_map(backbone, head, run.activations[layer], layer, size)
+    if control_seed is not None:
+        pushed = add_deltas(backbone, tokens, random_like(run.deltas, control_seed), [layer])[layer]
+        control = class_map(backbone, head, pushed, layer, size) if run.touches(0) else before
+    return Segmentation(head.classes, before, after, control, _edited_pixels(backbone, edit, start[layer], layer, size))
+
+
+def class_map(backbone: Backbone, head: PatchHead, x: Tensor, layer: str, size: int) -> np.ndarray:
+    """Most likely class of every pixel, int `[size, size]`, from one image's activations `[1, tokens, d_in]`.
+
+    Logits of patches are interpolated bilinearly.
+    """
+    logits = head.logits(backbone.select_token(x, layer, "patch"))
+    grid = logits[0].T.unflatten(1, backbone.grid(layer, size, size))[None]
+    return interpolate(grid.float(), size=(size, size), mode="bilinear")[0].argmax(0).cpu().numpy()
+
+
+def _edited_pixels(backbone: Backbone, edit: Edit, x: Tensor, layer: str, size: int) -> np.ndarray:
+    n_prefix = backbone.layers[layer].n_prefix
+    found = torch.zeros(x.shape[1], dtype=torch.bool)
+    for step in edit.steps():
+        found[scope_tokens(step.scope, x.shape[1], n_prefix)] = True
+    places = backbone.token_map(layer, torch.zeros(1, 3, size, size)).cpu()
+    return (found[n_prefix:][places.clamp_min(0)] & (places >= 0)).numpy()
