@@ -1,6 +1,6 @@
 """Figures of a run, or two runs compared, as PNG and CSV.
 
-python -m hsae.analysis runs/NAME [--out FOLDER]
+python -m hsae.analysis runs/NAME [--out FOLDER] [--small]
 python -m hsae.analysis compare A B [--data IMAGES] [--out FOLDER] [--add]
 """
 
@@ -41,12 +41,14 @@ def figures(arguments: list[str]) -> None:
     parser = _parser("python -m hsae.analysis")
     parser.add_argument("run", type=Path, help="folder of a run or of an artifact; or: compare A B")
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/figures, or beside an artifact)")
+    parser.add_argument("--small", action="store_true", help="PNG files under 150 kB only, for a README")
     options = parser.parse_args(arguments)
     artifact = Artifact.load(_artifact_in(options.run))
     latents = {layer: artifact.latents(layer) for layer in artifact.layers}
     curves = {layer: artifact.curves[layer] for layer in artifact.layers if layer in artifact.curves}
     taxonomy = Taxonomy(artifact.classes)
-    for path in write_figures(options.out or _beside(options.run), curves, latents, artifact.tree, taxonomy):
+    out = options.out or _beside(options.run)
+    for path in write_figures(out, curves, latents, artifact.tree, taxonomy, options.small):
         print(path)
 
 

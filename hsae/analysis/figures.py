@@ -6,12 +6,14 @@ the variance beside the error, and the null beside the density.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from hsae.atomic import atomic_path
 from hsae.errors import InputError
@@ -21,15 +23,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SMALL_BYTES, SMALL_DPI, SMALL_COLOURS = 150_000, (110, 90, 75, 60, 45), 64
 COVERAGE_BINS = np.linspace(0, 1, 21)
 Curves = Mapping[str, Mapping[str, Any]]
 Latents = Mapping[str, pd.DataFrame]
 
 
 def write_figures(
-    folder: Path, curves: Curves, latents: Latents, tree: Mapping[str, Any], taxonomy: Taxonomy
+    folder: Path, curves: Curves, latents: Latents, tree: Mapping[str, Any], taxonomy: Taxonomy, small: bool = False
 ) -> list[Path]:
-    """Write every figure of an artifact's curves, latent tables and tree to `folder`; returns the PNG files."""
+    """Write every figure of an artifact's curves, latent tables and tree to `folder`; returns the PNG files.
+
+    small: for a page such as a README, without the tables and each under 150 kB.
+    """
     if not curves or set(curves) != set(latents):
         raise InputError(f"curves of {sorted(curves)}, latents of {sorted(latents)}", "the same layers, at least one")
     made = {
@@ -38,6 +44,8 @@ def write_figures(
         "emergence": emergence_figure(tree),
         "sparsity": sparsity_figure(latents),
     }
+    if small:
+        return [write_small_figure(folder, name, figure) for name, (figure, _) in made.items()]
     return [write_figure(folder, name, figure, table) for name, (figure, table) in made.items()]
 
 
@@ -160,4 +168,17 @@ def write_figure(folder: Path, name: str, figure: Figure, table: pd.DataFrame) -
         table.to_csv(temporary)
     with atomic_path(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+    return folder / f"{name}.png"
+
+
+def write_small_figure(folder: Path, name: str, figure: Figure) -> Path:
+    """Write `name`.png with a palette, at the finest resolution at which it stays under 150 kB; returns it."""
+    for dpi in SMALL_DPI:
+        drawn, coded = io.BytesIO(), io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=dpi)
+        Image.open(drawn).convert("RGB").quantize(SMALL_COLOURS).save(coded, "png", optimize=True)
+        if coded.tell() < SMALL_BYTES:
+            break
+    with atomic_path(folder / f"{name}.png") as temporary:
+        temporary.write_bytes(coded.getvalue())
     return folder / f"{name}.png"

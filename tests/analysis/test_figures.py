@@ -60,6 +60,19 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
     assert emergence.value[(CAT, "block_02", "f1")] == 1
 
 
+def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, monkeypatch):
+    artifact.save(tmp_path / "artifact")
+    assert main([str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
+    files = sorted((tmp_path / "figures").iterdir())
+    assert [file.name for file in files] == sorted(f"{name}.png" for name in NAMES)
+    sizes = {file.name: file.stat().st_size for file in files}
+    assert max(sizes.values()) < 150_000
+    limit = max(sizes.values()) - 1
+    monkeypatch.setattr("hsae.analysis.figures.SMALL_BYTES", limit)
+    assert main([str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
+    assert max(file.stat().st_size for file in files) < limit
+
+
 def test_an_artifact_stays_as_it_is(artifact, tmp_path):
     folder = artifact.save(tmp_path / "artifact")
     before = sorted(p.name for p in folder.iterdir())
