@@ -12,12 +12,17 @@ from hsae.views.markup import button, percent
 from hsae.views.state import Choices, Selection
 from hsae.views.view import View, picker
 
-# Runs when the link changes: the address bar always holds it. The theme is not part of the selection, so it stays.
+# Runs when the link changes: the address bar always holds it, and Back returns to the one before. The theme is not part
+# of the selection, so it stays.
 _FOLLOW = """
+let first = true;
 watch('value', () => {
   const theme = new URLSearchParams(location.search).get('__theme');
-  history.replaceState(null, '', props.value + (theme ? '&__theme=' + theme : ''));
+  const link = props.value + (theme ? '&__theme=' + theme : '');
+  if (link !== location.search) history[first ? 'replaceState' : 'pushState'](null, '', link);
+  first = false;
 });
+addEventListener('popstate', () => trigger('select', { index: 'link', value: location.search }));
 """
 _LINK = '<a class="hsae-link" href="${value}" title="Restores all but an uploaded photo">Link to this view</a>'
 
@@ -43,7 +48,13 @@ def build(desk: Desk, choices: Choices) -> list[View]:
             pickers=[strip],
             choosers=[(menu.input, "model", menu)],
         ),
-        View("link", ("model", "layer", "latent", "image", "view", "method"), [link], lambda s: [choices.query(s)]),
+        View(
+            "link",
+            ("model", "layer", "latent", "image", "view", "method"),
+            [link],
+            lambda s: [choices.query(s)],
+            pickers=[link],
+        ),
     ]
 
 

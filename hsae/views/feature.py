@@ -9,9 +9,11 @@ import pandas as pd
 from hsae.hierarchy import wordnet
 from hsae.views.desk import Desk, feature_name
 from hsae.views.figures import short_layer
-from hsae.views.markup import esc, notice, number, percent, picture_button, table
+from hsae.views.markup import button, esc, notice, number, percent, picture_button, table
+from hsae.views.models import Model
 from hsae.views.photos import starter_keys, thumbnail
 from hsae.views.state import Selection
+from hsae.views.trees import family_html
 from hsae.views.view import View, picker
 
 _MEANINGS = {
@@ -46,21 +48,41 @@ def _card(desk: Desk, selection: Selection) -> str:
         return notice("Every feature of this layer is silent. Pick another layer above.")
     table = model.latents(selection.layer)
     best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
-    return card_html(table.iloc[latent], latent, selection.layer, best, model.artifact.taxonomy_rule["tau"])
+    row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
+    related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
+    return card_html(row, latent, selection.layer, best, tau, related)
+
+
+def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
+    """The features that fit the same WordNet node best in the other layers."""
+    node = row["best_node"] if isinstance(row["best_node"], str) else row["lch"]
+    scores = model.node_scores(node) if isinstance(node, str) else {}
+    faces = [
+        button(f"{short_layer(name)}: {f1:.2f}", ("feature", f"{name}:{latent}"), pressed=name == layer,
+               title=f"{feature_name(model.latents(name).iloc[latent], latent)}, feature no. {latent}")
+        for name, (latent, f1) in scores.items()
+    ]  # fmt: skip
+    if not faces:
+        return ""
+    hint = "layer: F1 of the feature that fits it best there, on other images than it was chosen by"
+    about = f"<h3>“{esc(wordnet().name(node))}” in every layer</h3>"
+    return f'{about}<p>{"".join(faces)}</p><p class="hsae-hint">{hint}</p>'
 
 
 def card_html(
-    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None
-) -> str:
+    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None,
+    related: str = "",
+) -> str:  # fmt: skip
     """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
 
     tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
+    related: HTML about other features.
     """
     return (
         f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
         f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
         f"<p>{evidence_html(row, tau)}</p><h3>Starter photos that move it most</h3>{_photos(best)}"
-        f"<h3>Its numbers</h3>{_statistics(row)}</article>"
+        f"{related}<h3>Its numbers</h3>{_statistics(row)}</article>"
     )
 
 

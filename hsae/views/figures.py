@@ -7,13 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
-from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap
 from hsae.views.markup import attributes, esc, number
 
@@ -161,33 +158,3 @@ def _column(frame: _Frame, at: int, layer: str, series: Mapping[str, Sequence[fl
 def _area(frame: _Frame, at: int, css: str, extra: str = "", inside: str = "") -> str:
     x, width = frame.x(at) - frame.span / 2, frame.span
     return f'<rect class="{css}" {extra} x="{x:.1f}" y="0" width="{width:.1f}" height="{frame.height}">{inside}</rect>'
-
-
-def scatter_points(latents: pd.DataFrame) -> pd.DataFrame:
-    """The latents that have a place in the hierarchy: two classes or more, tightest and best covered last."""
-    multi = latents[(latents["n_classes"] > 1) & latents["lch_height"].notna() & latents["coverage"].notna()]
-    return multi.sort_values(["coverage", "lch_height"], kind="stable")
-
-
-def scatter_payload(latents: pd.DataFrame, selected: int | None) -> dict[str, Any]:
-    """What scatter.js draws: points [latent, height, coverage, frequency, label, not by chance], words for the axis.
-
-    "not by chance" is None where no null was measured. The word at a height is the node most latents meet at there.
-    """
-    table = scatter_points(latents)
-    words = {
-        str(int(height)): wordnet().name(nodes.mode().iloc[0])
-        for height, nodes in table[table["lch"].notna()].groupby("lch_height")["lch"]
-    }
-    points = [
-        [
-            int(row.Index),
-            int(row.lch_height),
-            round(float(row.coverage), 4),
-            round(float(row.frequency), 5),
-            str(row.label),
-            None if np.isnan(row.q_value) else bool(row.q_value < 0.05),
-        ]
-        for row in table.itertuples()
-    ]
-    return {"points": points, "words": words, "selected": selected}

@@ -7,45 +7,88 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
+from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.views.desk import Desk, feature_name
-from hsae.views.figures import scatter_payload, scatter_points, short_layer
+from hsae.views.figures import short_layer
 from hsae.views.markup import esc, notice
+from hsae.views.scatter import density_html, scatter_payload, scatter_points
 from hsae.views.state import Selection
-from hsae.views.view import View, asset
+from hsae.views.trees import feature_tree_html, wordnet_html
+from hsae.views.uploads import in_words
+from hsae.views.view import View, asset, picker
 
 _CANVAS = (
-    '<div class="hsae-scatter"><canvas tabindex="0" role="application" aria-label="Features of this layer by height'
+    '<div class="hsae-scatter"><div class="hsae-filters" role="group" aria-label="Which features to show">'
+    '<label>Find <input type="search" placeholder="node, word or no., e.g. mammal"></label>'
+    '<label><input type="checkbox"> only what beats chance</label>'
+    '<label>height <input type="number" class="low" min="0" max="20" value="0"> to'
+    ' <input type="number" class="high" min="0" max="20" value="20" aria-label="largest height"></label>'
+    '<output></output></div><canvas tabindex="0" role="application" aria-label="Features of this layer by height'
     ' and coverage. Arrow keys move between features, Enter opens one. The table below lists the same features.">'
     '</canvas><p class="hsae-read" aria-live="polite"></p></div>'
 )
 
 
-def build(desk: Desk) -> tuple[View, gr.Dataframe]:
-    """Words, canvas and table; the table is returned because choosing a row of it needs the row."""
+KINDS = ("two or more classes", "one class", "no clear class", "never fires")
+
+
+def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
+    """Words, canvas, table, trees and densities; the table is returned because choosing a row of it needs the row."""
     words = gr.HTML(apply_default_css=False)
     canvas = gr.HTML(
         {}, html_template=_CANVAS, js_on_load=asset("scatter.js"), apply_default_css=False, elem_id="scatter"
     )
-    gr.HTML("<h3>The same as a table: choose a row to open the feature</h3>", apply_default_css=False)
+    gr.HTML("<h3>All features as a table: choose a row to open one</h3>", apply_default_css=False)
+    kind = gr.Radio(KINDS, value=KINDS[0], show_label=False, container=False, elem_id="hierarchy-kind")
     listing = gr.Dataframe(
         interactive=False, max_height=320, show_label=False,
         show_search="filter", elem_id="hierarchy-table", wrap=True,
     )  # fmt: skip
-    view = View(
-        "hierarchy", ("model", "layer", "latent"), [words, canvas, listing], lambda s: _render(desk, s),
-        tab="hierarchy", pickers=[canvas],
+    kind.input(
+        in_words(lambda s, k: twin(desk.model(s).latents(s.layer), k)), [selection, kind], listing,
+        concurrency_id="model", api_visibility="private", show_progress="hidden",
     )  # fmt: skip
-    return view, listing
-
-
-def _render(desk: Desk, selection: Selection) -> list[Any]:
-    table = desk.model(selection).latents(selection.layer)
+    densities = picker(elem_id="densities")
+    with gr.Row():
+        with gr.Column(min_width=300):
+            tree = picker(elem_id="wordnet-tree")
+        with gr.Column(min_width=300):
+            features = picker(elem_id="feature-tree")
+    reads = ("model", "layer")
     return [
-        words_html(table, selection.layer),
-        scatter_payload(table, desk.focus(selection)),
+        View(
+            "hierarchy", (*reads, "latent"), [words, canvas], lambda s: _scatter(desk, s),
+            tab="hierarchy", pickers=[canvas],
+        ),
+        View(
+            "features", reads, [tree, features, listing, kind], lambda s: _features(desk, s),
+            tab="hierarchy", pickers=[tree, features],
+        ),
+        View("densities", reads, [densities], lambda s: [_densities(desk, s)], tab="hierarchy", pickers=[densities]),
+    ], listing  # fmt: skip
+
+
+def _scatter(desk: Desk, selection: Selection) -> list[Any]:
+    table = desk.model(selection).latents(selection.layer)
+    return [words_html(table, selection.layer), scatter_payload(table, desk.focus(selection))]
+
+
+def _features(desk: Desk, selection: Selection) -> list[Any]:
+    model = desk.model(selection)
+    table = model.latents(selection.layer)
+    tree = "<h3>WordNet: which node do how many features own?</h3>"
+    own = "<h3>The features' own tree</h3>"
+    return [
+        tree + wordnet_html(model.taxonomy, model.branching, table),
+        own + feature_tree_html(model.edges(selection.layer), table),
         twin(table),
+        KINDS[0],
     ]
+
+
+def _densities(desk: Desk, selection: Selection) -> str:
+    return density_html(desk.model(selection).densities, selection.layer)
 
 
 def words_html(latents: pd.DataFrame, layer: str) -> str:
@@ -71,16 +114,27 @@ def words_html(latents: pd.DataFrame, layer: str) -> str:
     return intro + counts + chance + empty
 
 
-def twin(latents: pd.DataFrame) -> pd.DataFrame:
-    """The shown features as a table, best covered first; the first column is the latent's number."""
-    points = scatter_points(latents).iloc[::-1]
+def of_kind(latents: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The features of one of `KINDS`: those of the scatter best covered first, the others most frequent first."""
+    if kind == KINDS[0]:
+        return scatter_points(latents).iloc[::-1]
+    dead, one = latents["dead"], latents["n_classes"] == 1
+    chosen = {KINDS[1]: one & ~dead, KINDS[2]: (latents["n_classes"] < 1) & ~dead, KINDS[3]: dead}
+    return latents[chosen[kind]].sort_values("frequency", ascending=False, kind="stable")
+
+
+def twin(latents: pd.DataFrame, kind: str = KINDS[0]) -> pd.DataFrame:
+    """The features of a kind as a table; the first column is the latent's number."""
+    if kind not in KINDS:
+        raise InputError(f"features of the kind {kind!r:.40}", f"one of {', '.join(KINDS)}")
+    points = of_kind(latents, kind)
     return pd.DataFrame(
         {
             "no.": points.index,
             "feature": [feature_name(row, latent) for latent, row in points.iterrows()],
             "classes meet in": [wordnet().name(node) if isinstance(node, str) else "" for node in points["lch"]],
-            "height": points["lch_height"].astype(int),
-            "coverage, %": (100 * points["coverage"].astype(float)).round(0).astype(int),
+            "height": points["lch_height"].astype("Int64"),
+            "coverage, %": (100 * points["coverage"].astype(float)).round(0).astype("Int64"),
             "classes": points["n_classes"],
             "fires on, %": (100 * points["frequency"].astype(float)).round(1),
         }

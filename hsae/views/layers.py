@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from hsae.hierarchy import wordnet
-from hsae.views.desk import Desk, branching_path
+from hsae.views.desk import Desk, branching_path, feature_name, significance
 from hsae.views.figures import line_chart, short_layer
 from hsae.views.markup import button, number, percent, table
 from hsae.views.state import Selection
@@ -17,6 +20,7 @@ _INTRO = (
     " at a layer, x̂ is what the sparse autoencoder (SAE) rebuilds of it, z are the SAE's features. Click a layer to"
     " look there.</p>"
 )
+_FEATURES = 4
 _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
 _COLUMNS = {
     "acc1_x": "accuracy on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "fvu": "FVU", "mse": "mse", "var": "variance",
@@ -26,11 +30,12 @@ _COLUMNS = {
 
 
 def build(desk: Desk) -> list[View]:
-    """What each layer makes of the photo, then four charts about the layers and their table."""
-    photo, charts = picker(elem_id="emergence"), picker(elem_id="layers")
+    """What each layer makes of the photo and fires at it, then charts about the layers and their table."""
+    photo, fires, charts = picker(elem_id="emergence"), picker(elem_id="fires"), picker(elem_id="layers")
     reads = ("model", "layer", "image")
     return [
         View("emergence", reads, [photo], lambda s: [_emergence(desk, s)], tab="layers", pickers=[photo]),
+        View("fires", reads, [fires], lambda s: [_fires(desk, s)], tab="layers", pickers=[fires], quiet=True),
         View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
     ]
 
@@ -55,6 +60,39 @@ def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]]
     chart = line_chart(f"This photo: where it becomes “{name}”", layers, chances, selected, top=1.0)
     hint = "probability of the class, and of the branches of WordNet above it, read out after each layer; click a layer"
     return f'{chart}<p class="hsae-hint">{hint} to go there</p>'
+
+
+def _fires(desk: Desk, selection: Selection) -> str:
+    """The features of the photo in every layer."""
+    layers = desk.model(selection).artifact.layers
+    found = {layer: desk.active(replace(selection, layer=layer)).head(_FEATURES) for layer in layers}
+    return fires_html(found, selection.layer)
+
+
+def fires_html(found: Mapping[str, pd.DataFrame], selected: str) -> str:
+    """Per layer the first features of a table as `Desk.active` gives it, each with coverage and q; a fold-out."""
+    rows = [
+        [button(short_layer(layer), ("layer", layer), pressed=layer == selected), _faces(layer, features)]
+        for layer, features in found.items()
+    ]
+    listed = table("The strongest features of the photo by layer", ["layer", "features"], rows,
+                   current=list(found).index(selected))  # fmt: skip
+    hint = "★ beats chance at q < 0.05, ★★ 0.01, ★★★ 0.001; ? does not. The share is the feature's coverage."
+    return (
+        "<details><summary>The strongest features of this photo, layer by layer</summary>"
+        f'{listed}<p class="hsae-hint">{hint}</p></details>'
+    )
+
+
+def _faces(layer: str, features: pd.DataFrame) -> str:
+    return "".join(
+        button(
+            f"{feature_name(row, int(row['latent']))} {significance(row)} {percent(row['coverage'])}",
+            ("feature", f"{layer}:{int(row['latent'])}"),
+            title=f"feature no. {int(row['latent'])}, strength {number(row['strength'])}, p = {number(row['p_value'])}",
+        )
+        for _, row in features.iterrows()
+    )
 
 
 def _layers(desk: Desk, selection: Selection) -> str:

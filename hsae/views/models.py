@@ -8,12 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
+from hsae.hierarchy.branching import branching
 from hsae.session import Session
+from hsae.views.scatter import densities
+from hsae.views.tree_document import Edge, read_edges, read_node_scores
 
 
 class BackboneLoading(HsaeError):
@@ -74,6 +78,26 @@ class Model:
         """A measure of a layer, None when the artifact does not have it."""
         value = self.artifact.curves.get(layer, {}).get(measure)
         return float(value) if isinstance(value, int | float) else None
+
+    def edges(self, layer: str) -> list[Edge]:
+        """The feature tree of a layer."""
+        return read_edges(self.artifact.tree, layer, len(self.latents(layer)))
+
+    def node_scores(self, node: str) -> dict[str, tuple[int, float]]:
+        """By layer the latent that fits a WordNet node best, and its F1; only layers where one was found."""
+        return read_node_scores(
+            self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
+        )
+
+    @cached_property
+    def branching(self) -> dict[str, list[str]]:
+        """WordNet above the classes without single-child chains (`hierarchy.branching`)."""
+        return branching(self.taxonomy)
+
+    @cached_property
+    def densities(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Of every layer, with what chance would give (`scatter.densities`)."""
+        return densities({layer: self.latents(layer) for layer in self.artifact.layers}, self.taxonomy)
 
     @lru_cache(maxsize=64)  # noqa: B019 - a model lives as long as the app
     def latents(self, layer: str) -> pd.DataFrame:

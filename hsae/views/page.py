@@ -70,14 +70,14 @@ class Page:
         with gr.Column(elem_id="view-layers", elem_classes="hsae-view"):
             found += layers.build(self.desk)
         with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
-            scatter, self.listing = hierarchy.build(self.desk)
+            mapped, self.listing = hierarchy.build(self.desk, self.selection)
         with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
             found.append(feature.build(self.desk))
         with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
             found.append(relevancy.build(self.desk))
         with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
             steering, self.sliders, self.reset = steer.build(self.desk)
-        return [*found, scatter, steering]
+        return [*found, *mapped, steering]
 
     def _wire(self) -> None:
         state = [self.selection, self.drawn]

@@ -1,9 +1,17 @@
-// props.value: {points: [[latent, height, coverage, frequency, label, notByChance]], words: {height: word}, selected}
+// props.value: {points: [[latent, height, coverage, frequency, label, notByChance, lineage]], words: {height: word},
+// lineages: [text], selected}
 const canvas = element.querySelector("canvas"), read = element.querySelector(".hsae-read");
 const LEFT = 48, RIGHT = 12, TOP = 30, BOTTOM = 74, NEAR = 14;
 let places = [], current = null;
 
-const data = () => (props.value && props.value.points ? props.value : { points: [], words: {}, selected: null });
+const find = element.querySelector("[type=search]"), tested = element.querySelector("[type=checkbox]");
+const low = element.querySelector(".low"), high = element.querySelector(".high"), shown = element.querySelector("output");
+const data = () => (props.value && props.value.points ? props.value : { points: [], words: {}, lineages: [], selected: null });
+const wanted = (p) => {
+  const text = find.value.trim().toLowerCase();
+  const named = !text || String(p[0]) === text || p[4].toLowerCase().includes(text) || (data().lineages[p[6]] || "").includes(text);
+  return named && (!tested.checked || p[5] === true) && p[1] >= Number(low.value || 0) && p[1] <= Number(high.value || 99);
+};
 const style = (name, fallback) => getComputedStyle(element).getPropertyValue(name).trim() || fallback;
 // The same feature always lands on the same spot: jitter from its number, within +-0.35 of its height.
 const jitter = (latent) => (((latent * 2654435761) >>> 8) % 1000) / 1000 * 0.7 - 0.35;
@@ -15,12 +23,14 @@ function draw() {
   canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = height + "px";
   const pen = canvas.getContext("2d"), { points, words, selected } = data();
   pen.scale(ratio, ratio);
+  const kept = points.filter(wanted);
+  shown.textContent = `${kept.length} of ${points.length} shown`;
   const ink = style("--body-text-color", "#333"), faint = style("--border-color-primary", "#ddd");
   const last = Math.max(5, ...points.map((p) => p[1])) + 0.6;
   const x = (h) => LEFT + (width - LEFT - RIGHT) * (h + 0.5) / (last + 0.5);
   const y = (c) => TOP + (height - TOP - BOTTOM) * (1 - c);
   axes(pen, x, y, last, words, ink, faint, width, height);
-  places = points.map((p) => ({ p, x: x(p[1] + jitter(p[0])), y: y(p[2]), r: 3 + 22 * Math.sqrt(Math.min(p[3], 0.2)) }));
+  places = kept.map((p) => ({ p, x: x(p[1] + jitter(p[0])), y: y(p[2]), r: 3 + 22 * Math.sqrt(Math.min(p[3], 0.2)) }));
   for (const place of places) dot(pen, place, place.p[5] === false ? faint : style("--hsae-dot", "#0072b2"), 0.62);
   const chosen = places.find((place) => place.p[0] === selected);
   if (chosen) ring(pen, chosen, ink, 2);
@@ -83,7 +93,9 @@ canvas.addEventListener("keydown", (event) => {
   if (KEYS[event.key]) { event.preventDefault(); step(...KEYS[event.key]); }
   else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
 });
-watch("value", () => { current = null; draw(); });
+const redraw = () => { current = null; draw(); };
+element.querySelector(".hsae-filters").addEventListener("input", redraw);
+watch("value", redraw);
 new ResizeObserver(draw).observe(canvas.parentElement);
 new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] }); // light or dark
 draw();

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
 from hsae.relevancy import METHODS
@@ -44,7 +44,12 @@ class Choices:
         return Selection(name, self.models[name].best_layer)
 
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
-        """The selection after a click that sets a field; InputError when there is no such field or value."""
+        """The selection after a click that sets a field; InputError when there is no such field or value.
+
+        Besides the fields: "feature", a latent of a layer written block_07:12, and "link", a whole query string.
+        """
+        if field == "link":
+            return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
         if field not in _CHOOSERS:
             raise InputError(f"a choice of {str(field)[:40]!r}", f"one of {', '.join(_CHOOSERS)}")
         return _CHOOSERS[field](self, selection, str(value))
@@ -88,6 +93,10 @@ class Choices:
         view = selection.view if selection.view in _KEEPS_VIEW else "feature"
         return replace(selection, latent=int(value), view=view)
 
+    def _feature(self, selection: Selection, value: str) -> Selection:
+        layer, _, latent = value.partition(":")
+        return self._latent(self._layer(selection, layer), latent)
+
     def _image(self, selection: Selection, value: str) -> Selection:
         if value and value not in starter_keys() and value not in self.photos:
             raise InputError(f"photo {value[:80]!r}", "one of the starter photographs", "Pick one on the left.")
@@ -105,6 +114,7 @@ _CHOOSERS = {
     "model": Choices._model,
     "layer": Choices._layer,
     "latent": Choices._latent,
+    "feature": Choices._feature,
     "image": Choices._image,
     "view": Choices._view,
     "method": Choices._method,

@@ -100,6 +100,73 @@ def test_the_scatter_works_by_keyboard_and_its_table_too(visit):
     until_query(page, latent=number, view="feature")
 
 
+def test_the_scatter_is_filtered_by_word_chance_and_height(visit):
+    page = visit("?view=hierarchy")
+    shown = page.locator(".hsae-filters output")
+    total = int(re.match(r"(\d+) of (\d+)", shown.inner_text())[2])
+
+    def count() -> int:
+        return int(shown.inner_text().split()[0])
+
+    assert count() == total
+    page.get_by_label("Find").fill("animal")
+    animals = count()
+    assert 0 < animals < total
+    page.get_by_label("only what beats chance").check()
+    assert 0 < count() <= animals
+    page.get_by_label("Find").fill("")
+    page.get_by_label("largest height").fill("1")
+    assert 0 < count() < total
+    page.get_by_label("Find").fill("no such word")
+    assert count() == 0
+
+
+def test_both_trees_open_features(visit):
+    page = visit("?view=hierarchy")
+    for tree in ("#wordnet-tree", "#feature-tree"):
+        open_tab(page, "Hierarchy", f"{tree} summary")
+        face = page.locator(f"{tree} details:not([open]) > summary").first
+        face.focus()
+        page.keyboard.press("Enter")
+        button = page.locator(f"{tree} button:visible").last
+        latent = button.get_attribute("data-value")
+        button.click()
+        until_query(page, latent=latent, view="feature")
+
+
+def test_the_densities_choose_a_layer_and_the_table_lists_every_kind(visit):
+    page = visit("?view=hierarchy")
+    page.locator('#densities button[data-value="block_03"]').click()
+    until_query(page, layer="block_03")
+    page.get_by_label("never fires").check()
+    page.locator("#hierarchy-table [role=gridcell]", has_text="silent").first.wait_for()
+
+
+def test_back_and_forward_walk_through_what_was_seen(visit):
+    page = visit()
+    start = query(page)
+    page.get_by_role("group", name="Layer").get_by_role("button", name="03").click()
+    until_query(page, layer="block_03")
+    page.get_by_role("tab", name="Hierarchy").click()
+    until_query(page, layer="block_03", view="hierarchy")
+    page.go_back()
+    page.locator('#tabs [data-value="layers"][aria-selected="true"]').wait_for()
+    assert query(page)["layer"] == "block_03"
+    page.go_back()
+    page.locator(f'#layer-strip [data-value="{start["layer"]}"][aria-pressed="true"]').wait_for()
+    page.go_forward()
+    page.locator('#layer-strip [data-value="block_03"][aria-pressed="true"]').wait_for()
+
+
+def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
+    page = visit("?layer=block_10&latent=652&view=feature")
+    link = page.locator('.hsae-card [data-field="feature"]').first
+    layer, latent = link.get_attribute("data-value").split(":")
+    link.click()
+    until_query(page, layer=layer, latent=latent, view="feature")
+    page.locator(".hsae-card", has_text=f"no. {latent} of layer {layer[-2:]}").wait_for()
+
+
 def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
     page = visit()
     open_tab(page, "Relevancy", ".hsae-heat img.over")

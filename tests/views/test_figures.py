@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -17,12 +16,10 @@ from hsae.views.figures import (
     is_signed,
     line_chart,
     nice_top,
-    scatter_payload,
-    scatter_points,
     square_marked,
     strongest_place,
 )
-from tests.views.conftest import HOSTILE, latents
+from tests.views.conftest import HOSTILE
 
 
 def relevancy(values) -> RelevancyMap:
@@ -92,21 +89,6 @@ def test_only_the_central_square_stays_as_it_is():
     assert (np.asarray(square_marked(square)) == np.asarray(square)).all()
 
 
-def test_only_features_of_two_classes_have_a_point():
-    assert sorted(scatter_points(latents()).index) == [1, 2]
-    assert scatter_payload(latents().iloc[:1], None) == {"points": [], "words": {}, "selected": None}
-
-
-def test_the_payload_is_json_with_the_tables_numbers():
-    payload = scatter_payload(latents(), 2)
-    assert json.loads(json.dumps(payload)) == payload
-    assert payload["selected"] == 2
-    assert payload["words"] == {"1": "domestic cat", "4": "carnivore"}
-    assert [2, 4, pytest.approx(0.6667), 0.02, "carnivore", None] in payload["points"]
-    tested = scatter_payload(latents().assign(q_value=0.01), 2)
-    assert all(point[5] is True for point in tested["points"])
-
-
 def test_an_image_becomes_a_data_uri_that_decodes_again():
     import base64
     from io import BytesIO
@@ -114,8 +96,3 @@ def test_an_image_becomes_a_data_uri_that_decodes_again():
     head, data = image_uri(Image.new("RGB", (8, 6), "blue"), "PNG").split(",")
     assert head == "data:image/png;base64"
     assert Image.open(BytesIO(base64.b64decode(data))).size == (8, 6)
-
-
-def test_no_latents_at_all_make_an_empty_figure():
-    empty = latents().iloc[:0]
-    assert scatter_payload(empty, None)["points"] == []

@@ -29,9 +29,22 @@ def test_a_layer_forgets_the_feature_of_the_one_before(choices):
     assert (again.latent, again.view) == (7, "steer")
 
 
+def test_a_feature_of_another_layer_is_chosen_at_once(choices):
+    chosen = choices.choose(choices.first(), "feature", "block_03:7")
+    assert (chosen.layer, chosen.latent, chosen.view) == ("block_03", 7, "feature")
+
+
+def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
+    before = choices.choose(choices.first(), "feature", "block_03:7")
+    after = choices.choose(before, "image", "food/lemon")
+    assert choices.choose(after, "link", choices.query(before)) == before
+    assert choices.choose(after, "link", "") == choices.first()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("feature", "block_03"), ("feature", "block_99:1"), ("feature", f"block_03:{N}"),
         ("layer", "block_99"), ("layer", ""), ("latent", "-1"), ("latent", str(N)), ("latent", "²"), ("latent", "1e3"),
         ("image", "../../etc/passwd"), ("image", "upload-0"), ("view", "admin"), ("method", "x"), ("model", "x"),
         ("__class__", "x"), ("drawn", "x"), ("layer", None),

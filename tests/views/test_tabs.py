@@ -69,6 +69,24 @@ def test_the_table_lists_the_points_of_the_scatter():
     assert twin["classes meet in"].tolist() == ["domestic cat", "carnivore"]
 
 
+def test_every_feature_is_in_one_table():
+    kinds = [hierarchy.twin(latents(), kind)["no."].tolist() for kind in hierarchy.KINDS]
+    assert kinds[:2] == [[1, 2], [3]]
+    assert kinds[3] == [0]
+    assert sorted(latent for kind in kinds for latent in kind) == list(range(24))
+    assert kinds[2][0] == 23  # the most frequent first
+    with pytest.raises(InputError, match="one of two or more"):
+        hierarchy.twin(latents(), "x")
+
+
+def test_the_features_of_a_photo_are_listed_by_layer():
+    shown = latents().iloc[[2, 3]].assign(latent=[2, 3], strength=0.5, activation=1.0)
+    html = layers.fires_html({"block_01": shown, "block_02": shown.iloc[:0]}, "block_02")
+    assert re.findall(r'data-field="feature" data-value="([^"]+)"', html) == ["block_01:2", "block_01:3"]
+    assert "67 %" in html
+    assert re.findall(r'data-value="(\w+)" aria-pressed="true"', html) == ["block_02"]
+
+
 def test_a_card_says_why_the_feature_has_its_name():
     html = feature.card_html(row(2), 2, "block_02", [("animals/dog", 0.5), ("no/such", 0.1)], tau=0.5)
     assert "2 classes belong to it" in html
