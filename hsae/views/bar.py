@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import gradio as gr
 
@@ -19,7 +20,9 @@ let first = true;
 watch('value', () => {
   const theme = new URLSearchParams(location.search).get('__theme');
   const link = props.value + (theme ? '&__theme=' + theme : '');
-  if (link !== location.search) history[first ? 'replaceState' : 'pushState'](null, '', link);
+  const rest = (query) => { const parts = new URLSearchParams(query); parts.delete('edit'); return String(parts); };
+  const small = first || rest(link) === rest(location.search); // every move of a slider would be a step back
+  if (link !== location.search) history[small ? 'replaceState' : 'pushState'](null, '', link);
   first = false;
 });
 addEventListener('popstate', () => trigger('select', { index: 'link', value: location.search }));
@@ -50,7 +53,7 @@ def build(desk: Desk, choices: Choices) -> list[View]:
         ),
         View(
             "link",
-            ("model", "layer", "latent", "image", "view", "method"),
+            tuple(field.name for field in fields(Selection)),
             [link],
             lambda s: [choices.query(s)],
             pickers=[link],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from PIL import Image
 from hsae.errors import HsaeError
 from hsae.views import about, bar, feature, hierarchy, layers, photo, relevancy, steer
 from hsae.views.desk import Desk
+from hsae.views.edit_text import Steps
 from hsae.views.figures import square_marked
 from hsae.views.markup import attributes
 from hsae.views.models import BackboneLoading
@@ -46,6 +47,7 @@ class Page:
     def __init__(self, desk: Desk, choices: Choices) -> None:
         self.desk, self.choices = desk, choices
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
+        self.steps = gr.State(Steps())
         gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
         views = bar.build(desk, choices)
         with gr.Row(elem_id="columns"):
@@ -76,8 +78,8 @@ class Page:
         with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
             found.append(relevancy.build(self.desk))
         with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
-            steering, self.sliders, self.reset = steer.build(self.desk)
-        return [*found, *mapped, steering]
+            steering, self.controls = steer.build(self.desk)
+        return [*found, *mapped, *steering]
 
     def _wire(self) -> None:
         state = [self.selection, self.drawn]
@@ -98,14 +100,18 @@ class Page:
         self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **EVENT)
 
     def _wire_steering(self) -> None:
-        panel = next(view for view in self.views if view.name == "steer").outputs[0]
-        move = in_words(partial(steer.change, self.desk))
+        state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
+        sliders = self.controls.sliders
         gr.on(
-            [slider.input for slider in self.sliders], move, [self.selection, *self.sliders], panel,
+            [slider.input for slider in sliders], in_words(self.move), [*state, *sliders], outputs,
             trigger_mode="always_last", **EVENT,
         )  # fmt: skip
-        start = in_words(partial(steer.neutral, self.desk))
-        self.reset.click(start, self.selection, [panel, *self.sliders], **EVENT)
+        for button, step in (
+            (self.controls.undo, Steps.back),
+            (self.controls.redo, Steps.forth),
+            (self.controls.reset, Steps.nothing),
+        ):
+            button.click(in_words(partial(self.step, step)), state, outputs, **EVENT)
 
     def load(self, request: gr.Request) -> list[Any]:
         """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
@@ -131,6 +137,20 @@ class Page:
     def choose(self, field: str, selection: Selection, drawn: dict[str, Any], value: Any) -> list[Any]:
         """A choice in a menu, or a photo taken away."""
         return self.draw(self.choices.choose(selection, field, "" if value is None else value), drawn)
+
+    def move(self, selection: Selection, drawn: dict[str, Any], steps: Steps, *amounts: Any) -> list[Any]:
+        """Sliders were moved: they already stand where they should, all else follows."""
+        moved = self.choices.choose(selection, "edit", steer.moved(self.desk, selection, amounts))
+        sliders = next(view for view in self.views if view.name == "sliders")
+        steps = steps.at(selection.model, selection.layer).after(selection.edit, moved.edit)
+        return [steps, *self.draw(moved, drawn | {"sliders": sliders.key(moved)})]
+
+    def step(
+        self, way: Callable[[Steps, str], tuple[str, Steps]], selection: Selection, drawn: dict[str, Any], steps: Steps
+    ) -> list[Any]:
+        """Undo, redo or reset."""
+        edit, steps = way(steps.at(selection.model, selection.layer), selection.edit)
+        return [steps, *self.draw(self.choices.choose(selection, "edit", edit), drawn)]
 
     def upload(self, selection: Selection, drawn: dict[str, Any], path: str | None) -> list[Any]:
         """A photograph dropped, pasted or chosen."""

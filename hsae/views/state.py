@@ -8,9 +8,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
 from hsae.relevancy import METHODS
+from hsae.views.edit_text import read_edit, read_patches, write_edit
 from hsae.views.models import Models
 from hsae.views.photos import UPLOAD, Photos, starter_keys
 
+SCOPES = ("cls", "patches", "all", "chosen")
+SHOWS = ("classes", "control", "nearest", "downstream")
 VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer")
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
 FIRST_PHOTO = "animals/dog"
@@ -29,6 +32,14 @@ class Selection:
     view: str = VIEWS[0]
     method: str = ""
     """Relevancy method; "" for the default of the model."""
+    edit: str = ""
+    """What is steered at the layer (`edit_text`); "" for nothing."""
+    scope: str = ""
+    """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
+    patches: str = ""
+    """Chosen patches of the photograph, e.g. 3.4.12."""
+    shows: str = ""
+    """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,8 @@ class Choices:
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
         """The selection after a click that sets a field; InputError when there is no such field or value.
 
-        Besides the fields: "feature", a latent of a layer written block_07:12, and "link", a whole query string.
+        Besides the fields: "feature", a latent of a layer written block_07:12; "preset", a photograph and an edit
+        written animals/dog|7~2; and "link", a whole query string.
         """
         if field == "link":
             return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
@@ -80,11 +92,11 @@ class Choices:
     def _model(self, selection: Selection, value: str) -> Selection:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
-        return replace(selection, model=value, layer=layer, latent=None, method="")
+        return replace(selection, model=value, layer=layer, latent=None, method="", edit="", patches="")
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
-        return replace(selection, layer=_one_of("layer", value, layers), latent=None)
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="")
 
     def _latent(self, selection: Selection, value: str) -> Selection:
         n = len(self.models[selection.model].latents(selection.layer))
@@ -108,6 +120,25 @@ class Choices:
     def _method(self, selection: Selection, value: str) -> Selection:
         return replace(selection, method=_one_of("method", value, tuple(METHODS)))
 
+    def _edit(self, selection: Selection, value: str) -> Selection:
+        amounts = read_edit(value, len(self.models[selection.model].latents(selection.layer)))
+        return replace(selection, edit=write_edit(amounts))
+
+    def _scope(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, scope=_one_of("scope", value, SCOPES))
+
+    def _patches(self, selection: Selection, value: str) -> Selection:
+        read_patches(value)
+        return replace(selection, patches=value)
+
+    def _shows(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, shows=_one_of("part of the effect", value, SHOWS))
+
+    def _preset(self, selection: Selection, value: str) -> Selection:
+        image, _, edit = value.partition("|")
+        steering = replace(self._image(selection, image), scope="", shows="", view="steer")
+        return self._edit(steering, edit)
+
 
 # In the order in which a link is read: a layer belongs to a model, a latent to a layer.
 _CHOOSERS = {
@@ -118,6 +149,11 @@ _CHOOSERS = {
     "image": Choices._image,
     "view": Choices._view,
     "method": Choices._method,
+    "edit": Choices._edit,
+    "scope": Choices._scope,
+    "patches": Choices._patches,
+    "shows": Choices._shows,
+    "preset": Choices._preset,
 }
 
 

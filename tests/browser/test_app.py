@@ -136,10 +136,11 @@ def test_both_trees_open_features(visit):
 
 def test_the_densities_choose_a_layer_and_the_table_lists_every_kind(visit):
     page = visit("?view=hierarchy")
+    page.get_by_label("never fires").check()
+    page.locator("#hierarchy-table [role=gridcell]", has_text="no clear class").first.wait_for()
     page.locator('#densities button[data-value="block_03"]').click()
     until_query(page, layer="block_03")
-    page.get_by_label("never fires").check()
-    page.locator("#hierarchy-table [role=gridcell]", has_text="silent").first.wait_for()
+    page.locator('#densities button[data-value="block_03"][aria-pressed="true"]').wait_for()
 
 
 def test_back_and_forward_walk_through_what_was_seen(visit):
@@ -189,25 +190,70 @@ def test_a_silent_feature_says_so(visit):
     assert page.locator(".hsae-heat").count() == 0
 
 
-def test_sliders_steer_by_keyboard_and_reset_undoes_it(visit):
+def changes(page) -> set[str]:
+    return set(page.locator("#steer-result td b").all_inner_texts())
+
+
+def test_sliders_steer_by_keyboard_undo_redo_and_reset(visit):
     page = visit()
     open_tab(page, "Steer", "#steer-0 input[type=range]")
     page.locator("#steer-result td b").first.wait_for()
-
-    def changes() -> set[str]:
-        return set(page.locator("#steer-result td b").all_inner_texts())
-
-    assert changes() == {"0.0"}
+    assert changes(page) == {"0.0"}
     assert "never altered" in page.inner_text("#view-steer")
     page.focus("#steer-0 input[type=range]")
     page.keyboard.press("End")
     page.locator("#steer-result .gain").first.wait_for()
-    signs = {text[0] for text in changes()}
-    assert {"+", "−"} <= signs
+    assert {"+", "−"} <= {text[0] for text in changes(page)}
+    page.wait_for_url(re.compile(r"edit=\d+~3"), wait_until="commit")
+    page.click("#steer-undo")
+    page.locator("#steer-result", has_text="Nothing is changed yet").wait_for()
+    assert page.locator("#steer-0 input[type=range]").input_value() == "0"
+    page.click("#steer-redo")
+    page.locator("#steer-result .gain").first.wait_for()
+    assert page.locator("#steer-0 input[type=range]").input_value() == "3"
     page.click("#steer-reset")
     page.locator("#steer-result", has_text="Nothing is changed yet").wait_for()
-    assert changes() == {"0.0"}
+    assert changes(page) == {"0.0"}
     assert page.locator("#steer-0 input[type=range]").input_value() == "0"
+    assert "edit" not in query(page)
+
+
+def test_a_link_restores_an_edit_with_its_patches_and_pane(visit):
+    page = visit("?layer=block_06&view=steer&edit=7~2.5&scope=chosen&patches=3.4&shows=control")
+    page.locator("#steer-result", has_text="random direction").wait_for()
+    page.locator("#steer-patches canvas").wait_for()
+    assert page.get_by_label("chosen patches").is_checked()
+    assert "2.5" in [box.input_value() for box in page.locator("#view-steer input[type=range]").all()]
+    page.locator("#steer-export", has_text='"scope": [3, 4]').wait_for(state="attached")
+
+
+def test_patches_are_chosen_by_keyboard_and_by_mouse(visit):
+    page = visit("?layer=block_06&view=steer&edit=7~2&scope=chosen")
+    page.locator("#steer-result .hsae-notice, #view-steer .hsae-notice", has_text="no patch is chosen").first.wait_for()
+    canvas = page.locator("#steer-patches canvas")
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowDown", " "):
+        page.keyboard.press(key)
+    assert "Row 2 of 8, column 2 of 8, chosen" in page.inner_text("#steer-patches p")
+    until_query(page, patches="9")
+    page.locator("#steer-result td b").first.wait_for()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 8 + 5, box["y"] + 2)
+    page.mouse.up()
+    until_query(page, patches="0.1.9")
+    canvas.focus()
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('patches')")
+
+
+def test_a_preset_says_its_hypothesis_and_what_happened(visit):
+    page = visit("?view=steer")
+    page.locator("#presets button").first.click()
+    page.locator("#presets", has_text="Hypothesis").wait_for()
+    page.locator("#steer-result", has_text="What happened").wait_for()
+    assert re.search(r"It (holds|does not hold) on this photo", page.inner_text("#steer-result"))
 
 
 def test_a_broken_file_is_answered_with_a_sentence_and_changes_nothing(visit, broken_file):

@@ -29,6 +29,14 @@ def test_a_layer_forgets_the_feature_of_the_one_before(choices):
     assert (again.latent, again.view) == (7, "steer")
 
 
+def test_another_layer_or_model_forgets_the_edit_and_another_photo_keeps_it(choices):
+    edited = choices.choose(choices.first(), "edit", "3~1.5")
+    assert choices.choose(edited, "image", "food/lemon").edit == "3~1.5"
+    assert choices.choose(edited, "latent", "5").edit == "3~1.5"
+    assert choices.choose(edited, "layer", "block_03").edit == ""
+    assert choices.choose(edited, "model", edited.model).edit == ""
+
+
 def test_a_feature_of_another_layer_is_chosen_at_once(choices):
     chosen = choices.choose(choices.first(), "feature", "block_03:7")
     assert (chosen.layer, chosen.latent, chosen.view) == ("block_03", 7, "feature")
@@ -48,6 +56,7 @@ def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
         ("layer", "block_99"), ("layer", ""), ("latent", "-1"), ("latent", str(N)), ("latent", "²"), ("latent", "1e3"),
         ("image", "../../etc/passwd"), ("image", "upload-0"), ("view", "admin"), ("method", "x"), ("model", "x"),
         ("__class__", "x"), ("drawn", "x"), ("layer", None),
+        ("edit", "99~1"), ("edit", "<b>"), ("scope", "x"), ("patches", "x"), ("shows", "x"), ("preset", "x|1~1"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_cannot_be_chosen(choices, field, value):
@@ -62,9 +71,13 @@ def test_what_is_not_there_cannot_be_chosen(choices, field, value):
     image=st.sampled_from(["", "animals/dog", "food/lemon"]),
     view=st.sampled_from(VIEWS),
     method=st.sampled_from(["", "activation", "input_gradient"]),
+    edit=st.sampled_from(["", "3~1.5_4~-2"]),
+    scope=st.sampled_from(["", "cls", "chosen"]),
+    patches=st.sampled_from(["", "0.3"]),
+    shows=st.sampled_from(["", "control"]),
 )
-def test_a_link_restores_everything(choices, layer, latent, image, view, method):
-    selection = Selection("unsaved", layer, latent, image, view, method)
+def test_a_link_restores_everything(choices, layer, latent, image, view, method, edit, scope, patches, shows):
+    selection = Selection("unsaved", layer, latent, image, view, method, edit, scope, patches, shows)
     restored, problems = choices.from_query(dict(parse_qsl(choices.query(selection)[1:], keep_blank_values=True)))
     assert (restored, problems) == (selection, [])
 

@@ -15,10 +15,10 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.relevancy import RelevancyMap
 from hsae.steering.classification import SteeringResult
-from hsae.views import feature, hierarchy, layers, photo, relevancy, steer
+from hsae.views import feature, hierarchy, layers, photo, relevancy, steer_result
 from hsae.views.bar import strip_html
 from hsae.views.desk import branching_path
-from hsae.views.steer import branches, top_changes
+from hsae.views.steer_result import branches, top_changes
 from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
 
 
@@ -172,34 +172,6 @@ def test_a_silent_feature_gets_a_sentence_and_an_active_one_a_map(desk, choices)
     assert method == "gradient_rollout"
 
 
-def test_sliders_at_zero_change_nothing_and_up_and_down_differ(desk, choices):
-    selection = replace(choices.first(), view="steer")
-    panel, *sliders = steer.neutral(desk, selection)
-    assert "Nothing is changed" in panel
-    assert "gain" not in re.findall(r"hsae-signed (gain)", panel)
-    assert [slider.value for slider in sliders] == [0] * steer.SLIDERS
-    up, down = (steer.change(desk, selection, amount, 0, 0, 0) for amount in (3.0, -3.0))
-    assert "hsae-signed gain" in up
-    assert "hsae-signed loss" in up
-    assert up != down
-
-
-def test_a_slider_at_zero_is_left_out_of_the_edit(desk, choices):
-    """The trap of other demos: touching one slider must not set the others to 0."""
-    selection = replace(choices.first(), view="steer")
-    session = desk.session(selection)
-    asked = []
-    session.steer = lambda edit: asked.append(edit) or type(session).steer(session, edit)
-    steer.change(desk, selection, 0, 1.5, 0, 0)
-    assert [(op.latent, op.mode, op.amount) for op in asked[0].ops] == [(steer.steered(desk, selection)[1], "add", 1.5)]
-
-
-@pytest.mark.parametrize("amount", [4.0, float("nan"), float("inf"), None, "1"])
-def test_amounts_beyond_the_sliders_are_refused(desk, choices, amount):
-    with pytest.raises(InputError, match="amounts"):
-        steer.change(desk, choices.first(), amount, 0, 0, 0)
-
-
 def test_gains_come_first_and_losses_last():
     before, after = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.1, 0.35, 0.2, 0.35])
     assert top_changes(before, after) == [3, 1, 0]
@@ -216,10 +188,12 @@ def test_branches_that_repeat_a_tighter_one_are_left_out():
 
 def test_the_result_says_how_large_the_push_is_or_that_it_is_in_vain():
     taxonomy = Taxonomy(CLASSES)
-    html = steer.result_html(result([0.4, 0.3, 0.2, 0.1], [0.1, 0.3, 0.2, 0.4]), taxonomy, "block_02", moved=True)
+    html = steer_result.result_html(
+        result([0.4, 0.3, 0.2, 0.1], [0.1, 0.3, 0.2, 0.4]), taxonomy, "block_02", moved=True
+    )
     assert "25 % of its length" in html
     assert "+30.0" in html
     assert "−30.0" in html
     assert "40 % → 10 %" in html
     vain = result([0.25] * 4, [0.25] * 4, reaches_classifier=False)
-    assert "earlier layer" in steer.result_html(vain, taxonomy, "block_02", moved=True)
+    assert "earlier layer" in steer_result.result_html(vain, taxonomy, "block_02", moved=True)
