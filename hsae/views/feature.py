@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hsae.hierarchy import wordnet
+from hsae.views.compare import matched_html
 from hsae.views.desk import Desk, feature_name
 from hsae.views.figures import short_layer
 from hsae.views.markup import button, esc, notice, number, percent, picture_button, table
@@ -50,6 +51,7 @@ def _card(desk: Desk, selection: Selection) -> str:
     best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
     row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
+    related += matched_html(model, selection.layer, latent)
     return card_html(row, latent, selection.layer, best, tau, related)
 
 

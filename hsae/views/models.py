@@ -16,6 +16,7 @@ from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
 from hsae.session import Session
+from hsae.views.comparison import ComparisonReader
 from hsae.views.scatter import densities
 from hsae.views.tree_document import Edge, read_edges, read_node_scores
 
@@ -88,6 +89,13 @@ class Model:
         return read_node_scores(
             self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
         )
+
+    @cached_property
+    def comparison(self) -> ComparisonReader | None:
+        """With another model, when the artifact has one."""
+        document = self.artifact.document("comparison")
+        sizes = {layer.name: layer.d_sae for layer in self.artifact.index.layers}
+        return None if document is None else ComparisonReader(document, sizes)
 
     @cached_property
     def branching(self) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from hsae.errors import HsaeError
-from hsae.views import about, bar, feature, hierarchy, layers, photo, relevancy, steer
+from hsae.views import about, bar, compare, feature, hierarchy, layers, photo, relevancy, steer
 from hsae.views.desk import Desk
 from hsae.views.edit_text import Steps
 from hsae.views.figures import square_marked
@@ -79,7 +79,9 @@ class Page:
             found.append(relevancy.build(self.desk))
         with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
             steering, self.controls = steer.build(self.desk)
-        return [*found, *mapped, *steering]
+        with gr.Column(elem_id="view-compare", elem_classes="hsae-view"):
+            compared = compare.build(self.desk)
+        return [*found, *mapped, *steering, *compared]
 
     def _wire(self) -> None:
         state = [self.selection, self.drawn]

@@ -14,7 +14,7 @@ from hsae.views.photos import UPLOAD, Photos, starter_keys
 
 SCOPES = ("cls", "patches", "all", "chosen")
 SHOWS = ("classes", "control", "nearest", "downstream")
-VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer")
+VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer", "compare")
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
 FIRST_PHOTO = "animals/dog"
 
@@ -38,6 +38,8 @@ class Selection:
     """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
     patches: str = ""
     """Chosen patches of the photograph, e.g. 3.4.12."""
+    pair: str = ""
+    """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
     shows: str = ""
     """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
 
@@ -92,11 +94,11 @@ class Choices:
     def _model(self, selection: Selection, value: str) -> Selection:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
-        return replace(selection, model=value, layer=layer, latent=None, method="", edit="", patches="")
+        return replace(selection, model=value, layer=layer, latent=None, method="", edit="", patches="", pair="")
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
-        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="")
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
 
     def _latent(self, selection: Selection, value: str) -> Selection:
         n = len(self.models[selection.model].latents(selection.layer))
@@ -134,26 +136,34 @@ class Choices:
     def _shows(self, selection: Selection, value: str) -> Selection:
         return replace(selection, shows=_one_of("part of the effect", value, SHOWS))
 
+    def _pair(self, selection: Selection, value: str) -> Selection:
+        reader, (a, _, b) = self.models[selection.model].comparison, value.partition(":")
+        first, second = reader.layers if reader else ((), ())
+        if a not in first or b not in second or a not in reader.sizes:
+            raise InputError(f"pair of layers {value[:80]!r}", "a layer of each compared model, joined by :")
+        return replace(selection, pair=value, view="compare")
+
     def _preset(self, selection: Selection, value: str) -> Selection:
         image, _, edit = value.partition("|")
         steering = replace(self._image(selection, image), scope="", shows="", view="steer")
         return self._edit(steering, edit)
 
 
-# In the order in which a link is read: a layer belongs to a model, a latent to a layer.
+# In the order in which a link is read: a layer belongs to a model, a latent to a layer; some choices open a view.
 _CHOOSERS = {
     "model": Choices._model,
     "layer": Choices._layer,
     "latent": Choices._latent,
     "feature": Choices._feature,
     "image": Choices._image,
-    "view": Choices._view,
     "method": Choices._method,
     "edit": Choices._edit,
     "scope": Choices._scope,
     "patches": Choices._patches,
     "shows": Choices._shows,
+    "pair": Choices._pair,
     "preset": Choices._preset,
+    "view": Choices._view,
 }
 
 

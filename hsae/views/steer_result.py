@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hsae.hierarchy import Taxonomy, wordnet
+from hsae.hierarchy import Taxonomy
 from hsae.steering.classification import SteeringResult
 from hsae.views.figures import short_layer
 from hsae.views.markup import button, esc, number, percent, picture_button, points, table
+from hsae.views.nodes import named_node
 from hsae.views.photos import starter_keys, thumbnail
 
 _SHOWN = 5
@@ -88,7 +89,9 @@ def control_html(result: SteeringResult) -> str:
     columns = [result.probabilities_after, result.probabilities_control, result.probabilities_feature_control]
     gained = [None if after is None else after.astype(float) - before for after in columns]
     shown = top_changes(before, result.probabilities_after.astype(float))
-    rows = [[_class(result.classes[at]), *(points(g[at]) if g is not None else "–" for g in gained)] for at in shown]
+    rows = [
+        [named_node(result.classes[at]), *(points(g[at]) if g is not None else "–" for g in gained)] for at in shown
+    ]
     moved = [f"{100 * np.abs(g).sum() / 2:.1f}" if g is not None else "–" for g in gained]
     heads = ["class", "this edit", "random direction", "another feature"]
     words = (
@@ -138,13 +141,10 @@ def _changes(caption: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
     """A table of signed changes."""
     full = max([_LEAST_SCALE, *(abs(gained) for _, gained, _ in rows)])
     cells = [
-        [_class(wnid), signed_bar(gained / full), f"<b>{points(gained)}</b>", esc(last)] for wnid, gained, last in rows
+        [named_node(wnid), signed_bar(gained / full), f"<b>{points(gained)}</b>", esc(last)]
+        for wnid, gained, last in rows
     ]
     return table(caption, [heads[0], "", "points", heads[1]], cells, css="hsae-changes")
-
-
-def _class(wnid: str) -> str:
-    return f'<span title="{esc(wnid)}: {esc(wordnet().gloss(wnid))}">{esc(wordnet().name(wnid))}</span>'
 
 
 def signed_bar(share: float) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from hsae.hierarchy import Taxonomy, wordnet
+from hsae.hierarchy import Taxonomy
 from hsae.views.desk import feature_name, significance
 from hsae.views.markup import button, esc, percent
+from hsae.views.nodes import named_node
 
 _LISTED = 12  # features named under one node
 _DRAWN = 300  # branches of the feature tree drawn at most: one with many parents is drawn under each of them
@@ -62,8 +63,7 @@ def _branch(
     counts = f"{classes}{len(here)} feature{'s' * (len(here) != 1)}" + f", {below[node] - len(here)} below" * bool(
         drawn
     )
-    title = f"{esc(node)}: {esc(wordnet().gloss(node))}"
-    head = f'<span title="{title}">{esc(wordnet().name(node))}</span> <small>{counts}</small>'
+    head = f"{named_node(node)} <small>{counts}</small>"
     return _fold(head, _features(here, latents) + drawn, opened=open_to > 0)
 
 

@@ -102,7 +102,7 @@ def test_every_view_opens_without_a_backbone(view):
     text = " ".join(value for value in values if isinstance(value, str))
     assert "This needs the model golden, which could not be loaded. No backbone is called" in text
     drawn = values[1]
-    assert (view in drawn) == (view in ("layers", "hierarchy", "feature"))
+    assert (view in drawn) == (view in ("layers", "hierarchy", "feature", "compare"))
 
 
 def test_two_models_are_told_apart(artifact):

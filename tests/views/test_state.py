@@ -77,7 +77,7 @@ def test_what_is_not_there_cannot_be_chosen(choices, field, value):
     shows=st.sampled_from(["", "control"]),
 )
 def test_a_link_restores_everything(choices, layer, latent, image, view, method, edit, scope, patches, shows):
-    selection = Selection("unsaved", layer, latent, image, view, method, edit, scope, patches, shows)
+    selection = Selection("unsaved", layer, latent, image, view, method, edit, scope, patches, shows=shows)
     restored, problems = choices.from_query(dict(parse_qsl(choices.query(selection)[1:], keep_blank_values=True)))
     assert (restored, problems) == (selection, [])
 
