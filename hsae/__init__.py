@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from hsae.artifacts.comparison import match_latents
     from hsae.backbones.base import Backbone
     from hsae.backbones.registry import load_backbone
-    from hsae.data.samples import Sample, Samples, load_samples
+    from hsae.data.sample import Sample
+    from hsae.data.samples import Samples, load_samples
+    from hsae.data.stream import SampleStream, stream_samples
     from hsae.hierarchy.taxonomy import Taxonomy
     from hsae.hierarchy.tree import feature_tree
     from hsae.relevancy import RelevancyMap, relevancy_map
@@ -36,7 +38,8 @@ _HOMES = {
     "Edit": "hsae.steering.edits",
     "RelevancyMap": "hsae.relevancy",
     "SAEConfig": "hsae.sae.config",
-    "Sample": "hsae.data.samples",
+    "Sample": "hsae.data.sample",
+    "SampleStream": "hsae.data.stream",
     "Samples": "hsae.data.samples",
     "Session": "hsae.session",
     "SparseAutoencoder": "hsae.sae.model",
@@ -49,6 +52,7 @@ _HOMES = {
     "match_latents": "hsae.artifacts.comparison",
     "relevancy_map": "hsae.relevancy",
     "run_with_edits": "hsae.steering.splice",
+    "stream_samples": "hsae.data.stream",
     "train_bank": "hsae.sae.train",
 }
 
@@ -61,6 +65,7 @@ __all__ = [
     "RelevancyMap",
     "SAEConfig",
     "Sample",
+    "SampleStream",
     "Samples",
     "Session",
     "SparseAutoencoder",
@@ -74,6 +79,7 @@ __all__ = [
     "match_latents",
     "relevancy_map",
     "run_with_edits",
+    "stream_samples",
     "train_bank",
 ]
 

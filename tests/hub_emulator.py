@@ -137,8 +137,8 @@ def info(hub: HubEmulator, request: Request) -> Answer:
 
 @route("GET", f"/api/{_REPO}/tree/{_REV}(/(?P<under>.*))?")
 def tree(hub: HubEmulator, request: Request) -> Answer:
-    repo = find(hub, request)
-    return reply(repo.tree(request.match["rev"]))
+    recursive = request.query.get("recursive", ["False"])[0].lower() in ("true", "1")
+    return reply(find(hub, request).folder(request.match["rev"], request.match["under"], recursive))
 
 
 @route("POST", f"/api/{_REPO}/paths-info/{_REV}")

@@ -73,6 +73,19 @@ class Repo:
             entries.append(entry | ({"lfs": large} if self.is_large(path) else {}))
         return entries
 
+    def folder(self, revision: str, under: str, recursive: bool) -> list[dict[str, Any]]:
+        """The entries below a folder, those of its own folders as `directory` unless `recursive`."""
+        inside = f"{under}/" if under else ""
+        files = [entry for entry in self.tree(revision) if entry["path"].startswith(inside)]
+        if inside and not files:
+            raise Refused(404, "EntryNotFound", f"{under} does not exist on {revision}")
+        deep = {inside + entry["path"].removeprefix(inside).split("/")[0] for entry in files} - {
+            entry["path"] for entry in files
+        }
+        folders = [{"type": "directory", "path": path, "size": 0, "oid": self.oid(path.encode())} for path in deep]
+        shown = files if recursive else [entry for entry in files if "/" not in entry["path"].removeprefix(inside)]
+        return sorted(folders, key=lambda entry: entry["path"]) + shown
+
     def upload_plan(self, file: dict[str, Any], there: Files) -> dict[str, Any]:
         """How a file is to be sent, and what lies there now."""
         path, large = file["path"], self.is_large(file["path"])

@@ -18,6 +18,7 @@ DESIGNED = [
     "RelevancyMap",
     "SAEConfig",
     "Sample",
+    "SampleStream",
     "Samples",
     "Session",
     "SparseAutoencoder",
@@ -31,6 +32,7 @@ DESIGNED = [
     "match_latents",
     "relevancy_map",
     "run_with_edits",
+    "stream_samples",
     "train_bank",
 ]
 

@@ -14,15 +14,19 @@ class RunConfig:
     run: str
     """Folder of the run, e.g. runs/quickstart."""
     data: str = "starter"
-    """"starter", a folder of class folders, parquet files, or a Hub id."""
+    """"starter", a folder of class folders, parquet or tar files, or a Hub id."""
     data_split: str | None = None
     data_limit: int | None = None
     """Use only the first rows."""
+    stream: bool = False
+    """Read the training rows as they come, without downloading them first; needs heldout_split, which is downloaded."""
+    workers: int | None = None
+    """Threads that decode images; default: none for a backbone on the CPU, one a core for one on a GPU."""
     heldout_split: str | None = None
     """Split of `data` to measure on; without one, `heldout_share` of the images is set apart."""
     heldout_share: float = 0.2
     label_map: str | None = None
-    """CSV or JSON file that maps class names to WordNet ids."""
+    """CSV or JSON file that maps class names to WordNet ids, or imagenet-1k or cifar-100."""
     classes: str | None = None
     """WordNet ids separated by commas: label each image by the first of them that its own class lies under."""
     copies: int = 1
@@ -63,3 +67,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 < self.heldout_share < 1:
             raise InputError(f"heldout_share {self.heldout_share}", "a share between 0 and 1")
+        if self.stream and (self.heldout_split is None or self.copies != 1):
+            raise InputError(
+                f"--stream with heldout_split {self.heldout_split}, copies {self.copies}", "a split, and 1"
+            )

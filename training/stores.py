@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,8 +12,11 @@ from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
+from hsae.data.stream import SampleStream, stream_samples
 from hsae.hierarchy import wordnet
 from training.run_config import RunConfig
+
+Images = TypeVar("Images", Samples, SampleStream)
 
 
 @dataclass(frozen=True)
@@ -33,30 +37,37 @@ def extract(config: RunConfig, backbone: Backbone) -> Stores:
     return Stores(
         **{
             name: extract_activations(
-                backbone, samples, folder / name, layers, config.token, batch_size=config.images_per_batch
+                backbone,
+                samples,
+                folder / name,
+                layers,
+                config.token,
+                batch_size=config.images_per_batch,
+                workers=config.workers,
             )
             for name, samples in parts.items()
         }
     )
 
 
-def splits(config: RunConfig) -> tuple[Samples, Samples]:
+def splits(config: RunConfig) -> tuple[Samples | SampleStream, Samples]:
     """Training and held-out images: two splits of the data set, or a share of every class set apart."""
-    data = load_samples(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
+    load = stream_samples if config.stream else load_samples
+    data = load(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
+    data = _relabelled(data, config)
     if config.heldout_split:
         heldout = load_samples(config.data, split=config.heldout_split, label_map=config.label_map)
-        return _prepared(data, config), _prepared(heldout, config)
-    data = _relabelled(data, config)
+        return _copied(data, config), _copied(_relabelled(heldout, config), config)
     apart = heldout_rows(data.labels, config.heldout_share)
     train = np.setdiff1d(np.arange(len(data)), apart)
     return data.subset(train).augmented(config.copies), data.subset(apart).augmented(config.copies)
 
 
-def _prepared(samples: Samples, config: RunConfig) -> Samples:
-    return _relabelled(samples, config).augmented(config.copies)
+def _copied(samples: Images, config: RunConfig) -> Images:
+    return samples if config.copies == 1 else samples.augmented(config.copies)
 
 
-def _relabelled(samples: Samples, config: RunConfig) -> Samples:
+def _relabelled(samples: Images, config: RunConfig) -> Images:
     """Labels moved up to `config.classes`; images under none of them lose theirs."""
     if config.classes is None:
         return samples

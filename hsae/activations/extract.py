@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from hsae.activations.loading import Batch, decoders, pixel_batches
 from hsae.activations.store import (
     ActivationStore,
     Manifest,
@@ -22,7 +22,8 @@ from hsae.activations.store import (
     write_shard,
 )
 from hsae.backbones.base import Backbone, Token
-from hsae.data.samples import Sample, Samples
+from hsae.data.samples import Samples
+from hsae.data.stream import SampleStream
 from hsae.errors import InputError, StoreError
 
 SHARD_BYTES = 256 * 2**20
@@ -31,7 +32,7 @@ SHARD_BYTES = 256 * 2**20
 
 def extract_activations(
     backbone: Backbone,
-    samples: Samples,
+    samples: Samples | SampleStream,
     out_dir: Path | str,
     layers: Sequence[str] | Literal["all"] = "all",
     token: Token = "cls",
@@ -39,11 +40,13 @@ def extract_activations(
     batch_size: int = 32,
     shard_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
+    workers: int | None = None,
     progress: bool = True,
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
 
-    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size).
+    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size). workers:
+    threads that decode images while the backbone runs, by default what suits its device.
     shard_rows: images per shard, by default up to 1024 as long as a shard stays under 256 MB. Raises StoreError when
     the folder holds something else or cannot be written, or no image is whole; InputError when there are no images.
     """
@@ -52,26 +55,37 @@ def extract_activations(
     shapes = {name: _shape_per_image(backbone, name, token) for name in names}
     if shard_rows is None:
         shard_rows = _rows_that_fit(shapes, dtype)
-    if min(len(samples), batch_size, shard_rows) < 1:
-        got = f"{len(samples)} images of {samples.name}, batch_size {batch_size}, shard_rows {shard_rows}"
+    if min(samples.expected or 1, batch_size, shard_rows) < 1 or samples.n_rows == 0:
+        got = f"{samples.expected} images of {samples.name}, batch_size {batch_size}, shard_rows {shard_rows}"
         raise InputError(got, "at least one of each")
-    manifest = describe_activations(backbone, samples, names, token, shard_rows, dtype)
-    _claim(folder, manifest)
-    missing = [n for n in range(manifest.n_shards) if not shard_path(folder, n).is_file()]
-    with tqdm(total=len(samples), unit="image", desc=f"activations {folder.name}", disable=not progress) as bar:
-        bar.update(len(samples) - sum(len(manifest.shard_range(n)) for n in missing))
-        for number in missing:
+    workers = decoders(workers, backbone.device)
+    manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype))
+    with tqdm(total=samples.expected, unit="image", desc=f"activations {folder.name}", disable=not progress) as bar:
+        for number in range(manifest.n_shards) if manifest.n_rows is not None else count():
             rows = manifest.shard_range(number)
+            if shard_path(folder, number).is_file():
+                bar.update(len(rows))
+                continue
             buffers = {name: torch.empty(len(rows), *shape, dtype=dtype) for name, shape in shapes.items()}
-            write_shard(shard_path(folder, number), *_fill(buffers, backbone, samples, rows, token, batch_size, bar))
+            found = _fill(buffers, pixel_batches(backbone, samples, rows, batch_size, workers), backbone, token, bar)
+            if samples.n_rows is not None and samples.n_rows <= rows.start:
+                break
+            write_shard(shard_path(folder, number), *found)
+    if manifest.n_rows is None:
+        write_manifest(folder, manifest.ended(samples.n_rows))
     store = ActivationStore(folder)
     if len(store) == 0:
-        raise StoreError(f"None of the {len(samples)} images of {samples.name} is whole", "at least one that is")
+        raise StoreError(f"None of the {samples.n_rows} images of {samples.name} is whole", "at least one that is")
     return store
 
 
 def describe_activations(
-    backbone: Backbone, samples: Samples, layers: Sequence[str], token: Token, shard_rows: int, dtype: torch.dtype
+    backbone: Backbone,
+    samples: Samples | SampleStream,
+    layers: Sequence[str],
+    token: Token,
+    shard_rows: int,
+    dtype: torch.dtype,
 ) -> Manifest:
     """The manifest of what a backbone makes of a data set."""
     return Manifest(
@@ -81,7 +95,7 @@ def describe_activations(
         dataset={
             "id": samples.name,
             "fingerprint": samples.fingerprint,
-            "n_rows": len(samples),
+            "n_rows": samples.n_rows,
             "classes": list(samples.classes),
         },
         shard_rows=shard_rows,
@@ -110,37 +124,33 @@ def _rows_that_fit(shapes: dict[str, torch.Size], dtype: torch.dtype) -> int:
     return min(1024, max(1, SHARD_BYTES // (sum(map(math.prod, shapes.values())) * dtype.itemsize)))
 
 
-def _claim(folder: Path, manifest: Manifest) -> None:
-    """Make `folder` this store's, or check that it already is."""
+def _claim(folder: Path, manifest: Manifest) -> Manifest:
+    """Make `folder` this store's, or check that it already is; the manifest that is there then."""
     if not (folder / "manifest.json").exists():
         # Hidden files may stay behind when the very first write is killed.
         if folder.exists() and not all(path.name.startswith(".") for path in folder.iterdir()):
             raise StoreError(f"{folder} is not empty", "an empty folder or this store", "Choose another folder.")
         write_manifest(folder, manifest)
-        return
-    different = read_manifest(folder).differences(manifest)
+        return manifest
+    there = read_manifest(folder)
+    different = there.differences(manifest)
     if different:
         raise StoreError(
             f"{folder} holds other activations: different {', '.join(different)}",
             "the same backbone, data set, layers and settings",
             "Choose another folder, or delete this one.",
         )
+    return there
 
 
 @torch.inference_mode()
 def _fill(
-    buffers: dict[str, Tensor],
-    backbone: Backbone,
-    samples: Samples,
-    rows: range,
-    token: Token,
-    batch_size: int,
-    bar: tqdm,
+    buffers: dict[str, Tensor], batches: Iterator[Batch], backbone: Backbone, token: Token, bar: tqdm
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Activations, rows and labels of the whole images among `rows`; `buffers` are filled from the front."""
+    """Activations, rows and labels of the whole images; `buffers` are filled from the front."""
     kept: list[int] = []
     labels: list[int] = []
-    for batch, pixels in _prefetched(backbone, samples, rows, batch_size):
+    for batch, pixels in batches:
         found = backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), tuple(buffers))
         for name, buffer in buffers.items():
             buffer[len(kept) : len(kept) + len(batch)] = backbone.select_token(found[name], name, token)
@@ -149,20 +159,3 @@ def _fill(
         bar.update(len(batch))
     filled = {name: buffer[: len(kept)] for name, buffer in buffers.items()}
     return filled, torch.tensor(kept, dtype=torch.int64), torch.tensor(labels, dtype=torch.int64)
-
-
-def _prefetched(
-    backbone: Backbone, samples: Samples, rows: range, batch_size: int
-) -> Iterator[tuple[list[tuple[int, Sample]], Tensor]]:
-    """Batches of whole samples with their pixels, the next one being decoded while the caller works on this one."""
-    whole = ((row, sample) for row, sample in samples.rows(rows.start, rows.stop) if sample is not None)
-
-    def load() -> tuple[list[tuple[int, Sample]], Tensor] | None:
-        batch = list(islice(whole, batch_size))
-        return (batch, backbone.preprocessing([sample.image for _, sample in batch])) if batch else None
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(load)
-        while (loaded := coming.result()) is not None:
-            coming = pool.submit(load)
-            yield loaded

@@ -5,37 +5,47 @@ For patch tokens, of which a data set has hundreds of times more than a disk sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from hsae.activations.extract import describe_activations
+from hsae.activations.loading import BATCHES_AHEAD, decoders, square
 from hsae.activations.pool import PoolSampler
 from hsae.backbones.base import Backbone, Token
+from hsae.data.ahead import done_ahead
 from hsae.data.samples import Samples
+from hsae.data.stream import SampleStream
 from hsae.errors import InputError
 
 
 class OnlineActivations:
-    """What a store would hold, computed whenever it is asked for; `train_bank` takes one in a store's place."""
+    """What a store would hold, computed whenever it is asked for; `train_bank` takes one in a store's place.
+
+    A stream must know how many rows to expect, by its `limit` or by what the data set says of itself. workers: threads
+    that decode, by default what suits the backbone's device.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
-        samples: Samples,
+        samples: Samples | SampleStream,
         layers: Sequence[str] | Literal["all"] = "all",
         token: Token = "patch",
         *,
         images_per_run: int = 32,
+        workers: int | None = None,
     ) -> None:
-        if len(samples) == 0:
-            raise InputError(f"The data set {samples.name} has no images", "at least one")
+        if not samples.expected:
+            many = "no images" if samples.expected == 0 else "nobody knows how many images"
+            raise InputError(f"The data set {samples.name} has {many}", "at least one", "Give a stream a `limit`.")
         self.backbone, self.samples, self.token, self.images_per_run = backbone, samples, token, images_per_run
+        self._workers = decoders(workers, backbone.device)
         names = backbone.layer_names(layers)
         self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32)
-        counts = {tokens.shape[1] for tokens in self.tokens(range(min(8, len(samples))), names).values()}
+        counts = {tokens.shape[1] for tokens in self.tokens(range(min(8, samples.expected)), names).values()}
         if len(counts) != 1:
             raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")
         (self.tokens_per_image,) = counts
@@ -45,19 +55,34 @@ class OnlineActivations:
         """Width by layer name, in model order."""
         return self.manifest.layers
 
-    @torch.inference_mode()
     def tokens(self, rows: Sequence[int], layers: Sequence[str]) -> dict[str, Tensor]:
-        """Activations `[images, tokens, d_in]` of some images, float32 on the CPU; broken images are left out."""
-        images = [sample.image for _, sample in self.samples.subset(list(rows)).rows() if sample is not None]
-        if not images:
+        """Activations `[images, tokens, d_in]` of some images, float32 on the CPU; broken images are left out.
+
+        rows: of a stream, a range.
+        """
+        return self.tokens_of(self.pixels(self.samples, rows), layers)
+
+    def pixels(self, samples: Samples | SampleStream, rows: Sequence[int]) -> Tensor | None:
+        """What the backbone sees of the whole images among `rows`; None without one."""
+        options = {"workers": self._workers, "see": square(self.backbone.preprocessing)}
+        if isinstance(samples, SampleStream):
+            found = samples.rows(rows[0], rows[-1] + 1, **options)
+        else:
+            found = samples.chosen(rows, **options)
+        images = [sample.image for _, sample in found if sample is not None]
+        return self.backbone.preprocessing(images) if images else None
+
+    @torch.inference_mode()
+    def tokens_of(self, pixels: Tensor | None, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Activations `[images, tokens, d_in]` of some pixels, float32 on the CPU."""
+        if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
-        pixels = self.backbone.preprocessing(images).to(self.backbone.device, self.backbone.dtype)
-        found = self.backbone.run_pixels(pixels, layers)
+        found = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
         return {name: self.backbone.select_token(found[name], name, self.token).float().cpu() for name in layers}
 
 
 class OnlineSampler(PoolSampler):
-    """Images in random order through the backbone into the pool.
+    """Images in random order through the backbone into the pool; a stream's in its own order, mixed in the pool.
 
     With `share=(rank, of)` each process runs its own images. Where images are broken, others are run again, so that
     every epoch has the same number of batches on every process.
@@ -73,15 +98,20 @@ class OnlineSampler(PoolSampler):
         buffer_tokens: int = 65_536,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.source, (rank, of) = source, share
-        n_tokens = len(source.samples) // of * source.tokens_per_image
+        self.source, (rank, of), n_images = source, share, source.samples.expected
+        n_tokens = n_images // of * source.tokens_per_image
         if n_tokens < batch_size // of:
             raise InputError(
-                f"a batch of {batch_size} tokens from {len(source.samples)} images of {source.tokens_per_image} tokens",
+                f"a batch of {batch_size} tokens from {n_images} images of {source.tokens_per_image} tokens",
                 f"batch_size of at most {n_tokens * of}",
             )
-        shuffled = torch.randperm(len(source.samples), generator=torch.Generator().manual_seed(seed))
-        self.runs = [run.tolist() for run in shuffled[rank::of].split(source.images_per_run)]
+        if isinstance(source.samples, SampleStream):
+            self.samples = source.samples.take(n_images).shared(rank, of)  # read by its own, from its beginning
+            rows = torch.arange(self.samples.expected)
+        else:
+            self.samples = source.samples
+            rows = torch.randperm(n_images, generator=torch.Generator().manual_seed(seed))[rank::of]
+        self.runs = [run.tolist() for run in rows.split(source.images_per_run)]
         super().__init__(
             {name: source.layers[name] for name in layers},
             [len(run) * source.tokens_per_image for run in self.runs],
@@ -95,7 +125,22 @@ class OnlineSampler(PoolSampler):
     def batches_per_epoch(self) -> int:
         return self._batches_per_epoch
 
+    def order(self, generator: torch.Generator) -> list[int]:
+        """A stream is read as it comes."""
+        return list(range(len(self.runs))) if isinstance(self.samples, SampleStream) else super().order(generator)
+
+    def reads(self, order: list[int]) -> Iterator[dict[str, Tensor]]:
+        """As `read`, the pixels of the next runs being decoded while the backbone and the training work."""
+        for pixels in done_ahead(self._pixels, order, 1, ahead=BATCHES_AHEAD):
+            yield self._flat(pixels)
+
     def read(self, run: int) -> dict[str, Tensor]:
         """The tokens of `images_per_run` images, less the broken ones."""
-        found = self.source.tokens(self.runs[run], tuple(self.widths))
+        return self._flat(self._pixels(run))
+
+    def _pixels(self, run: int) -> Tensor | None:
+        return self.source.pixels(self.samples, self.runs[run])
+
+    def _flat(self, pixels: Tensor | None) -> dict[str, Tensor]:
+        found = self.source.tokens_of(pixels, tuple(self.widths))
         return {name: tokens.flatten(0, 1) for name, tokens in found.items()}

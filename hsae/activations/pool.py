@@ -32,6 +32,14 @@ class PoolSampler(ABC):
     def read(self, run: int) -> dict[str, Tensor]:
         """The tokens of one run, `{layer: [tokens, d_in]}`: as many as stated, or fewer."""
 
+    def order(self, generator: torch.Generator) -> list[int]:
+        """The order in which an epoch reads the runs."""
+        return torch.randperm(len(self.run_tokens), generator=generator).tolist()
+
+    def reads(self, order: list[int]) -> Iterator[dict[str, Tensor]]:
+        """What `read` gives for each run."""
+        return map(self.read, order)
+
     def own(self, places: Tensor) -> Tensor:
         """Which places of a batch are this process's."""
         return places
@@ -65,10 +73,10 @@ class PoolSampler(ABC):
         """The pool and the places of a batch in it, for all runs once."""
         room = min(sum(self.run_tokens), self.buffer_tokens + max(self.run_tokens))
         pool = {name: torch.empty(room, width) for name, width in self.widths.items()}
-        order = torch.randperm(len(self.run_tokens), generator=generator).tolist()
+        order = self.order(generator)
         held = 0
-        for position, run in enumerate(order, start=1):
-            held = _add(pool, held, self.read(run))
+        for position, found in enumerate(self.reads(order), start=1):
+            held = _add(pool, held, found)
             if held < self.buffer_tokens and position < len(order):
                 continue
             mixed = torch.randperm(held, generator=generator)

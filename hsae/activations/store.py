@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,23 +40,34 @@ class Manifest:
     layers: dict[str, int]
     """Width by layer name, in model order."""
     dataset: dict[str, Any]
-    """id, fingerprint, n_rows, classes (wnids)."""
+    """id, fingerprint, n_rows (None while a stream has not ended), classes (wnids)."""
     shard_rows: int
     dtype: str
     schema: int = SCHEMA
     hsae_version: str = __version__
 
     @property
+    def n_rows(self) -> int | None:
+        return self.dataset["n_rows"]
+
+    @property
     def n_shards(self) -> int:
-        return -(-self.dataset["n_rows"] // self.shard_rows)
+        return -(-self.n_rows // self.shard_rows)
 
     def shard_range(self, number: int) -> range:
-        """The data set's rows that shard `number` covers."""
+        """The data set's rows that shard `number` covers, as far as its end is known."""
         start = number * self.shard_rows
-        return range(start, min(start + self.shard_rows, self.dataset["n_rows"]))
+        stop = start + self.shard_rows
+        return range(start, stop if self.n_rows is None else min(stop, self.n_rows))
+
+    def ended(self, n_rows: int) -> Manifest:
+        """The same of a stream that has come to its end."""
+        return replace(self, dataset=self.dataset | {"n_rows": n_rows})
 
     def differences(self, other: Manifest) -> list[str]:
-        """Names of the fields in which another manifest describes other activations."""
+        """Names of the fields in which another manifest describes other activations; an unknown n_rows equals any."""
+        if other.n_rows is None and self.n_rows is not None:
+            other = other.ended(self.n_rows)
         mine, theirs = asdict(self), asdict(other)
         return [f.name for f in fields(self) if f.name != "hsae_version" and mine[f.name] != theirs[f.name]]
 
@@ -115,7 +126,8 @@ def _defect(stated: dict[str, Any]) -> str | None:
     layers, dataset = (stated[key] if isinstance(stated[key], dict) else {} for key in ("layers", "dataset"))
     if not layers or not all(_is_count(width) for width in layers.values()):
         return f"the layers {stated['layers']!r}"
-    if not _is_count(dataset.get("n_rows")) or not isinstance(dataset.get("classes"), list):
+    n_rows = dataset.get("n_rows", 0)
+    if not (n_rows is None or _is_count(n_rows)) or not isinstance(dataset.get("classes"), list):
         return f"the dataset {stated['dataset']!r}"
     return None if _is_count(stated["shard_rows"]) else f"shard_rows {stated['shard_rows']!r}"
 
@@ -130,6 +142,9 @@ class ActivationStore:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
+        if self.manifest.n_rows is None:
+            do = "Run the extraction again: it goes on where it stopped."
+            raise StoreError(f"The store {folder} ends before its stream", "a finished extraction", do)
         missing = [n for n in range(self.manifest.n_shards) if not shard_path(self.folder, n).is_file()]
         if missing:
             raise StoreError(

@@ -1,1 +1,1 @@
-"""Images in: one safe decoder, and labelled samples from folders, parquet files, the Hub and the starter."""
+"""Images in: one safe decoder, and labelled samples from folders, parquet and tar files, the Hub and the starter."""

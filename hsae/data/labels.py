@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hsae.errors import LabelError
+from hsae.data.known_classes import KNOWN, known_map, recognised
+from hsae.errors import InputError, LabelError
 
 LabelMap = Mapping[str, str] | Path | str | None
+"""{name: wnid}, a CSV or JSON file of it, or the name of a data set in `KNOWN`."""
 
 _WNID = re.compile(r"n\d{8}")
 _GIVE_A_MAP = (
-    "Name the classes by WordNet id, or give `label_map`: a CSV file with the columns name,wnid "
-    "or a JSON file {name: wnid}"
+    "Name the classes by WordNet id, or give `label_map`: a CSV file with the columns name,wnid, "
+    f"a JSON file {{name: wnid}}, or {' or '.join(KNOWN)}"
 )
+_NAMED = 20  # unknown names in an error
 
 
 def label_rows(
@@ -35,17 +38,37 @@ def label_rows(
     return classes, [None if label is None else position[wnids[label]] for label in labels]
 
 
+def moved(classes: tuple[str, ...], wnids: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[int, int | None]]:
+    """The sorted new classes, and for each of `classes` the place of its new class among them, or None for no label.
+
+    wnids: {class: new class or None}. Raises InputError unless every class is there.
+    """
+    missing = sorted(set(classes) - set(wnids))
+    if missing:
+        raise InputError(f"no new class for {', '.join(missing)}", "one for every class, or None")
+    new_classes = tuple(sorted({new for new in wnids.values() if new is not None}))
+    position = {wnid: index for index, wnid in enumerate(new_classes)}
+    return new_classes, {old: position.get(wnids[wnid]) for old, wnid in enumerate(classes)}
+
+
 def _to_wnids(names: Sequence[str], label_map: LabelMap, source: str) -> list[str]:
-    mapping = _read_label_map(label_map)
+    known = recognised(names) if label_map is None or label_map in KNOWN else None
+    if known is not None:
+        return known
+    mapping = read_label_map(label_map)
     wnids = [mapping.get(name, name) for name in names]
     unknown = sorted(name for name, wnid in zip(names, wnids, strict=True) if not _WNID.fullmatch(wnid))
     if unknown:
-        got = f"{source} has {len(unknown)} unknown class(es): {', '.join(map(repr, unknown))}"
+        named = ", ".join(map(repr, unknown[:_NAMED])) + (" ..." if len(unknown) > _NAMED else "")
+        got = f"{source} has {len(unknown)} unknown class(es): {named}"
         raise LabelError(got, "WordNet noun ids such as n02084071", _GIVE_A_MAP)
     return wnids
 
 
-def _read_label_map(source: LabelMap) -> dict[str, str]:
+def read_label_map(source: LabelMap) -> dict[str, str]:
+    """Wnids by name; LabelError for a file that cannot be read, other ids, or names with two of them."""
+    if isinstance(source, str) and source in KNOWN:
+        return known_map(source)
     pairs = list(source.items()) if isinstance(source, Mapping) else _read_pairs(source)
     wrong = [f"{name!r}: {wnid!r}" for name, wnid in pairs if not _WNID.fullmatch(str(wnid))]
     if wrong:

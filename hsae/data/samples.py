@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from hsae.data.ahead import done_ahead
 from hsae.data.augment import varied
-from hsae.data.decode import decode_with_mask
+from hsae.data.broken import BrokenRows
 from hsae.data.folder import list_folder
-from hsae.data.labels import LabelMap
+from hsae.data.labels import LabelMap, moved
 from hsae.data.listing import Listing
+from hsae.data.sample import Sample, View, attempt, decode_sample
+from hsae.data.sources import check_limit, find_source
 from hsae.data.starter import list_starter
-from hsae.data.table import list_hub, list_parquet, of_split, parquet_in
-from hsae.errors import ImageError, InputError
-
-_log = logging.getLogger("hsae.data")
-
-_TOLERATED, _TOLERATED_SHARE, _JUDGED_AFTER = 3, 0.01, 100  # broken rows, their share, rows read before judging
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image with its label; cut-outs stand on white."""
-
-    image: Image.Image  # RGB
-    key: str  # unique in its source: path relative to the folder, "row 17", "animals/cat"
-    label: int | None  # index into Samples.classes
-    wnid: str | None
-    mask: np.ndarray | None = None  # bool [height, width], True on the object (alpha >= 128); None without alpha
+from hsae.data.table import list_hub, list_parquet
+from hsae.data.tars import list_tars
+from hsae.errors import InputError
 
 
 class Samples:
@@ -47,9 +31,7 @@ class Samples:
         self._listing = listing
         self._order = np.arange(len(listing.labels)) if order is None else order
         self._copy = np.zeros_like(self._order) if copy is None else copy
-        self._met = bytearray(len(self._order))
-        self._n_met = 0
-        self._broken: dict[int, str] = {}
+        self._broken = BrokenRows(listing.name)
 
     @property
     def name(self) -> str:
@@ -77,7 +59,17 @@ class Samples:
     @property
     def skipped(self) -> list[str]:
         """Name and reason of every broken row met so far by iteration."""
-        return list(self._broken.values())
+        return self._broken.reasons
+
+    @property
+    def n_rows(self) -> int:
+        """As `len`; of a SampleStream it is known only at its end."""
+        return len(self)
+
+    @property
+    def expected(self) -> int:
+        """As `len`; a SampleStream may know it before its end."""
+        return len(self)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -89,26 +81,30 @@ class Samples:
 
     def read(self, row: int) -> Sample:
         """Decode one row; raises ImageError, which names the key, when its image is broken."""
-        key, label = self.key(row), self.labels[row]
-        source = self._listing.image(int(self._order[row]))
-        if source is None:
-            raise ImageError(f"{key} of {self.name} has no image", "an image in every row")
-        image, mask = decode_with_mask(source, name=f"{key} of {self.name}")
-        if self._copy[row]:
-            image, mask = varied(image, mask, seed=(int(self._order[row]), int(self._copy[row])))
-        return Sample(image, key, label, None if label is None else self.classes[label], mask)
+        place, copy = int(self._order[row]), int(self._copy[row])
+        sample = decode_sample(self._listing.image(place), self.name, self.key(row), self.labels[row], self.classes)
+        if copy:
+            image, mask = varied(sample.image, sample.mask, seed=(place, copy))
+            return replace(sample, image=image, mask=mask)
+        return sample
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Sample | None]]:
+    def rows(
+        self, start: int = 0, stop: int | None = None, *, workers: int = 0, see: View | None = None
+    ) -> Iterator[tuple[int, Sample | None]]:
         """Yield (row, sample) in order, with None for a broken row, which is logged and listed in `skipped`.
 
-        Raises InputError once, after 100 rows or more, over 3 of them and over 1 % of them were broken.
+        workers: threads that decode ahead; see: applied by them to every sample. Raises InputError once, after 100
+        rows or more, over 3 of them and over 1 % of them were broken.
         """
-        for row in range(*slice(start, stop).indices(len(self))):
-            sample = self._try(row)
-            self._n_met += not self._met[row]
-            self._met[row] = True
-            self._judge()
-            yield row, sample
+        return self.chosen(range(*slice(start, stop).indices(len(self))), workers=workers, see=see)
+
+    def chosen(
+        self, rows: Iterable[int], *, workers: int = 0, see: View | None = None
+    ) -> Iterator[tuple[int, Sample | None]]:
+        """As `rows`, of these rows in this order."""
+        _ = self.labels  # made once, before threads ask for them
+        for row, outcome in done_ahead(lambda row: (row, attempt(lambda: self.read(row), see)), rows, workers):
+            yield row, self._broken.whole(row, outcome)
 
     def __iter__(self) -> Iterator[Sample]:
         return (sample for _, sample in self.rows() if sample is not None)
@@ -130,31 +126,9 @@ class Samples:
 
     def relabelled(self, wnids: Mapping[str, str | None]) -> Samples:
         """The same rows under other classes: {class: new class, or None for no label}; every class must be there."""
-        missing = sorted(set(self.classes) - set(wnids))
-        if missing:
-            raise InputError(f"no new class for {', '.join(missing)}", "one for every class, or None")
-        classes = tuple(sorted({new for new in wnids.values() if new is not None}))
-        position = {wnid: index for index, wnid in enumerate(classes)}
-        index = {old: position.get(wnids[name]) for old, name in enumerate(self.classes)}
+        classes, index = moved(self.classes, wnids)
         labels = [None if label is None else index[label] for label in self._listing.labels]
         return Samples(replace(self._listing, classes=classes, labels=labels), self._order, self._copy)
-
-    def _try(self, row: int) -> Sample | None:
-        try:
-            return self.read(row)
-        except ImageError as error:
-            if row not in self._broken:
-                self._broken[row] = str(error)
-                _log.warning("skipped broken image %d of %s: %s", len(self._broken), self.name, error)
-            return None
-
-    def _judge(self) -> None:
-        tolerated = max(_TOLERATED, _TOLERATED_SHARE * self._n_met)
-        if self._n_met < _JUDGED_AFTER or len(self._broken) <= tolerated:
-            return
-        first = "".join(f"\n  {reason}" for reason in self.skipped[:10])
-        got = f"{len(self._broken)} of {self._n_met} images read from {self.name} are broken, the first ones:{first}\n"
-        raise InputError(got, "at most 1 % broken images", "Repair or remove them.")
 
 
 def load_samples(
@@ -165,49 +139,25 @@ def load_samples(
     limit: int | None = None,
     shuffle_seed: int | None = None,
 ) -> Samples:
-    """Open labelled images: "starter", a folder of class folders, parquet (folder, file, glob, list) or a Hub id.
+    """Open labelled images: "starter", a folder of class folders, parquet or tar (folder, file, glob, list), a Hub id.
 
-    `split` is a folder under the root, a prefix of parquet file names, or a split of a Hub data set (default: "train"
-    where there is one). `label_map` ({name: wnid}, or a CSV or JSON file) names classes that are not wnids.
-    `shuffle_seed` permutes the rows, then `limit` keeps the first ones. Raises InputError, LabelError.
+    `split` is a folder under the root, a prefix of file names, or a split of a Hub data set (default: "train" where
+    there is one). `label_map` ({name: wnid}, a CSV or JSON file, "imagenet-1k" or "cifar-100") names classes that are
+    not wnids. `shuffle_seed` permutes the rows, then `limit` keeps the first ones. Raises InputError, LabelError.
     """
-    if not source:
-        raise InputError("no source of images was named", "starter, a folder, parquet files or a Hub id")
-    if limit is not None and limit < 1:
-        raise InputError(f"limit={limit}", "a positive number of rows, or None for all")
-    listing = _list(source, split, label_map)
+    check_limit(limit)
+    found = find_source(source, split)
+    if found.kind == "starter" and (split or label_map):
+        raise InputError("the starter was asked for with a split or label map", "neither: it has its own labels")
+    make: dict[str, Callable[[], Listing]] = {
+        "starter": list_starter,
+        "folder": lambda: list_folder(Path(found.name).expanduser(), split, label_map),
+        "parquet": lambda: list_parquet(found.files, found.name, label_map),
+        "tar": lambda: list_tars(found.files, found.name, label_map),
+        "hub": lambda: list_hub(found.name, split, label_map),
+    }
+    listing = make[found.kind]()
     rows = np.arange(len(listing.labels))
     if shuffle_seed is not None:
         rows = np.random.default_rng(shuffle_seed).permutation(rows)
     return Samples(listing, rows[:limit])
-
-
-def _list(source: str | Path | Sequence[str | Path], split: str | None, label_map: LabelMap) -> Listing:
-    if source == "starter":
-        if split or label_map:
-            raise InputError("the starter was asked for with a split or label map", "neither: it has its own labels")
-        return list_starter()
-    if not isinstance(source, str | Path):
-        return _list_files([Path(file).expanduser() for file in source], ", ".join(map(str, source)), split, label_map)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        files = parquet_in(path, split)
-        return list_parquet(files, str(source), label_map) if files else list_folder(path, split, label_map)
-    files = [path] if path.is_file() else [Path(file) for file in sorted(glob.glob(str(path), recursive=True))]
-    if files:
-        return _list_files(files, str(source), split, label_map)
-    if _HUB_ID.fullmatch(str(source)):
-        return list_hub(str(source), split, label_map)
-    tried = "as the starter, a folder, a parquet file, a glob and a Hub id (org/name)"
-    raise InputError(
-        f"{str(source)!r} is nothing that can be opened (tried {tried})", "one of these", "Check the path."
-    )
-
-
-def _list_files(files: list[Path], name: str, split: str | None, label_map: LabelMap) -> Listing:
-    files = of_split(files, split)
-    wrong = [str(file) for file in files if file.suffix != ".parquet" or not file.is_file()]
-    if wrong or not files:
-        got = f"{', '.join(wrong)} of {name}" if wrong else f"{name} has no file for split={split!r}"
-        raise InputError(got, "existing .parquet files")
-    return list_parquet(files, name, label_map)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,12 @@ from hsae.data.listing import Listing
 from hsae.errors import InputError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 
 def list_parquet(files: Sequence[Path], name: str, label_map: LabelMap = None) -> Listing:
     """List the rows of parquet `files`, in the order given."""
-    patterns = [glob.escape(str(file)) for file in files]  # `datasets` takes every path for a pattern
-    rows = _load(name, "parquet", data_files={"rows": patterns}, split="rows")
+    rows = _load(name, "parquet", data_files={"rows": patterns(files)}, split="rows")
     return _listing(rows, name, label_map)
 
 
@@ -28,35 +28,41 @@ def list_hub(source: str, split: str | None = None, label_map: LabelMap = None) 
     return _listing(_load(source, source, split=split or "train"), source, label_map)
 
 
-def parquet_in(folder: Path, split: str | None = None) -> list[Path]:
-    """Sorted parquet files in `folder` or its `data/` whose names begin with the split; without one, train or all."""
-    files = sorted(path for where in (folder, folder / "data") for path in where.glob("*.parquet") if _visible(path))
-    return of_split(files, split) if split else of_split(files, "train") or files
-
-
-def of_split(files: Sequence[Path], split: str | None) -> list[Path]:
-    """Those of `files` called `<split>-*.parquet` or `<split>.parquet`; all without a split."""
-    return [path for path in files if split is None or path.stem == split or path.name.startswith(f"{split}-")]
-
-
-def _visible(path: Path) -> bool:
-    return not path.name.startswith(".")
-
-
 def _load(name: str, *args: Any, **kwargs: Any) -> Dataset:
     import datasets
 
-    try:
+    with loading(name):
         return datasets.load_dataset(*args, **kwargs)
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Make an InputError of whatever `datasets` raises while it opens a source."""
+    import datasets
+
+    try:
+        yield
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         expected = "an existing file or folder, or a Hub data set that can be reached and has this split"
         raise InputError(f"{name} cannot be loaded: {error}", expected, "Check name, split and network.") from error
 
 
+def patterns(files: Sequence[Path]) -> list[str]:
+    """Paths as `datasets` takes them: it takes every path for a pattern."""
+    return [glob.escape(str(file)) for file in files]
+
+
+def encoded(cell: dict[str, Any] | None) -> bytes | Path | None:
+    """The encoded image of an undecoded cell, or where it lies; None without one."""
+    if cell is None:
+        return None
+    return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)
+
+
 def _listing(rows: Dataset, name: str, label_map: LabelMap) -> Listing:
     from datasets import Image
 
-    column = _image_column(rows, name)
+    column = image_column(rows.features, name)
     names, numbers = _class_numbers(rows, name)
     classes, labels = label_rows(names, numbers, label_map, name)
     images = rows.select_columns([column]).cast_column(column, Image(decode=False))
@@ -64,42 +70,49 @@ def _listing(rows: Dataset, name: str, label_map: LabelMap) -> Listing:
 
 
 def _image(images: Dataset, column: str, row: int) -> bytes | Path | None:
-    cell = images[row][column]
-    if cell is None:
-        return None
-    return cell["bytes"] or (Path(cell["path"]) if cell["path"] else None)
+    return encoded(images[row][column])
 
 
-def _image_column(rows: Dataset, name: str) -> str:
+def image_column(features: Features, name: str) -> str:
     """The column of type Image, or of what an Image is stored as when the type was not written down."""
     from datasets import Image
 
-    found = [c for c, kind in rows.features.items() if isinstance(kind, Image) or _is_stored_image(kind)]
-    return _only(found, "image", name, rows)
+    found = [c for c, kind in features.items() if isinstance(kind, Image) or _is_stored_image(kind)]
+    return _only(found, ("image",), name, features)
+
+
+def class_column(features: Features, name: str) -> str | None:
+    """The ClassLabel column (the finer one of CIFAR-100), or one of plain values called "label"; None without."""
+    from datasets import ClassLabel, Value
+
+    found = [c for c, kind in features.items() if isinstance(kind, ClassLabel)]
+    if found:
+        return _only(found, ("label", "fine_label"), name, features)
+    return "label" if isinstance(features.get("label"), Value) else None
 
 
 def _is_stored_image(kind: Any) -> bool:
     return isinstance(kind, dict) and set(kind) == {"bytes", "path"}
 
 
-def _only(found: list[str], preferred: str, name: str, rows: Dataset) -> str:
-    if preferred in found or len(found) == 1:
-        return preferred if preferred in found else found[0]
-    got = f"{name} has {len(found)} {preferred} columns among {', '.join(rows.column_names)}"
-    raise InputError(got, f"one, or one called {preferred!r}", "Rename or cast the columns of the data set.")
+def _only(found: list[str], preferred: tuple[str, ...], name: str, features: Features) -> str:
+    chosen = [column for column in preferred if column in found][:1] or found
+    if len(chosen) == 1:
+        return chosen[0]
+    got = f"{name} has {len(found)} {preferred[0]} columns among {', '.join(features)}"
+    raise InputError(got, f"one, or one called {preferred[0]!r}", "Rename or cast the columns of the data set.")
 
 
 def _class_numbers(rows: Dataset, name: str) -> tuple[list[str], list[int | None]]:
-    """Class names and each row's index into them, from the ClassLabel column or from one called "label"."""
-    from datasets import ClassLabel, Value
-
-    found = [c for c, kind in rows.features.items() if isinstance(kind, ClassLabel)]
-    if found:
-        column = _only(found, "label", name, rows)
-        return rows.features[column].names, rows.data.column(column).to_pylist()
-    if not isinstance(rows.features.get("label"), Value):
+    """Class names and each row's index into them."""
+    column = class_column(rows.features, name)
+    if column is None:
         return [], [None] * len(rows)
-    values = [None if value is None else str(value) for value in rows.data.column("label").to_pylist()]
-    names = sorted({value for value in values if value is not None})
-    number = {value: index for index, value in enumerate(names)}
-    return names, [None if value is None else number[value] for value in values]
+    values = rows.data.column(column).to_pylist()
+    names = getattr(rows.features[column], "names", None)
+    if names is not None:
+        return names, values
+    texts = [None if value is None else str(value) for value in values]
+    names = sorted({text for text in texts if text is not None})
+    number = {text: index for index, text in enumerate(names)}
+    return names, [None if text is None else number[text] for text in texts]

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from hsae.activations.extract import extract_activations
+from hsae.activations.loading import BATCHES_AHEAD
 from hsae.activations.online import OnlineActivations, OnlineSampler
 from hsae.data.samples import Samples, load_samples
 from hsae.errors import InputError, StoreError
@@ -63,11 +64,13 @@ def test_the_order_depends_on_seed_and_epoch_and_can_be_resumed(samples: Samples
 
 
 def test_memory_is_a_pool_of_the_stated_size(samples: Samples, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, seen = sampler(samples), []
-    read = OnlineSampler.read
-    monkeypatch.setattr(OnlineSampler, "read", lambda self, run: seen.append(run) or read(self, run))
+    source, run, decoded = sampler(samples), [], []
+    pixels, tokens_of = OnlineActivations.pixels, OnlineActivations.tokens_of
+    monkeypatch.setattr(OnlineActivations, "pixels", lambda *args: decoded.append(1) or pixels(*args))
+    monkeypatch.setattr(OnlineActivations, "tokens_of", lambda *args: run.append(1) or tokens_of(*args))
     next(source.epoch(0))
-    assert len(seen) <= 3, "64 tokens are two runs of two images, or three with the broken image"
+    assert 2 <= len(run) <= 3, "64 tokens are two runs of two images, or three with the broken image"
+    assert len(decoded) <= len(run) + BATCHES_AHEAD < 6 == len(source.runs)
 
 
 def test_processes_run_different_images(samples: Samples) -> None:

@@ -1,0 +1,164 @@
+"""Rows of `datasets` as they arrive: the encoded image, its key and its class."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsae.data.labels import LabelMap, label_rows, moved, read_label_map
+from hsae.data.sources import Source
+from hsae.data.table import class_column, encoded, image_column, loading, patterns
+from hsae.data.tars import LABELS, label_text
+from hsae.errors import InputError, LabelError
+
+if TYPE_CHECKING:
+    from datasets import DatasetBuilder, Features, IterableDataset
+
+SHUFFLE_WINDOW = 1000
+"""Rows held, encoded, to shuffle a stream."""
+_FORMAT = {"parquet": "parquet", "tar": "webdataset"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, not yet decoded."""
+
+    key: str | None
+    """None where the row has no name but its number."""
+    image: bytes | Path | None
+    label: int | None
+
+
+@dataclass(frozen=True)
+class StreamedRows:
+    """A source that can be read from its beginning, as often as one likes."""
+
+    name: str
+    identity: str
+    """Text that changes whenever other rows would come."""
+    dataset: IterableDataset
+    images: tuple[str, ...]
+    """Columns of images: the first with one counts."""
+    label: Callable[[dict[str, Any]], Hashable]
+    """What a row has for a class: a number or a name; None for none."""
+    index: dict[Hashable, int | None]
+    """What a row can have for a class -> index into `classes`."""
+    classes: tuple[str, ...]
+    expected: int | None
+    part: str = ""
+    """ of share 1/4, for a share."""
+
+    def open(self) -> Iterator[Row]:
+        """All rows; InputError when the source breaks off, LabelError for a class that was not announced."""
+        import httpx
+        from datasets.exceptions import DatasetsError
+
+        number = 0
+        try:
+            for number, cells in enumerate(self.dataset, start=1):
+                yield self._row(cells, number - 1)
+        except (OSError, ValueError, EOFError, tarfile.TarError, httpx.HTTPError, DatasetsError) as error:
+            got = f"{self.name} broke off after {number} rows{self.part}: {error}"
+            do = "Run it again: an extraction goes on where it stopped."
+            raise InputError(got, "a source that can be read to its end", do) from error
+
+    def shared(self, rank: int, of: int) -> StreamedRows:
+        """The part of one of `of` processes."""
+        from datasets.distributed import split_dataset_by_node
+
+        part = f" of share {rank + 1}/{of}"
+        expected = None if self.expected is None else len(range(rank, self.expected, of))
+        dataset = split_dataset_by_node(self.dataset, rank, of)
+        return replace(self, dataset=dataset, identity=self.identity + part, part=part, expected=expected)
+
+    def relabelled(self, wnids: Mapping[str, str | None]) -> StreamedRows:
+        """The same rows under other classes."""
+        classes, place = moved(self.classes, wnids)
+        index = {value: None if old is None else place[old] for value, old in self.index.items()}
+        return replace(self, classes=classes, index=index)
+
+    def _row(self, cells: dict[str, Any], number: int) -> Row:
+        value = self.label(cells)
+        if value is not None and value not in self.index:
+            got = f"row {number}{self.part} of {self.name} has the class {value!r}"
+            raise LabelError(got, "one that was announced", "Give `label_map` with all classes.")
+        found = (encoded(cells[column]) for column in self.images)
+        image = next((image for image in found if image is not None), None)
+        return Row(cells.get("__key__"), image, None if value is None else self.index[value])
+
+
+def open_rows(found: Source, split: str | None, label_map: LabelMap, shuffle_seed: int | None) -> StreamedRows:
+    """Open a Hub data set, parquet or tar files for streaming; nothing but headers is read."""
+    import datasets
+
+    split = (split or "train") if found.kind == "hub" else "rows"
+    with loading(found.name):
+        builder = _builder(found)
+        dataset = builder.as_streaming_dataset(split)
+        features = dataset.features or datasets.Features()
+        images = _image_columns(features, found.name)
+        label, index, classes = _labels(features, label_map, found.name)
+        for column in images:
+            dataset = dataset.cast_column(column, datasets.Image(decode=False))
+    if shuffle_seed is not None:
+        dataset = dataset.shuffle(seed=shuffle_seed, buffer_size=SHUFFLE_WINDOW)
+    splits = builder.info.splits or {}
+    expected = splits[split].num_examples if split in splits else None
+    identity = f"{_files(found, builder, split)}\0{split}\0{shuffle_seed}"
+    return StreamedRows(found.name, identity, dataset, images, label, index, classes, expected or None)
+
+
+def _builder(found: Source) -> DatasetBuilder:
+    from datasets import load_dataset_builder
+
+    if found.kind == "hub":
+        return load_dataset_builder(found.name)
+    return load_dataset_builder(_FORMAT[found.kind], data_files={"rows": patterns(found.files)})
+
+
+def _files(found: Source, builder: DatasetBuilder, split: str) -> str:
+    """What the rows come from: names with the commit on the Hub, names and sizes on the disk."""
+    if found.kind == "hub":
+        return f"{found.name} {builder.hash} {builder.config.name}"
+    return ", ".join(f"{file.name} {file.stat().st_size}" for file in found.files)
+
+
+def _image_columns(features: Features, name: str) -> tuple[str, ...]:
+    from datasets import Image
+
+    if "__key__" not in features:
+        return (image_column(features, name),)
+    found = tuple(column for column, kind in features.items() if isinstance(kind, Image))
+    if not found:
+        raise InputError(f"{name} has no images among {', '.join(features)}", "tars with images", "Check the files.")
+    return found
+
+
+def _labels(
+    features: Features, label_map: LabelMap, name: str
+) -> tuple[Callable[[dict[str, Any]], Hashable], dict[Hashable, int | None], tuple[str, ...]]:
+    """How a row tells its class, the index of everything it can tell, and the classes."""
+    column = class_column(features, name)
+    names = getattr(features.get(column), "names", None)
+    if names is not None:
+        classes, index = label_rows(names, range(len(names)), label_map, name)
+        known = dict(enumerate(index)) | {-1: None}
+        return lambda cells: cells[column], known, classes
+    is_tar = "__key__" in features and any(kind in features for kind in LABELS)
+    if column is None and not is_tar:
+        return lambda cells: None, {}, ()
+    if label_map is None:
+        do = 'Give `label_map` with all classes ("imagenet-1k" where they are its class numbers or ids).'
+        raise LabelError(f"{name} as a stream does not say which classes there are", "a list of them", do)
+    mapping = read_label_map(label_map)
+    classes, index = label_rows(list(mapping), range(len(mapping)), mapping, name)
+    if is_tar:
+        return label_text, dict(zip(mapping, index, strict=True)), classes
+    return lambda cells: _text(cells[column]), dict(zip(mapping, index, strict=True)), classes
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
