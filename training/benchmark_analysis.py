@@ -1,6 +1,7 @@
 """How fast the analysis is: common hypernyms against nltk, and every statistic of one large layer with its memory.
 
     python training/benchmark_analysis.py [--latents 12288] [--images 50000] [--classes 1000] [--active 50]
+    python training/benchmark_analysis.py --matched 3072 [--images 50000] [--active 50]  # two SAEs compared
 
 Classes are leaves of WordNet's physical objects. nltk is compared where it finds WordNet, its own or Debian's.
 """
@@ -28,10 +29,12 @@ from hsae.analysis.alignment import neuron_alignment
 from hsae.analysis.baselines import matched_latents, random_directions
 from hsae.analysis.entropy import class_mass, entropy
 from hsae.analysis.layer_hierarchy import LabelledLatents, hierarchy_columns, layer_summary, rule_summaries
+from hsae.analysis.layer_match import LayerLatents, LayerMatch, match_layers, shuffles
 from hsae.analysis.layer_tree import layer_structure
 from hsae.analysis.monosemanticity import monosemanticity
 from hsae.analysis.node_probes import fit_node_probes
 from hsae.analysis.sparsity import latent_activity
+from hsae.analysis.stitching import Stitching
 from hsae.analysis.top_images import top_images
 from hsae.hierarchy import Taxonomy, lch_rows, multi_class_nodes, wordnet
 
@@ -45,7 +48,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in {"latents": 12_288, "images": 50_000, "classes": 1000, "active": 50}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--matched", type=int, help="compare two SAEs of that many latents, and nothing else")
     options = parser.parse_args()
+    if options.matched:
+        time_matching(options.matched, options.images, options.active)
+        return
     taxonomy = Taxonomy(leaves(options.classes))
     print(f"{torch.get_num_threads()} threads, {taxonomy}")
     compare_with_nltk(taxonomy)
@@ -139,6 +146,34 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
         total += spent
         print(f"{name:26}{spent[0]:8.1f} s{spent[1]:8.1f} CPU s{peak():8.2f} GiB")
     print(f"{'all':26}{total[0]:8.1f} s{total[1]:8.1f} CPU s")
+
+
+def time_matching(n_latents: int, n_images: int, active: int) -> None:
+    """Seconds to match one pair of layers with all chance levels, and to fit the linear map; peak memory after each."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 1000, n_images)
+    a = random_latents(n_images, n_latents, active, seed=1)
+    own = random_latents(n_images, n_latents, active // 4, seed=2)
+    b = csr_array(a[:, random.permutation(n_latents)] + own)
+    rates = a.nnz / n_images, b.nnz / n_images
+    print(f"{n_latents} x {n_latents} latents on {n_images} images, {rates[0]:.0f} and {rates[1]:.0f} active")
+    print(f"{'latents of both':26}{'':38}{peak():8.2f} GiB")
+
+    def matched() -> LayerMatch:
+        return match_layers(LayerLatents.of(a), LayerLatents.of(b), shuffles(n_images, labels))
+
+    for name, job in {"matching": matched, "linear map": lambda: Stitching(a).r2(b)}.items():
+        start = time.process_time()
+        spent = seconds(job)[1], time.process_time() - start
+        print(f"{name:26}{spent[0]:8.1f} s{spent[1]:8.1f} CPU s{peak():8.2f} GiB")
+
+
+def random_latents(n_images: int, n_latents: int, active: int, seed: int) -> csr_array:
+    """`active` latents on every image, all equally often."""
+    random = np.random.default_rng(seed)
+    columns = np.stack([np.sort(random.choice(n_latents, active, replace=False)) for _ in range(n_images)])
+    values = random.random(columns.size, dtype=np.float32) + 0.1
+    return csr_array((values, columns.ravel(), np.arange(n_images + 1) * active), shape=(n_images, n_latents))
 
 
 def planted_latents(taxonomy: Taxonomy, labels: np.ndarray, n_latents: int, active: int) -> csr_array:

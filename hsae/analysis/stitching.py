@@ -47,11 +47,11 @@ class Stitching:
         fit, choose, score = (b[rows].astype(np.float64) for rows in self._rows)
         mean = np.asarray(fit.mean(axis=0))
         shared = (self._parts[0].T @ fit).toarray() / fit.shape[0] - np.outer(self._mean, mean)
-        maps = [cho_solve(factor, shared) for factor in self._factors]
-        choices = np.array([_r2(self._predicted(1, w, mean), choose.toarray()) for w in maps])
+        maps = np.stack([cho_solve(factor, shared) for factor in self._factors])
+        choices = [_r2(self._predicted(1, w, mean), choose.toarray()) for w in maps]
         best = np.nan_to_num(choices, nan=-np.inf).argmax(axis=0)
-        scores = np.array([_r2(self._predicted(2, w, mean), score.toarray()) for w in maps])
-        return np.take_along_axis(scores, best[None], axis=0)[0]
+        chosen = np.take_along_axis(maps, best[None, None], axis=0)[0]
+        return _r2(self._predicted(2, chosen, mean), score.toarray())
 
     def _predicted(self, part: int, w: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._parts[part] @ w + (mean - self._mean @ w)
