@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
-from hsae.backbones.registry import load_backbone
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
@@ -41,8 +40,7 @@ class Session:
         """Load the artifact's backbone unless it is given; ArtifactError when its weights are not the artifact's."""
         self.artifact = artifact
         if backbone is None:
-            stated = artifact.backbone
-            backbone = load_backbone(stated["id"], image_size=stated["image_size"], revision=stated["revision"])
+            backbone = artifact.load_backbone()
         artifact.check_backbone(backbone)
         self.backbone = backbone
         self._image: Image.Image | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hsae.activations.store import ActivationStore
 from hsae.analysis.comparison_document import comparison_document
-from hsae.analysis.comparison_figure import write_comparison_figure
+from hsae.analysis.comparison_figure import write_comparison
 from hsae.analysis.figures import write_figures
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.comparison import compare_stores, extract_for, starter_photos
@@ -53,7 +53,7 @@ def figures(arguments: list[str]) -> None:
 
 
 def compare(arguments: list[str]) -> None:
-    """comparison.json, comparison.png and comparison.csv of two runs or artifacts."""
+    """comparison.json, comparison.png, comparison.csv and comparison_models.csv of two runs or artifacts."""
     parser = _parser("python -m hsae.analysis compare")
     parser.add_argument("a", type=Path, help="folder of a finished run, or of an artifact (then with --data)")
     parser.add_argument("b", type=Path, help="the other one")
@@ -71,10 +71,10 @@ def compare(arguments: list[str]) -> None:
     comparison = compare_stores(a, b, *_stores(options, a, b, out), stitch=not options.no_stitch, progress=True)
     document = comparison_document(comparison, starter_photos(b))
     write_json(out / "comparison.json", document)
-    print(out / "comparison.json")
-    print(write_comparison_figure(out, comparison))
+    written = [out / "comparison.json", *write_comparison(out, comparison)]
     if options.add:
-        print(add_document(folders[0], "comparison", document))
+        written.append(add_document(folders[0], "comparison", document))
+    print(*written, sep="\n")
 
 
 def _stores(options: argparse.Namespace, a: Artifact, b: Artifact, out: Path) -> list[ActivationStore]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hsae.analysis.comparison import Comparison
-from hsae.analysis.comparison_tables import CONCEPT_F1, concepts, height_table, pair_numbers
+from hsae.analysis.comparison_tables import CONCEPT_F1, concepts, height_table, pair_numbers, side_by_side
 from hsae.analysis.figures import panels, write_figure
 from hsae.analysis.layer_match import MAIN, SHUFFLED, WITHIN
+from hsae.atomic import atomic_path
 
 BANDS = ["0", "1", "2-3", "4-6", "7 and up"]
 """Heights that are drawn together: there are few nodes high up."""
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write_comparison_figure(folder: Path, comparison: Comparison) -> Path:
-    """Write comparison.png and comparison.csv to `folder`; returns the PNG file."""
-    return write_figure(folder, "comparison", *comparison_figure(comparison))
+def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
+    """Write comparison.png with comparison.csv, and comparison_models.csv, to `folder`; returns the first and last."""
+    with atomic_path(folder / "comparison_models.csv") as temporary:
+        side_by_side(comparison).to_csv(temporary, index=False)
+    figure = write_figure(folder, "comparison", *comparison_figure(comparison))
+    return [figure, folder / "comparison_models.csv"]
 
 
 def comparison_figure(comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
@@ -39,12 +43,8 @@ def comparison_figure(comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
     if "r2.median" in table:
         _heatmap(axes[1], _grid(table, "r2.median"), names, "B's latents by a linear map of A's: median R²", ".2f")
     else:
-        _heatmap(
-            axes[1],
-            100 * _grid(table, f"{MAIN}.partner_back"),
-            names,
-            "% of B's latents with a partner in A's layer (chance: 1)",
-        )
+        back = 100 * _grid(table, f"{MAIN}.partner_back")
+        _heatmap(axes[1], back, names, "% of B's latents with a partner in A's layer (chance: 1)")
     _heights(axes[2], comparison, names)
     _concepts(axes[3], comparison, names)
     return figure, table

@@ -93,26 +93,24 @@ def side_by_side(comparison: Comparison) -> pd.DataFrame:
 
 def _scored_numbers(scored: Scored) -> dict[str, Any]:
     chance = {name: _matching_numbers(matching) for name, matching in scored.chance.items()}
-    threshold = scored.chance[SHUFFLED]
-    back = scored.reversed()
-    numbers = _matching_numbers(scored.found) | {
+    if WITHIN in scored.chance:
+        within = scored.chance[WITHIN]
+        share = beyond_chance(within.score, scored.chance[SHUFFLED].score)[within.living]
+        chance[WITHIN]["partner"] = mean(share)
+    return _matching_numbers(scored.found) | {
         "partner": partner_share(scored),
-        "partner_back": partner_share(back),
+        "partner_back": partner_share(scored.reversed()),
         "chance_pair": scored.chance_pair,
         "chance_best": scored.chance_best,
         "chance": chance,
     }
-    if WITHIN in scored.chance:
-        within = scored.chance[WITHIN]
-        chance[WITHIN]["partner"] = mean(beyond_chance(within.score, threshold.score)[within.living])
-    return numbers
 
 
 def _matching_numbers(matching: Matching) -> dict[str, float | None]:
-    living = matching.living
+    living, back = matching.living, matching.reversed()
     return {
         "best": mean(matching.score[living]),
-        "best_back": mean(matching.reversed().score[matching.reversed().living]),
+        "best_back": mean(back.score[back.living]),
         "mutual": mean(matching.mutual[living]),
         "assigned": mean(matching.assigned_score[living]),
     }

@@ -220,6 +220,15 @@ class Artifact:
             return None
         return self._once((name, ""), lambda: _check_object(self._parts.extra(name), EXTRAS[name]))
 
+    def load_backbone(self) -> Backbone:
+        """The backbone the artifact was made with, on the CPU; BackboneError when it cannot be had."""
+        from hsae.backbones.registry import load_backbone
+
+        stated = self.index.backbone
+        backbone = load_backbone(stated["id"], image_size=stated["image_size"], revision=stated["revision"])
+        self.check_backbone(backbone)
+        return backbone
+
     def check_backbone(self, backbone: Backbone) -> None:
         """Raise ArtifactError unless `backbone` has the very weights the SAEs were trained on."""
         expected = self.index.backbone["weights_sha256"]

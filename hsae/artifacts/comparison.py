@@ -13,7 +13,6 @@ from hsae.analysis.comparison import Comparison, Model, compare
 from hsae.analysis.comparison_document import Photos
 from hsae.analysis.latents import image_latents, sparse_latents, stacked
 from hsae.artifacts.artifact import Artifact
-from hsae.backbones.registry import load_backbone
 from hsae.data.samples import Samples
 from hsae.errors import StoreError
 from hsae.hierarchy import Taxonomy
@@ -39,9 +38,7 @@ def match_latents(
 
 def extract_for(artifact: Artifact, samples: Samples, folder: Path, *, progress: bool = True) -> ActivationStore:
     """Activations of `samples` at the artifact's layers and token, from the very backbone it was made with."""
-    stated = artifact.backbone
-    backbone = load_backbone(stated["id"], image_size=stated["image_size"], revision=stated["revision"])
-    artifact.check_backbone(backbone)
+    backbone = artifact.load_backbone()
     return extract_activations(backbone, samples, folder, artifact.layers, artifact.token, progress=progress)
 
 

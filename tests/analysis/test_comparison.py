@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from hsae.analysis.comparison import Comparison, Model, compare
 from hsae.analysis.comparison_document import comparison_document
-from hsae.analysis.comparison_figure import pair_table, write_comparison_figure
+from hsae.analysis.comparison_figure import pair_table, write_comparison
 from hsae.analysis.comparison_tables import concept_counts, concepts, height_table, pair_numbers, side_by_side
 from hsae.artifacts.documents import check_plain
 from hsae.errors import InputError
@@ -143,7 +143,9 @@ def test_the_document_is_plain_and_says_the_same(planted):
 
 
 def test_the_figure_comes_with_its_table(planted, tmp_path):
-    assert write_comparison_figure(tmp_path, planted).stat().st_size > 10_000
+    figure, models = write_comparison(tmp_path, planted)
+    assert figure.stat().st_size > 10_000
+    assert list(pd.read_csv(models).layer) == ["a1", "a2", "b1", "b2"]
     written = pd.read_csv(tmp_path / "comparison.csv").set_index(["a", "b"])
     assert (
         list(written.index) == list(pair_table(planted).index) == [(a, b) for a in ("a1", "a2") for b in ("b1", "b2")]
@@ -158,7 +160,7 @@ def test_without_labels_and_maps_there_is_less_to_say(planted, tmp_path):
     assert "r2" not in numbers
     assert list(numbers["correlation"]["chance"]) == ["shuffled"]
     assert "within_classes" not in height_table(found)
-    write_comparison_figure(tmp_path, found)
+    write_comparison(tmp_path, found)
 
 
 def test_a_layer_without_living_latents_has_null_and_no_crash(tmp_path):
@@ -168,7 +170,7 @@ def test_a_layer_without_living_latents_has_null_and_no_crash(tmp_path):
     found = compare(a, b, LABELS, Taxonomy(CLASSES))
     assert pair_numbers(found, "a1", "b1")["overlap20"]["best"] is None
     json.dumps(comparison_document(found), allow_nan=False)
-    write_comparison_figure(tmp_path, found)
+    write_comparison(tmp_path, found)
 
 
 def test_what_does_not_fit_together_is_refused(planted):

@@ -89,11 +89,8 @@ def test_one_command_compares_two_runs_and_adds_the_document(runs, tmp_path, cap
     run = tmp_path / "one"
     shutil.copytree(runs / "one", run)
     assert main(["compare", str(run), str(runs / "two"), "--add"]) == 0
-    written = [
-        run / "figures" / "comparison.json",
-        run / "figures" / "comparison.png",
-        run / "artifact/comparison.json",
-    ]
+    names = ["figures/comparison.json", "figures/comparison.png", "figures/comparison_models.csv"]
+    written = [run / name for name in [*names, "artifact/comparison.json"]]
     assert capsys.readouterr().out.split() == [str(path) for path in written]
     assert (run / "figures" / "comparison.csv").is_file()
     document = Artifact.load(run / "artifact").document("comparison")
