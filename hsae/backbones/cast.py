@@ -3,12 +3,14 @@
 The network is that of the published code; two things differ in what enters it. A superpixel too thin to have a place
 on the stem's map (0.7 % of them on photographs) takes the place nearest to it, where the published code leaves a
 token of zeros: so every token stands for a part of the image, and what passes between stages is the tokens alone.
-And without OpenCV's contributed modules the superpixels are of another kind, which a warning says. Neither the
-weights nor the activations have been compared with those of the published model.
+And without OpenCV's contributed modules the superpixels are of another kind, which a warning says. Given the same
+superpixels and random weights, tokens and segments equal those of the published code to float32 rounding; its trained
+weights could not be had, so nothing has been compared with those.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -135,7 +137,21 @@ def _merged(segments: Tensor, pooling: Pooling, tokens: Tensor) -> Tensor:
 
 def cast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Those of the encoder in a checkpoint of CAST; None when it is no such checkpoint."""
-    return under_prefix(tensors, ("module.base_encoder.", "module.", ""), "pool1.pool_block.centroid_fc.bias")
+    found = under_prefix(tensors, ("module.base_encoder.", "module.", ""), "pool1.pool_block.centroid_fc.bias")
+    return None if found is None else _counted_within_stages(found)
+
+
+def _counted_within_stages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every stage's blocks numbered from 0, whereas published ones go on counting: `blocks2.3.` is `blocks2.0.`."""
+    names = [(name, re.match(r"(blocks\d)\.(\d+)\.(.*)", name)) for name in tensors]
+    first: dict[str, int] = {}
+    for _, found in names:
+        if found:
+            first[found[1]] = min(first.get(found[1], int(found[2])), int(found[2]))
+    return {
+        f"{found[1]}.{int(found[2]) - first[found[1]]}.{found[3]}" if found else name: tensors[name]
+        for name, found in names
+    }
 
 
 def cast_from_tensors(id: str, tensors: Mapping[str, Tensor], image_size: int) -> CASTBackbone:

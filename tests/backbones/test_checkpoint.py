@@ -21,9 +21,11 @@ def openai_tensors() -> dict[str, torch.Tensor]:
 
 
 def moco_checkpoint() -> dict:
-    """As CAST's authors write it: blocks twice, a head, the momentum encoder, and the optimiser."""
-    tensors = {}
+    """As CAST's authors write it: blocks twice and counted through, a head, the momentum encoder, the optimiser."""
+    tensors, through = {}, {"blocks2.0": "blocks2.2", "blocks3.0": "blocks3.3", "blocks3.1": "blocks3.4"}
+    through["blocks4.0"] = "blocks4.5"
     for name, value in published_cast().state_dict().items():
+        name = through.get(name[:9], name[:9]) + name[9:]
         tensors |= {f"module.base_encoder.{name}": value, f"module.momentum_encoder.{name}": value + 1}
     tensors["module.base_encoder.head.0.weight"] = torch.zeros(3, 3)
     tensors["module.base_encoder.blocks.0.norm1.weight"] = torch.zeros(3)
@@ -35,7 +37,7 @@ def published_cast() -> nn.Module:
     from hsae.backbones.cast_model import CAST, CASTShape
     from tests.backbones.odd_models import randomised
 
-    return randomised(CAST(CASTShape(width=24, depths=(1, 1, 1, 1), n_places=32 * 32, hidden=8)))
+    return randomised(CAST(CASTShape(width=24, depths=(2, 1, 2, 1), n_places=32 * 32, hidden=8)))
 
 
 WRITERS = {
@@ -95,7 +97,7 @@ def test_cast_as_its_authors_publish_it(tmp_path):
     assert list(found.layers) == ["block_01", "block_02", "block_03", "block_04"]
     assert all(torch.equal(value, theirs[name]) for name, value in found.model.state_dict().items())
     sizes = {name: tokens.shape[1] for name, tokens in found.run_pixels(noise(256)).items()}
-    assert list(sizes.values()) == [1 + 256, 1 + 64, 1 + 32, 1 + 16]
+    assert list(sizes.values()) == [1 + 256, 1 + 256, 1 + 64, 1 + 32, 1 + 32, 1 + 16]
 
 
 @pytest.mark.parametrize("tiny", [tiny_clip_resnet, tiny_cast])
