@@ -34,6 +34,8 @@ class RunConfig:
     dataset_name: str | None = None
     """Name of the data set in the artifact; default: `data`."""
     backbone: str = "dinov2-small-focus"
+    base_backbone: str | None = None
+    """The model that `backbone` was fine-tuned from: the run stops when the image side is still the same."""
     image_size: int = 224
     """Side in pixels of the square the backbone sees."""
     token: str = "cls"

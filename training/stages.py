@@ -26,6 +26,7 @@ from training.build import analysis_settings, build_artifact
 from training.records import done
 from training.run_config import RunConfig
 from training.stores import Stores, extract
+from training.twins import refuse_twin
 
 
 def run(
@@ -33,6 +34,7 @@ def run(
 ) -> Path:
     """All stages; returns the folder of the artifact. command: how the run was started, for its model card."""
     backbone = load_backbone(config.backbone, image_size=config.image_size, device=accelerator.device)
+    refuse_twin(config, backbone)
     with accelerator.main_process_first():
         stores = extract(config, backbone)
     saes = train_saes(config, stores, sae, train, accelerator)

@@ -94,7 +94,7 @@ def test_cast_as_its_authors_publish_it(tmp_path):
     torch.save(moco_checkpoint(), tmp_path / "checkpoint_0099.pth.tar")
     found = load_backbone(tmp_path / "checkpoint_0099.pth.tar", image_size=256)
     theirs = published_cast().state_dict()
-    assert list(found.layers) == ["block_01", "block_02", "block_03", "block_04"]
+    assert list(found.layers) == [f"block_{number:02d}" for number in range(1, 7)]
     assert all(torch.equal(value, theirs[name]) for name, value in found.model.state_dict().items())
     sizes = {name: tokens.shape[1] for name, tokens in found.run_pixels(noise(256)).items()}
     assert list(sizes.values()) == [1 + 256, 1 + 256, 1 + 64, 1 + 32, 1 + 32, 1 + 16]
