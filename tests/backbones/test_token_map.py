@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from hsae.backbones.base import nearest_cells
 from hsae.errors import InputError
+from tests.backbones.test_families import backbone_of
+from tests.backbones.tiny_families import CONVNETS, PREFIX, tiny_family, tiny_pixels
 from tests.tiny_models import PATCH, PlainBackbone, tiny_dinov2
 
 
@@ -50,3 +52,12 @@ def test_unknown_layers_and_other_shapes_are_refused():
     for shape in ((2, 3, 56, 56), (3, 56, 56), (1, 1, 56, 56)):
         with pytest.raises(InputError, match=r"one image, \[1, 3, height, width\]"):
             tiny_dinov2().token_map("block_01", torch.zeros(shape))
+
+
+@pytest.mark.parametrize("family", [*PREFIX, *CONVNETS])
+def test_every_patch_of_every_layer_has_its_pixels(family):
+    """In every family there are as many tokens behind the prefix as the map names, at each layer."""
+    backbone, pixels = backbone_of(tiny_family(family)), tiny_pixels(batch=1)
+    for name, tokens in backbone.run_pixels(pixels).items():
+        found = backbone.token_map(name, pixels)
+        assert found.unique().tolist() == list(range(tokens.shape[1] - backbone.layers[name].n_prefix))
