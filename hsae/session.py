@@ -14,6 +14,8 @@ from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
 from hsae.errors import InputError
+from hsae.faithfulness.curves import Curve, faithfulness_curve
+from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.sae.model import SparseAutoencoder
@@ -24,6 +26,7 @@ from hsae.steering.nearest import nearest_rows, starter_bank
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
 from hsae.steering.splice import run_with_edits
+from hsae.targets import latent_target
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
@@ -113,6 +116,14 @@ class Session:
         """Which patches of the image a latent's value comes from."""
         sae, token = self.artifact.sae(layer), self.artifact.token
         return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
+
+    def faithfulness(
+        self, layer: str, latent: int, method: str = "gradient_rollout", baseline: Baseline = "blur"
+    ) -> Curve:
+        """How the latent falls as the patches that its map calls relevant are removed, against a random order."""
+        map, pixels = self.relevancy(layer, latent, method), self.backbone.pixels([self.crop])
+        target = latent_target(self.backbone, self.artifact.sae(layer), layer, latent, self.artifact.token)
+        return faithfulness_curve(self.backbone, target, pixels, layer, map, baseline=baseline)
 
     def steer(self, edit: Edit, control_seed: int | None = None) -> SteeringResult:
         """Class probabilities of the last layer's probe with and without an edit of latents.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
@@ -74,6 +75,14 @@ class LatentTarget(Target):
 
     def score(self, x: Tensor) -> Tensor:
         return self.sae.pre_activation(x)[..., self.latent]
+
+
+def latent_target(
+    backbone: Backbone, sae: SparseAutoencoder, layer: str, latent: int, token: Place = "cls"
+) -> LatentTarget:
+    """The target of a latent at a layer of a backbone, which knows how many tokens come before the patches."""
+    (layer,) = backbone.layer_names([layer])
+    return LatentTarget(sae, latent, token=token, n_prefix=backbone.layers[layer].n_prefix)
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,6 +175,16 @@ def test_relevancy_covers_the_crop_patch_by_patch(session):
     assert session.crop.size == (56, 56)
 
 
+def test_faithfulness_is_the_removal_curve_of_the_sessions_own_map(session):
+    found = session.faithfulness("block_03", 5, "direct")
+    assert found.fractions.tolist() == [0, 0.1, 0.25, 0.5, 1]
+    value = session.relevancy("block_03", 5).target_value
+    for curve in (found.morf, found.lerf, found.random):
+        assert curve[0] == pytest.approx(value, rel=1e-3)
+        assert curve[-1] == found.morf[-1] != curve[0]
+    assert not np.array_equal(found.morf, session.faithfulness("block_03", 5, "direct", "mean").morf)
+
+
 def test_sessions_that_share_a_backbone_do_not_share_images(session):
     other = session.like()
     with pytest.raises(InputError, match="no image"):

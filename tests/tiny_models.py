@@ -85,6 +85,27 @@ class ShrinkingBackbone(PlainBackbone):
         return height // cell, width // cell
 
 
+class SegmentBackbone(PlainBackbone):
+    """Tokens are the mean colours of three segments of the image, which lie across each other's rows and columns."""
+
+    def embed(self, pixels):
+        places = self.token_map("stage_1", pixels[:1])
+        return torch.stack([pixels[:, :, places == segment].mean(2) for segment in range(3)], 1)
+
+    def tokens(self, state):
+        return state
+
+    def state(self, tokens):
+        return tokens
+
+    def grid(self, layer, height, width):
+        return 1, 3
+
+    def token_map(self, layer, pixels):
+        rows, columns = (torch.arange(n) for n in pixels.shape[-2:])
+        return (rows[:, None] + columns) * 3 // (len(rows) + len(columns) - 1)
+
+
 class UniformBackbone(PlainBackbone):
     """A class token of zeros before the patch colours, and one block that adds the mean of all 17 tokens to each."""
 
@@ -108,6 +129,15 @@ class UniformBackbone(PlainBackbone):
 
     def state(self, tokens):
         return tokens
+
+
+class MaskedBackbone(UniformBackbone):
+    """A `UniformBackbone` whose mask token is black."""
+
+    def embed_masked(self, pixels, removed):
+        state = self.embed(pixels)
+        state[:, 1:][removed] = 0
+        return state
 
 
 def colour_sae() -> SparseAutoencoder:

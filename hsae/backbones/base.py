@@ -87,6 +87,13 @@ class Backbone(ABC):
     def embed(self, pixels: Tensor) -> Tensor:
         """State before the first stage, from pixels `[batch, 3, height, width]`."""
 
+    def embed_masked(self, pixels: Tensor, removed: Tensor) -> Tensor:
+        """Like `embed`, with the model's mask token in place of patches; removed: bool `[batch, patches]`.
+
+        InputError when the model was trained without one.
+        """
+        raise InputError(f"removed patches of {self.id}, which has no mask token", "a model that was trained with one")
+
     @abstractmethod
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         """The stage that ends in each layer, in order."""
@@ -181,6 +188,10 @@ class Backbone(ABC):
     def run_pixels(self, pixels: Tensor, layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
         """Like `run`, on preprocessed pixels `[batch, 3, height, width]`; keeps gradients when they are enabled."""
         return self._advance(self.embed(pixels), self.stages(), self.layer_names(layers))
+
+    def run_masked(self, pixels: Tensor, removed: Tensor, layers: Sequence[str] | Literal["all"]) -> dict[str, Tensor]:
+        """Like `run_pixels`, from `embed_masked`."""
+        return self._advance(self.embed_masked(pixels, removed), self.stages(), self.layer_names(layers))
 
     def run_from(self, layer: str, tokens: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Activations of later `layers` when the activations at `layer` are `tokens [batch, tokens, d_in]`."""

@@ -56,6 +56,12 @@ class HFBackbone(_Loaded):
     def embed(self, pixels: Tensor) -> Tensor:
         return self._family.embed(self._tower, pixels)
 
+    def embed_masked(self, pixels: Tensor, removed: Tensor) -> Tensor:
+        embeddings = getattr(self.model, "embeddings", None)
+        if getattr(embeddings, "mask_token", None) is None:
+            return super().embed_masked(pixels, removed)
+        return embeddings(pixels, bool_masked_pos=removed)
+
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         return {name: partial(self._run_block, block) for name, block in zip(self.layers, self._blocks, strict=True)}
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from hsae.relevancy.explain import relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy.explain import method_maps, relevancy_map, relevancy_maps, target_maps
 from hsae.relevancy.maps import RelevancyMap
-from hsae.relevancy.methods import METHODS, Method
+from hsae.relevancy.methods import METHODS, Method, usable_methods
 from hsae.relevancy.trace import Trace, record
 
-__all__ = ["METHODS", "Method", "RelevancyMap", "Trace", "record", "relevancy_map", "relevancy_maps", "target_maps"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "RelevancyMap",
+    "Trace",
+    "method_maps",
+    "record",
+    "relevancy_map",
+    "relevancy_maps",
+    "target_maps",
+    "usable_methods",
+]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
+from hsae.backbones.base import Backbone, nearest_cells
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
-from hsae.relevancy.methods import METHODS
+from hsae.relevancy.methods import METHODS, Recorder
 from hsae.relevancy.trace import Trace
 from hsae.sae.model import SparseAutoencoder
-from hsae.targets import LatentTarget, Place, Target
+from hsae.targets import Place, Target, latent_target
 
 
 def relevancy_map(
@@ -46,8 +47,7 @@ def relevancy_maps(
     token: Place = "cls",
 ) -> tuple[RelevancyMap, ...]:
     """`relevancy_map` of several latents: they share the forward pass."""
-    n_prefix = backbone.layers[backbone.layer_names([layer])[0]].n_prefix
-    targets = [LatentTarget(sae, latent, token=token, n_prefix=n_prefix) for latent in latents]
+    targets = [latent_target(backbone, sae, layer, latent, token) for latent in latents]
     return target_maps(backbone, image, layer, targets, method=method)
 
 
@@ -60,17 +60,29 @@ def target_maps(
     method: str = "gradient_rollout",
 ) -> tuple[RelevancyMap, ...]:
     """Relevancy maps of any targets at one layer (latents, classes of a probe): they share the forward pass."""
-    if method not in METHODS:
-        raise InputError(f"relevancy method {method!r}", f"one of {', '.join(METHODS)}")
+    return method_maps(backbone, image, layer, targets, [method])[method]
+
+
+def method_maps(
+    backbone: Backbone, image: Image.Image | Tensor, layer: str, targets: Iterable[Target], methods: Iterable[str]
+) -> dict[str, tuple[RelevancyMap, ...]]:
+    """`target_maps` by several methods: those that read the same kind of forward pass share it."""
+    methods, targets = list(methods), list(targets)
+    (layer,) = backbone.layer_names([layer])
+    for method in methods:
+        if method not in METHODS:
+            raise InputError(f"relevancy method {method!r}", f"one of {', '.join(METHODS)}")
     # Sessions run in inference mode, where nothing can be differentiated.
     with torch.inference_mode(False), torch.enable_grad():
         pixels = _one_image(backbone, image)
-        (layer,) = backbone.layer_names([layer])
-        trace = METHODS[method].record(backbone, pixels, layer)
-        if not METHODS[method].serves(trace):
-            works = ", ".join(name for name, row in METHODS.items() if not row.needs_attention)
-            raise InputError(f"method {method} on {backbone.id}, which has no attention maps", f"one of {works}")
-        return tuple(_as_map(trace, target, method) for target in targets)
+        traces: dict[Recorder, Trace] = {}
+        for record in (METHODS[method].record for method in methods):
+            traces[record] = traces.get(record) or record(backbone, pixels, layer)
+        segments = _segments(backbone, pixels, layer)
+        return {
+            method: tuple(_as_map(traces[METHODS[method].record], target, method, segments) for target in targets)
+            for method in methods
+        }
 
 
 def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
@@ -82,7 +94,21 @@ def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
     return pixels.to(backbone.device, backbone.dtype)
 
 
-def _as_map(trace: Trace, target: Target, method: str) -> RelevancyMap:
+def _segments(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | None:
+    """What a layer has instead of a grid that covers the image."""
+    places = backbone.token_map(layer, pixels).cpu()
+    return (
+        None
+        if torch.equal(places, nearest_cells(*backbone.grid(layer, *places.shape), *places.shape))
+        else places.numpy()
+    )
+
+
+def _as_map(trace: Trace, target: Target, method: str, segments: np.ndarray | None) -> RelevancyMap:
+    if not METHODS[method].serves(trace):
+        works = ", ".join(name for name, row in METHODS.items() if not row.needs_attention and row.serves(trace))
+        where = f"{trace.layer} of {trace.backbone.id}"
+        raise InputError(f"method {method} at {where}, where it has no meaning", f"one of {works}")
     scores = METHODS[method].run(trace, target).detach().float().cpu().numpy()
     patches = scores[trace.n_prefix :].reshape(trace.grid)
-    return RelevancyMap(patches, method, trace.layer, target(trace.tokens).item())
+    return RelevancyMap(patches, method, trace.layer, target(trace.tokens).item(), segments)

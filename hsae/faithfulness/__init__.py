@@ -1,0 +1,1 @@
+"""How much of a relevancy map is true: removal curves, and objects whose place is known."""
