@@ -12,15 +12,8 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.sae.model import SparseAutoencoder
-from hsae.steering.edits import Edit, Op, Scope
-
-RULES: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
-    "add": lambda z, amount, ref: z + amount * ref,
-    "scale": lambda z, amount, ref: z * (1 + amount),
-    "set": lambda z, amount, ref: (amount * ref).expand_as(z),
-    "off": lambda z, amount, ref: torch.zeros_like(z),
-}
-"""z' before it is clamped at 0, for each mode of `edits`."""
+from hsae.steering.deltas import edit_delta, scope_tokens
+from hsae.steering.edits import Edit
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,58 +44,6 @@ class EditedRun:
     def touches(self, row: int) -> bool:
         """Whether the edit of that row added anything anywhere."""
         return any(bool(delta[row].any()) for delta in self.deltas.values())
-
-
-def edit_delta(
-    x: Tensor, ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x' - x = sum_j (z'_j - z_j) W_dec[j], with the latents before and after.
-
-    x `[..., d_in]`, refs `[d_sae]`: p999 of each latent. Returns `[..., d_in]`, `[..., ops]`, `[..., ops]`. The SAE's
-    error x - x_hat stays in place: decoding is affine, so this equals decode(z') + error without decoding.
-    """
-    latents = [op.latent for op in ops]
-    units = _units(ops, sae, refs)
-    before = sae.encode(x)[..., latents]
-    after = torch.stack([_changed(before[..., i], op, units[i].to(before)) for i, op in enumerate(ops)], dim=-1)
-    return (after - before) @ sae.W_dec[latents], before, after
-
-
-def _changed(z: Tensor, op: Op, ref: Tensor) -> Tensor:
-    """z' of one op, from z `[...]` and the latent's p999."""
-    return RULES[op.mode](z, op.amount, ref).clamp_min(0)
-
-
-def _units(ops: Sequence[Op], sae: SparseAutoencoder, refs: np.ndarray | Tensor) -> Tensor:
-    """ref_j of each op; InputError for a latent that does not exist or never fired."""
-    refs = refs if isinstance(refs, Tensor) else torch.tensor(refs)  # a copy: tables are often read-only
-    if tuple(refs.shape) != (sae.d_sae,):
-        raise InputError(f"reference values of shape {tuple(refs.shape)}", f"one per latent, ({sae.d_sae},)")
-    missing = [op.latent for op in ops if op.latent >= sae.d_sae]
-    if missing:
-        raise InputError(f"latents {missing}", f"numbers from 0 to {sae.d_sae - 1}")
-    units = refs[[op.latent for op in ops]]
-    silent = [op.latent for op, unit in zip(ops, units, strict=True) if op.mode in ("add", "set") and not unit > 0]
-    if silent:
-        raise InputError(
-            f"latents {silent} never fired and so have no p999", "latents that fire, or the modes scale and off"
-        )
-    return units.nan_to_num()
-
-
-def scope_tokens(scope: Scope, n_tokens: int, n_prefix: int) -> list[int]:
-    """Positions among a layer's tokens that a scope means; InputError where the layer has no such token."""
-    if scope == "all":
-        return list(range(n_tokens))
-    if scope == "patches":
-        return list(range(n_prefix, n_tokens))
-    if scope == "cls":
-        if n_prefix == 0:
-            raise InputError("scope cls at a layer without class token", "patches, all or a list of patch indices")
-        return [0]
-    if max(scope) >= n_tokens - n_prefix:
-        raise InputError(f"patch {max(scope)}", f"patch indices from 0 to {n_tokens - n_prefix - 1}")
-    return [n_prefix + patch for patch in scope]
 
 
 @torch.no_grad()

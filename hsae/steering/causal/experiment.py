@@ -18,9 +18,9 @@ from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
 from hsae.steering.causal.push import Answers, answers, pushed
 from hsae.steering.controls import along, equal_rate_latent
+from hsae.steering.deltas import edit_delta, scope_tokens
 from hsae.steering.edits import Op, Scope
 from hsae.steering.readout import Reader
-from hsae.steering.splice import edit_delta, scope_tokens
 from hsae.steering.statistics import against_control, against_shuffled, interval
 
 VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}

@@ -14,9 +14,10 @@ from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.controls import random_like
+from hsae.steering.deltas import scope_tokens
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
-from hsae.steering.splice import add_deltas, first_layer, run_with_edits, scope_tokens
+from hsae.steering.splice import add_deltas, first_layer, run_with_edits
 
 
 @dataclass(frozen=True, eq=False)
