@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from hsae.backbones.classifier import Classifier
 from hsae.errors import InputError
 
 Token = Literal["cls", "patch", "mean"]
@@ -133,6 +134,11 @@ class Backbone(ABC):
 
     def mlp_output(self, layer: str) -> Tensor | None:
         """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one."""
+        return None
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The model's own head for the classes it was trained on, with its frozen weights; None without one."""
         return None
 
     @property

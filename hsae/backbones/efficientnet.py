@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import accumulate
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from hsae.backbones.base import LayerSpec, Preprocessing
+from hsae.backbones.classifier import Classifier
 from hsae.backbones.maps import MapBackbone, require_square
+from hsae.data.known_classes import known_classes
 
 STAGES = (
     # blocks, kernel, stride, expansion, width
@@ -35,15 +38,17 @@ class ConvNorm(nn.Module):
         self, d_in: int, d_out: int, kernel: int = 1, stride: int = 1, groups: int = 1, activate: bool = True
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(d_in, d_out, kernel, stride, groups=groups, bias=False)
+        padding = kernel // 2 if stride == 1 else 0  # with a stride it depends on the size
+        self.conv = nn.Conv2d(d_in, d_out, kernel, stride, padding, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(d_out, eps=1e-3)
-        self.activation = nn.ReLU6() if activate else nn.Identity()
+        self.activation = nn.ReLU6(inplace=True) if activate else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.conv.kernel_size, self.conv.stride
-        rows, columns = (_same_padding(size, kernel, stride) for size in x.shape[-2:])
-        padded = pad(x, columns + rows) if kernel > 1 else x
-        return self.activation(self.norm(self.conv(padded)))
+        if stride > 1:
+            rows, columns = (_same_padding(size, kernel, stride) for size in x.shape[-2:])
+            x = pad(x, columns + rows)
+        return self.activation(self.norm(self.conv(x)))
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -96,7 +101,8 @@ class EfficientNetBackbone(MapBackbone):
 
     def __init__(self, id: str, model: EfficientNetLite0, preprocessing: Preprocessing) -> None:
         self.id, self.revision, self.preprocessing = id, None, preprocessing
-        self.model = model.eval().requires_grad_(False)
+        # Channels last is up to twice as fast, and makes tokens of a map without a copy.
+        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._parts = {"stem": model.stem}
         self._parts |= {f"stage_{number}": stage for number, stage in enumerate(model.stages, start=1)}
         self._parts |= {"head": model.head}
@@ -107,10 +113,15 @@ class EfficientNetBackbone(MapBackbone):
 
     def embed(self, pixels: Tensor) -> Tensor:
         require_square(pixels)
-        return pixels
+        return pixels.contiguous(memory_format=torch.channels_last)
 
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         return dict(self._parts)
+
+    @property
+    def classifier(self) -> Classifier:
+        classes = tuple(wnid for _, wnid in known_classes("imagenet-1k"))
+        return Classifier(classes, lambda tokens: self.model.classifier(tokens.mean(1)))
 
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
         (name,) = self.layer_names([layer])

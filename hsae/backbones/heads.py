@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from hsae.backbones.classifier import Classifier
+from hsae.data.known_classes import recognised
 
 
 def _from_class_token(model: nn.Module, tokens: Tensor) -> Tensor:
@@ -47,3 +51,11 @@ HEADS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
 def tower_of(model: nn.Module) -> nn.Module:
     """The model without its classification head."""
     return getattr(model, model.base_model_prefix) if type(model).__name__ in HEADS else model
+
+
+def classifier_of(model: nn.Module) -> Classifier | None:
+    """The model's head; None without one, or when its classes are not those of a data set with known WordNet ids."""
+    head = HEADS.get(type(model).__name__)
+    labels = model.config.id2label
+    classes = recognised([labels[number] for number in range(len(labels))]) if head else None
+    return None if classes is None else Classifier(tuple(classes), partial(head, model))

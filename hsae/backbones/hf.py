@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate
 from operator import attrgetter, mul
 from typing import TypeVar
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
+from hsae.backbones.classifier import Classifier
 from hsae.backbones.families import CONVNETS, TRANSFORMERS
-from hsae.backbones.heads import tower_of
+from hsae.backbones.heads import classifier_of, tower_of
 from hsae.backbones.hooks import recordable_attention
 from hsae.backbones.maps import MapBackbone, require_square
 from hsae.errors import BackboneError, InputError
@@ -29,6 +30,10 @@ class _Loaded(Backbone):
         self.id, self.revision, self.preprocessing = id, revision, preprocessing
         self.model = model.eval().requires_grad_(False)
         self._tower = tower_of(model)
+
+    @cached_property
+    def classifier(self) -> Classifier | None:
+        return classifier_of(self.model)
 
     def _index(self, layer: str) -> int:
         (name,) = self.layer_names([layer])
