@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +74,16 @@ def _load_model(where: str, revision: str | None, config: PretrainedConfig) -> n
     family = FAMILIES[config.model_type]
     (stated, *_) = config.architectures or [""]
     name, options = (stated, {}) if stated in HEADS else (family.model, family.load_options)
-    model, report = getattr(transformers, name).from_pretrained(
-        where,
-        revision=revision,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        **options,
-    )
+    with _no_report():
+        model, report = getattr(transformers, name).from_pretrained(
+            where,
+            revision=revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise BackboneError(
@@ -88,6 +92,21 @@ def _load_model(where: str, revision: str | None, config: PretrainedConfig) -> n
             "Download the model again.",
         )
     return model
+
+
+@contextmanager
+def _no_report() -> Iterator[None]:
+    """Without transformers' warning that names all tensors left unread: text towers and decoders are so on purpose."""
+    log = logging.getLogger("transformers.modeling_utils")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
 
 
 def _preprocessing(where: str, revision: str | None, image_size: int) -> Preprocessing:

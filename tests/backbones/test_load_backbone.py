@@ -135,7 +135,7 @@ def test_every_family_loads_as_it_was_saved(tmp_path, family):
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip"])
-def test_only_the_vision_tower_of_a_model_with_two_is_loaded(tmp_path, family):
+def test_only_the_vision_tower_of_a_model_with_two_is_loaded(tmp_path, caplog, family):
     import transformers
 
     name = {"clip": "CLIP", "siglip": "Siglip"}[family]
@@ -148,6 +148,7 @@ def test_only_the_vision_tower_of_a_model_with_two_is_loaded(tmp_path, family):
     both.save_pretrained(tmp_path)
     assert any(name.startswith("text_model") for name in load_file(tmp_path / WEIGHTS))
     loaded = load_backbone(tmp_path, image_size=SIDE)
+    assert "UNEXPECTED" not in caplog.text
     assert loaded.fingerprint == HFBackbone("alone", vision, Preprocessing(image_size=SIDE)).fingerprint
 
 
