@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
 from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.analysis.profiles import profile_document
 from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.top_images import TopImages
@@ -17,6 +18,7 @@ from hsae.backbones.base import Backbone
 from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.sae.model import SparseAutoencoder
+from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
 from training.looks import class_groups, describe_encoder, second_encoder
 from training.random_baseline import open_random_run, random_layer
@@ -59,6 +61,10 @@ def build_artifact(
         probes={name: report.probe for name, report in reports.items()},
         curves={name: report.curves for name, report in reports.items()},
         tree=tree_document(taxonomy, {name: report.structure for name, report in reports.items()}),
+        extras={
+            "profiles": profile_document({name: report.profiles for name, report in reports.items()}),
+            "starter": _starter_bank(config, stores.starter, starter_keys).to_document(),
+        },
     )
 
 
@@ -74,6 +80,12 @@ def analysis_settings(config: RunConfig, classes: tuple[str, ...]) -> dict[str, 
         "artifact_dtype": config.artifact_dtype,
         "dataset_name": config.dataset_name,
     }
+
+
+def _starter_bank(config: RunConfig, store: ActivationStore, keys: list[str]) -> PhotoBank:
+    """The starter photographs at the last layer, as the app compares them."""
+    last = list(store.layers)[-1]
+    return PhotoBank(last, "cls" if config.token == "cls" else "mean", tuple(keys), store.layer(last).mean(1))
 
 
 def _embeddings(store: ActivationStore) -> Tensor:

@@ -20,6 +20,7 @@ from hsae.analysis.layer_parts import alignment_parts, finite, look_parts, rare_
 from hsae.analysis.layer_table import layer_table
 from hsae.analysis.layer_tree import LayerStructure, layer_structure
 from hsae.analysis.node_probes import fit_node_probes
+from hsae.analysis.profiles import profile_lines
 from hsae.analysis.reconstruction import reconstruction
 from hsae.analysis.sparsity import LatentActivity, latent_activity
 from hsae.analysis.top_images import TopImages, top_images
@@ -89,6 +90,8 @@ class LayerReport:
     """Its tree of latents and node scores, for tree_document."""
     top_heldout: TopImages
     top_starter: TopImages
+    profiles: list[str]
+    """A line a latent, for profile_document."""
 
 
 def report_layer(
@@ -127,6 +130,7 @@ def report_layer(
         structure=_structure(sae, train, heldout, known, tau),
         top_heldout=top_images(images),
         top_starter=top_images(image_latents(sparse_latents(sae, starter.flatten(0, 1)), starter.shape[1])),
+        profiles=profile_lines(known.z, known.rates().rates),
     )
 
 

@@ -211,7 +211,7 @@ class Artifact:
         return self._parts.extras()
 
     def document(self, name: str) -> dict[str, Any] | None:
-        """What was measured afterwards, as plain JSON: causal, comparison, faithfulness, segmentation, starter.
+        """One of the optional documents, as plain JSON: "causal", "comparison", ... (artifacts/README.md).
 
         None when it is not there; InputError for any other name.
         """

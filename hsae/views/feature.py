@@ -13,6 +13,7 @@ from hsae.views.figures import short_layer
 from hsae.views.markup import button, esc, notice, number, percent, picture_button, table
 from hsae.views.models import Model
 from hsae.views.photos import starter_keys, thumbnail
+from hsae.views.profile import profile_html
 from hsae.views.state import Selection
 from hsae.views.trees import family_html
 from hsae.views.view import View, picker
@@ -51,7 +52,8 @@ def _card(desk: Desk, selection: Selection) -> str:
     best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
     row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
-    related += matched_html(model, selection.layer, latent)
+    drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
+    related = drawn + related + matched_html(model, selection.layer, latent)
     return card_html(row, latent, selection.layer, best, tau, related)
 
 

@@ -17,6 +17,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
 from hsae.session import Session
 from hsae.views.comparison import ComparisonReader
+from hsae.views.profile import Profile, read_profile
 from hsae.views.scatter import densities
 from hsae.views.tree_document import Edge, read_edges, read_node_scores
 
@@ -89,6 +90,10 @@ class Model:
         return read_node_scores(
             self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
         )
+
+    def profile(self, layer: str, latent: int) -> Profile | None:
+        """How strongly and for which classes a latent fires, when the artifact says so."""
+        return read_profile(self.artifact.document("profiles"), layer, latent, len(self.artifact.classes))
 
     @cached_property
     def comparison(self) -> ComparisonReader | None:

@@ -13,7 +13,7 @@ from hsae.views.models import Models
 from hsae.views.photos import UPLOAD, Photos, starter_keys
 
 SCOPES = ("cls", "patches", "all", "chosen")
-SHOWS = ("classes", "control", "nearest", "downstream")
+SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
 VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer", "compare")
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
 FIRST_PHOTO = "animals/dog"

@@ -10,6 +10,7 @@ from hsae.views.desk import Desk, feature_name
 from hsae.views.edit_text import SLIDERS, as_edit, read_edit, read_patches
 from hsae.views.markup import notice
 from hsae.views.presets import running, verdict_html
+from hsae.views.segmentation import segmentation_html
 from hsae.views.state import Selection
 from hsae.views.steer_result import control_html, downstream_html, hint_html, nearest_html, result_html
 
@@ -82,10 +83,19 @@ def _downstream(desk: Desk, selection: Selection, edit: Edit) -> str:
     return downstream_html(found, [feature_name(tables(layer).iloc[at], at) for layer, at in pairs])
 
 
+def _segmented(desk: Desk, selection: Selection, edit: Edit) -> str:
+    session = desk.session(selection)
+    if session.artifact.document("segmentation") is None:
+        return notice("This artifact has no patch head. Make one: python -m hsae.steering.segmentation ARTIFACT")
+    found = session.segment(edit, control_seed=_SEED if edit.ops else None)
+    return segmentation_html(desk.photos.crop(desk.model(selection), selection.image), found, moved=bool(edit.ops))
+
+
 PANES: dict[str, tuple[str, Callable[[Desk, Selection, Edit], str]]] = {
     "classes": ("classes", _classes),
     "control": ("control", _control),
     "nearest": ("similar photos", _nearest),
     "downstream": ("later features", _downstream),
+    "segmentation": ("segmentation", _segmented),
 }
 """By the name in `SHOWS`: words for the visitor, and what makes the HTML."""
