@@ -115,9 +115,13 @@ def _band(layer: LayerNull | None) -> Numbers:
 
 
 def _tested(p: pd.Series, q: pd.Series) -> Numbers:
-    """How many latents were tested, and how many pass."""
+    """How many latents were tested, how many pass, and the share with p < 0.05 by itself (0.05 by chance).
+
+    The last also speaks when so many are tested that the least p-value that shuffles can give does not pass.
+    """
     tested, passed = int(p.notna().sum()), int((q < SIGNIFICANT).sum())
-    return {"n_tested": tested, "n_significant": passed, "share_significant": passed / tested if tested else None}
+    share, nominal = (float(n / tested) if tested else None for n in (passed, (p < SIGNIFICANT).sum()))
+    return {"n_tested": tested, "n_significant": passed, "share_significant": share, "share_p_below_0.05": nominal}
 
 
 def _shares(taxonomy: Taxonomy, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ def test_planted_nodes_stand_out_from_shuffled_rates(taxonomy):
     assert (columns["rate_coverage_p_value"] < 0.05).all()
     assert (columns["rate_f1_p_value"] < 0.05).all()
     assert numbers["rate_nulls"]["f1"]["n_tested"] == 2
+    assert numbers["rate_nulls"]["f1"]["share_p_below_0.05"] == 1
 
 
 def test_the_node_ranked_best_is_the_planted_one_and_not_the_root(taxonomy):
