@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hsae.sae.losses import Loss, gate_reconstruction, l0_target, l1, no_penalty
+from hsae.sae.parallel import whole_batch
 
 if TYPE_CHECKING:
     from hsae.sae.model import SparseAutoencoder
@@ -32,11 +33,21 @@ def topk(pre: Tensor, k: int) -> Tensor:
     return torch.zeros_like(pre).scatter(-1, indices, torch.relu(values))
 
 
-def batch_topk(pre: Tensor, k: int) -> Tensor:
-    """The tokens x k largest positive pre-activations of the whole batch (Bussmann et al., arXiv 2412.06410)."""
-    flat = pre.flatten()
-    values, indices = flat.topk(min(len(flat), k * (len(flat) // pre.shape[-1])), sorted=False)
-    return torch.zeros_like(flat).scatter(0, indices, torch.relu(values)).view_as(pre)
+def batch_cut(pre: Tensor, k: int, processes: int = 1) -> Tensor:
+    """The smallest positive one of the tokens x k largest pre-activations of the whole batch; infinity without any.
+
+    With several processes, `pre [tokens, d_sae]` is a share of the batch and the cut that of all shares together.
+    """
+    flat, n = pre.detach().flatten(), k * (pre.numel() // pre.shape[-1]) * processes
+    own = flat.topk(min(len(flat), n), sorted=False).values
+    every = whole_batch(own, processes)
+    largest = every.topk(min(len(every), n), sorted=False).values
+    return torch.where(largest > 0, largest, torch.inf).min()
+
+
+def batch_topk(pre: Tensor, cut: Tensor) -> Tensor:
+    """Pre-activations from `batch_cut` on, all others 0: k a token on average (Bussmann et al., arXiv 2412.06410)."""
+    return pre * (pre >= cut)
 
 
 def above(pre: Tensor, threshold: Tensor) -> Tensor:
@@ -87,12 +98,10 @@ def _batch_topk(sae: SparseAutoencoder, pre: Tensor) -> Tensor:
     """Over the batch while training, which moves the saved threshold; by the threshold afterwards."""
     if not sae.training:
         return above(pre, sae.threshold)
-    z = batch_topk(pre, sae.k)
-    with torch.no_grad():
-        smallest = torch.where(z > 0, z, torch.inf).min()
-        if torch.isfinite(smallest):
-            sae.threshold.lerp_(smallest.to(sae.threshold), 0.01 if sae.threshold > 0 else 1.0)
-    return z
+    cut = batch_cut(pre, sae.k, sae.processes)
+    if torch.isfinite(cut):
+        sae.threshold.lerp_(cut.to(sae.threshold), 0.01 if sae.threshold > 0 else 1.0)
+    return batch_topk(pre, cut)
 
 
 VARIANTS: dict[str, Variant] = {

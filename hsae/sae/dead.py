@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hsae.sae.activation_fns import topk
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.parallel import batch_mean
 
 
 class DeadTracker:
@@ -34,7 +35,7 @@ def auxk_loss(sae: SparseAutoencoder, x: Tensor, error: Tensor, dead: Tensor) ->
     centred = x - sae.b_dec.detach()
     pre = centred @ sae.W_enc[:, dead] + sae.b_enc[dead]
     e_hat = topk(pre, min(len(dead), max(1, sae.d_in // 2))) @ sae.W_dec[dead]
-    return (error - e_hat).pow(2).sum() / error.pow(2).sum().clamp_min(1e-12)
+    return (error - e_hat).pow(2).sum() / batch_mean(error.pow(2).sum(), sae.processes).clamp_min(1e-12)
 
 
 @torch.no_grad()

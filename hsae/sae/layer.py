@@ -11,7 +11,7 @@ from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.dead import DeadTracker, auxk_loss, resample
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import Outcome
-from hsae.sae.parallel import average_gradients, copy_from_first
+from hsae.sae.parallel import average_gradients, whole_batch
 from hsae.sae.steps import GradientStep
 
 
@@ -29,7 +29,7 @@ class LayerTraining:
         processes: int = 1,
     ) -> None:
         self.name, self.sae, self.scale, self.config, self.train = name, sae, scale, config, train
-        self.gradient_step, self.processes = step, processes
+        self.gradient_step, self.processes, sae.processes = step, processes, processes
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
         self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
         self.optimiser = torch.optim.Adam(self.weights.values(), lr=train.lr, fused=True)
@@ -79,14 +79,13 @@ class LayerTraining:
 
     def _resample(self, dead: Tensor, x: Tensor, error: Tensor, step: int) -> None:
         generator = torch.Generator().manual_seed(layer_seed(self.train.seed + step, self.name))
+        x, error = (whole_batch(share, self.processes) for share in (x, error))
         resample(self.sae, dead, x, error, generator)
         self.tracker.silent[dead] = 0
         for name in ("W_enc", "b_enc", "W_dec"):
             moments = self._moments(name)
             moments["exp_avg"][dead] = 0.0
             moments["exp_avg_sq"][dead] = 0.0
-        if self.processes > 1:
-            copy_from_first(self.sae.parameters(), x.device)
 
     def _gradients(self, x: Tensor) -> Outcome:
         outcome, dead = self.gradient_step(self.sae, x), self.tracker.dead
@@ -113,6 +112,7 @@ class LayerTraining:
     def finished(self) -> SparseAutoencoder:
         """The SAE of the raw activations, on the CPU."""
         sae = self.sae.cpu()
+        sae.processes = 1
         sae.zero_grad(set_to_none=True)
         sae.W_enc.data = sae.W_enc.data.contiguous()
         sae.fold_input(self.scale.mean, self.scale.scale)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hsae.sae.parallel import batch_mean
+
 if TYPE_CHECKING:
     from hsae.sae.config import SAEConfig
     from hsae.sae.model import SparseAutoencoder
@@ -56,7 +58,7 @@ def l1(sae: SparseAutoencoder, f: Forward, config: SAEConfig) -> Tensor:
 
 def l0_target(sae: SparseAutoencoder, f: Forward, config: SAEConfig) -> Tensor:
     """l0 x (L0 / k - 1)^2, L0 the mean number of active latents a token, its slope by a window (arXiv 2407.14435)."""
-    active = Step.apply(f.pre, sae.threshold, sae.window).sum(-1).mean()
+    active = batch_mean(Step.apply(f.pre, sae.threshold, sae.window).sum(-1).mean(), sae.processes)
     return config.l0 * (active / config.k - 1).pow(2)
 
 

@@ -20,6 +20,9 @@ class SparseAutoencoder(nn.Module):
     window = 0.2
     """Width around a learned threshold in which pre-activations give it a gradient (jumprelu)."""
 
+    processes = 1
+    """Processes that each train on a share of every batch."""
+
     def __init__(self, d_in: int, d_sae: int, activation: Activation = "topk", k: int = 32) -> None:
         super().__init__()
         self.variant = VARIANTS[activation]

@@ -8,22 +8,43 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hsae.sae.model import SparseAutoencoder
-from hsae.sae.outcome import Outcome
-
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from hsae.sae.model import SparseAutoencoder
+    from hsae.sae.outcome import Outcome
+
+
+def batch_mean(value: Tensor, processes: int) -> Tensor:
+    """The mean over all shares of a batch of a number that each process has of its own; its gradient is the own one's.
+
+    What is not linear in a mean over tokens needs it: the mean of the shares' gradients is then the batch's gradient.
+    """
+    if processes == 1:
+        return value
+    from accelerate.utils import reduce
+
+    return value + (reduce(value.detach(), "mean") - value.detach())
+
+
+def whole_batch(share: Tensor, processes: int) -> Tensor:
+    """A batch `[processes x n, ...]` from the shares `[n, ...]` that hold every processes-th token, in its order."""
+    if processes == 1:
+        return share
+    from accelerate.utils import gather
+
+    return gather(share.contiguous()).unflatten(0, (processes, -1)).transpose(0, 1).flatten(0, 1)
 
 
 @torch.no_grad()
 def average_gradients(sae: SparseAutoencoder, outcome: Outcome) -> Outcome:
-    """Replace gradients, buffers, loss and counts by their means over the processes, in one exchange.
+    """Replace gradients, loss and counts by their means over the processes, in one exchange.
 
     A loss that is not finite on one process becomes so on all, so that they stop together.
     """
     from accelerate.utils import reduce
 
-    tensors = [p.grad for p in sae.parameters()] + [*sae.buffers(), outcome.loss, outcome.counts]
+    tensors = [p.grad for p in sae.parameters()] + [outcome.loss, outcome.counts]
     flat = reduce(torch.cat([tensor.flatten() for tensor in tensors]), "mean")
     parts = flat.split([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
