@@ -51,7 +51,7 @@ def build_artifact(
         dataset={
             "id": config.dataset_name or config.data,
             "split": config.heldout_split or f"{config.heldout_share:.0%} set apart",
-            "n_images": len(stores.train),
+            "n_images": len(stores.source),
             "classes": list(taxonomy.classes),
         },
         taxonomy=taxonomy.rules | rules | {"tau": config.tau},
@@ -71,7 +71,8 @@ def build_artifact(
 def analysis_settings(config: RunConfig, classes: tuple[str, ...]) -> dict[str, Any]:
     """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
     random_run = open_random_run(config, classes)
-    return {
+    probes = {"probe_images": config.probe_images} if config.activations == "online" else {}
+    return probes | {
         "hsae_version": __version__,
         "rules": RULES,
         "tau": config.tau,

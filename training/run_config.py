@@ -43,6 +43,11 @@ class RunConfig:
     layers: str = "all"
     """all, or names separated by commas."""
     images_per_batch: int = 32
+    activations: str = "store"
+    """store: extract the training images once; online: run the backbone in every epoch and store nothing of them but
+    what the probes need, for patch tokens, of which a data set has more than a disk should hold."""
+    probe_images: int = 20_000
+    """With `activations` online, the most training images whose activations are stored, for the probes."""
     tau: float = 0.5
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
     second_encoder: str | None = None
@@ -73,3 +78,7 @@ class RunConfig:
             raise InputError(
                 f"--stream with heldout_split {self.heldout_split}, copies {self.copies}", "a split, and 1"
             )
+        if self.activations not in ("store", "online"):
+            raise InputError(f"activations {self.activations!r}", "store or online")
+        if self.probe_images < 1:
+            raise InputError(f"probe_images {self.probe_images}", "a positive number")

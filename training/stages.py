@@ -1,6 +1,7 @@
 """The stages of a run, each skipped when its result is there and was made with the same settings.
 
-RUN/activations/{train,heldout,starter}/   activation stores
+RUN/activations/{train,heldout,starter}/   activation stores (online: of the training images only what the probes need)
+RUN/training/                              checkpoint while it trains, then summary.json and summary.png
 RUN/saes.safetensors (+ saes.json)         the SAEs of all layers
 RUN/artifact/ (+ artifact.json)            what `python app.py --artifact RUN` opens
 """
@@ -57,7 +58,7 @@ def train_saes(
     path, settings = Path(config.run) / "saes.safetensors", _settings(stores, sae, train)
     if not done(path.with_suffix(".json"), settings):
         bank = train_bank(
-            stores.train,
+            stores.source,
             sae,
             train,
             accelerator=accelerator,
@@ -72,11 +73,11 @@ def train_saes(
             for state in (Path(config.run) / "training").glob("process_*"):
                 remove(state)  # no longer needed, and another run here would find it to be of other settings
         accelerator.wait_for_everyone()
-    bank = new_bank(stores.train, tuple(stores.train.layers), sae)
+    bank = new_bank(stores.source, tuple(stores.source.layers), sae)
     bank.load_state_dict(load_file(path))
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 
 def _settings(stores: Stores, sae: SAEConfig, train: TrainConfig) -> dict[str, Any]:
     """What decides the SAEs: when this is unchanged, they need no training."""
-    return {"store": asdict(stores.train.manifest), "sae": asdict(sae), "train": asdict(train)}
+    return {"store": asdict(stores.source.manifest), "sae": asdict(sae), "train": asdict(train)}

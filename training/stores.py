@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from hsae.activations.extract import extract_activations
+from hsae.activations.online import OnlineActivations
 from hsae.activations.store import ActivationStore
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
@@ -21,33 +22,39 @@ Images = TypeVar("Images", Samples, SampleStream)
 
 @dataclass(frozen=True)
 class Stores:
-    """The activation stores of a run."""
+    """The activations of a run."""
 
+    source: ActivationStore | OnlineActivations
+    """What the SAEs are trained on: `train`, or online all training images."""
     train: ActivationStore
+    """Training images for the probes; online at most `probe_images` of them."""
     heldout: ActivationStore
     starter: ActivationStore
 
 
 def extract(config: RunConfig, backbone: Backbone) -> Stores:
     """Activations of the training, held-out and starter images."""
-    train, heldout = splits(config)
+    images, heldout = splits(config)
     layers = "all" if config.layers == "all" else config.layers.split(",")
-    parts = {"train": train, "heldout": heldout, "starter": load_samples("starter")}
-    folder = Path(config.run) / "activations"
-    return Stores(
-        **{
-            name: extract_activations(
-                backbone,
-                samples,
-                folder / name,
-                layers,
-                config.token,
-                batch_size=config.images_per_batch,
-                workers=config.workers,
-            )
-            for name, samples in parts.items()
-        }
-    )
+    size, workers = config.images_per_batch, config.workers
+
+    def stored(name: str, samples: Samples | SampleStream) -> ActivationStore:
+        folder = Path(config.run) / "activations" / name
+        return extract_activations(backbone, samples, folder, layers, config.token, batch_size=size, workers=workers)
+
+    online = config.activations == "online"
+    train = stored("train", _some(images, config.probe_images) if online else images)
+    source = train
+    if online:
+        source = OnlineActivations(backbone, images, layers, config.token, images_per_run=size, workers=workers)
+    return Stores(source, train, stored("heldout", heldout), stored("starter", load_samples("starter")))
+
+
+def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | SampleStream:
+    """At most `n` images: random but always the same ones, in order; of a stream the first."""
+    if isinstance(samples, SampleStream):
+        return samples.take(n)
+    return samples.subset(np.sort(np.random.default_rng(seed).permutation(len(samples))[:n]))
 
 
 def splits(config: RunConfig) -> tuple[Samples | SampleStream, Samples]:

@@ -52,7 +52,7 @@ def extract_activations(
     """
     folder = Path(out_dir)
     names = backbone.layer_names(layers)
-    shapes = {name: _shape_per_image(backbone, name, token) for name in names}
+    shapes = {name: shape_per_image(backbone, name, token) for name in names}
     if shard_rows is None:
         shard_rows = _rows_that_fit(shapes, dtype)
     if min(samples.expected or 1, batch_size, shard_rows) < 1 or samples.n_rows == 0:
@@ -113,7 +113,7 @@ def describe_backbone(backbone: Backbone) -> dict[str, str | int | None]:
     }
 
 
-def _shape_per_image(backbone: Backbone, layer: str, token: Token) -> torch.Size:
+def shape_per_image(backbone: Backbone, layer: str, token: Token) -> torch.Size:
     """Tokens and width that `select_token` keeps of one image."""
     spec, size = backbone.layers[layer], backbone.preprocessing.image_size
     n_tokens = spec.n_prefix + math.prod(backbone.grid(layer, size, size))

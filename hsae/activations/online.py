@@ -6,19 +6,20 @@ For patch tokens, of which a data set has hundreds of times more than a disk sho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from hsae.activations.extract import describe_activations
+from hsae.activations.extract import describe_activations, shape_per_image
 from hsae.activations.loading import BATCHES_AHEAD, decoders, square
 from hsae.activations.pool import PoolSampler
 from hsae.backbones.base import Backbone, Token
 from hsae.data.ahead import done_ahead
 from hsae.data.samples import Samples
 from hsae.data.stream import SampleStream
-from hsae.errors import InputError
+from hsae.errors import InputError, StoreError
 
 
 class OnlineActivations:
@@ -45,7 +46,7 @@ class OnlineActivations:
         self._workers = decoders(workers, backbone.device)
         names = backbone.layer_names(layers)
         self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32)
-        counts = {tokens.shape[1] for tokens in self.tokens(range(min(8, samples.expected)), names).values()}
+        counts = {shape_per_image(backbone, name, token)[0] for name in names}
         if len(counts) != 1:
             raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")
         (self.tokens_per_image,) = counts
@@ -54,6 +55,10 @@ class OnlineActivations:
     def layers(self) -> dict[str, int]:
         """Width by layer name, in model order."""
         return self.manifest.layers
+
+    def __len__(self) -> int:
+        """Number of images, broken ones among them."""
+        return self.samples.expected
 
     def tokens(self, rows: Sequence[int], layers: Sequence[str]) -> dict[str, Tensor]:
         """Activations `[images, tokens, d_in]` of some images, float32 on the CPU; broken images are left out.
@@ -84,8 +89,8 @@ class OnlineActivations:
 class OnlineSampler(PoolSampler):
     """Images in random order through the backbone into the pool; a stream's in its own order, mixed in the pool.
 
-    With `share=(rank, of)` each process runs its own images. Where images are broken, others are run again, so that
-    every epoch has the same number of batches on every process.
+    With `share=(rank, of)` each process runs its own images. The place of a broken image is taken by whole ones of the
+    same run, or of the next, so that every epoch has the same number of batches on every process.
     """
 
     def __init__(
@@ -119,6 +124,7 @@ class OnlineSampler(PoolSampler):
             seed=seed * of + rank,
             buffer_tokens=buffer_tokens,
         )
+        self._one_reader = Lock()
         self._batches_per_epoch = n_tokens // self.batch_size
 
     @property
@@ -131,16 +137,24 @@ class OnlineSampler(PoolSampler):
 
     def reads(self, order: list[int]) -> Iterator[dict[str, Tensor]]:
         """As `read`, the pixels of the next runs being decoded while the backbone and the training work."""
-        for pixels in done_ahead(self._pixels, order, 1, ahead=BATCHES_AHEAD):
-            yield self._flat(pixels)
+        for run, pixels in zip(order, done_ahead(self._pixels, order, 1, ahead=BATCHES_AHEAD), strict=True):
+            yield self._flat(run, pixels)
 
     def read(self, run: int) -> dict[str, Tensor]:
-        """The tokens of `images_per_run` images, less the broken ones."""
-        return self._flat(self._pixels(run))
+        """The tokens of `images_per_run` images; StoreError when no image at all is whole."""
+        return self._flat(run, self._pixels(run))
 
     def _pixels(self, run: int) -> Tensor | None:
-        return self.source.pixels(self.samples, self.runs[run])
+        with self._one_reader:  # a stream has one position
+            return self.source.pixels(self.samples, self.runs[run])
 
-    def _flat(self, pixels: Tensor | None) -> dict[str, Tensor]:
+    def _flat(self, run: int, pixels: Tensor | None) -> dict[str, Tensor]:
+        for other in (*range(run + 1, len(self.runs)), *range(run)):
+            if pixels is not None:
+                break
+            pixels = self._pixels(other)
+        if pixels is None:
+            raise StoreError(f"No image of {self.samples.name} is whole", "images that can be read")
+        places = torch.arange(len(self.runs[run])) % len(pixels)
         found = self.source.tokens_of(pixels, tuple(self.widths))
-        return {name: tokens.flatten(0, 1) for name, tokens in found.items()}
+        return {name: tokens[places].flatten(0, 1) for name, tokens in found.items()}

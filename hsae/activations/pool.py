@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
-
-from hsae.errors import StoreError
 
 
 class PoolSampler(ABC):
@@ -30,7 +29,7 @@ class PoolSampler(ABC):
 
     @abstractmethod
     def read(self, run: int) -> dict[str, Tensor]:
-        """The tokens of one run, `{layer: [tokens, d_in]}`: as many as stated, or fewer."""
+        """The tokens of one run, `{layer: [tokens, d_in]}`: as many as stated in `run_tokens`."""
 
     def order(self, generator: torch.Generator) -> list[int]:
         """The order in which an epoch reads the runs."""
@@ -45,50 +44,59 @@ class PoolSampler(ABC):
         return places
 
     def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Tensor]]:
-        """The batches of epoch `number` (0-based) from batch `start` on."""
+        """The batches of epoch `number` (0-based) from batch `start` on; runs used up before it are not read."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        done = 0
-        while done < self.batches_per_epoch:  # once, unless runs had fewer tokens than stated
-            before = done
-            for pool, places in self._batches(generator):
-                if start <= done < self.batches_per_epoch:
-                    yield {name: tokens[self.own(places)] for name, tokens in pool.items()}
-                done += 1
-            if done == before:
-                raise StoreError(
-                    "A whole epoch did not give one batch", f"{self.batch_size} tokens", "Look for broken images."
-                )
+        for pool, places in islice(self._batches(generator, start), self.batches_per_epoch - start):
+            yield {name: tokens[self.own(places)] for name, tokens in pool.items()}
 
     def first(self, n_tokens: int) -> dict[str, Tensor]:
         """About the first `n_tokens` tokens of epoch 0, before they are shared between processes."""
-        parts: list[dict[str, Tensor]] = []
+        parts: dict[str, list[Tensor]] = {name: [] for name in self.widths}
         for pool, places in self._batches(torch.Generator().manual_seed(self.seed * 1_000_003)):
-            parts.append({name: tokens[places] for name, tokens in pool.items()})
+            for name, tokens in pool.items():
+                parts[name].append(tokens[places])
             n_tokens -= len(places)
             if n_tokens <= 0:
                 break
-        return {name: torch.cat([part[name] for part in parts]) for name in self.widths}
+        return {name: torch.cat(parts.pop(name)) for name in self.widths}
 
-    def _batches(self, generator: torch.Generator) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """The pool and the places of a batch in it, for all runs once."""
+    def _batches(self, generator: torch.Generator, start: int = 0) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """The pool and the places of a batch in it, for all runs once, from batch `start` on.
+
+        Until then only the origins of the tokens are shuffled: the turn of their run in the order, the place in it.
+        """
         room = min(sum(self.run_tokens), self.buffer_tokens + max(self.run_tokens))
         pool = {name: torch.empty(room, width) for name, width in self.widths.items()}
-        order = self.order(generator)
-        held = 0
-        for position, found in enumerate(self.reads(order), start=1):
-            held = _add(pool, held, found)
-            if held < self.buffer_tokens and position < len(order):
+        origin = torch.empty(room, 2, dtype=torch.int64)
+        order, reads, held, filled = self.order(generator), None, 0, 0
+        for turn, run in enumerate(order):
+            held = _enter(origin, held, turn, self.run_tokens[run])
+            if held < self.buffer_tokens and turn < len(order) - 1:
                 continue
             mixed = torch.randperm(held, generator=generator)
-            whole = held - held % self.batch_size
-            for places in mixed[:whole].split(self.batch_size) if whole else ():
-                yield pool, places
-            for tokens in pool.values():
-                tokens[: held - whole] = tokens[mixed[whole:]]
-            held -= whole
+            batches = mixed[: held - held % self.batch_size].split(self.batch_size) if held >= self.batch_size else ()
+            if start < len(batches):
+                turns = origin[filled:held, 0].unique().tolist()  # in rising order, as a stream must be read
+                reads = reads or self.reads([*(order[t] for t in turns), *order[turn + 1 :]])
+                for t, found in zip(turns, reads, strict=False):
+                    _put(pool, origin[:held], filled, t, found)
+                yield from ((pool, places) for places in batches[start:])
+            start = max(0, start - len(batches))
+            rest = mixed[len(batches) * self.batch_size :]
+            for tensor in (origin, *pool.values()) if reads else (origin,):
+                tensor[: len(rest)] = tensor[rest]
+            held, filled = len(rest), len(rest) if reads else 0
 
 
-def _add(pool: dict[str, Tensor], held: int, found: dict[str, Tensor]) -> int:
+def _enter(origin: Tensor, held: int, turn: int, n_tokens: int) -> int:
+    """Note the origin of new tokens behind the `held` ones; how many there are now."""
+    new = origin[held : held + n_tokens]
+    new[:, 0], new[:, 1] = turn, torch.arange(n_tokens)
+    return held + n_tokens
+
+
+def _put(pool: dict[str, Tensor], origin: Tensor, first: int, turn: int, found: dict[str, Tensor]) -> None:
+    """Put the tokens of one turn to their places in the pool, from place `first` on."""
+    places = first + (origin[first:, 0] == turn).nonzero().squeeze(1)
     for name, tokens in found.items():
-        pool[name][held : held + len(tokens)] = tokens
-    return held + len(tokens)
+        pool[name][places] = tokens[origin[places, 1]]

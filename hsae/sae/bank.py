@@ -39,9 +39,10 @@ def scale_of(parts: Iterable[Tensor], layer: str) -> InputScale:
     """Mean and scale of all tokens, in parts `[n, d_in]`; TrainingError when they are all the same or not finite."""
     total, squares, count = torch.zeros(()).double(), torch.zeros(()).double(), 0
     for part in parts:
-        for x in part.split(16_384):  # double precision for a few tokens at a time
-            total = total + x.double().sum(0)
-            squares = squares + x.double().pow(2).sum(0)
+        for few in part.split(4096):  # double precision for a few tokens at a time
+            x = few.double()
+            total = total + x.sum(0)
+            squares = squares + x.square_().sum(0)
             count += len(x)
     mean = total / count
     variance = (squares / count - mean.pow(2)).clamp_min(0).mean()

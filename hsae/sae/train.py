@@ -27,6 +27,9 @@ from hsae.sae.summary import live_numbers, log_point, measured_point, write_summ
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+SCALE_TOKENS = 16_384
+"""Online, mean and scale of a layer are those of so many tokens, if the pool has them; of a store, those of all."""
+
 
 def train_bank(
     store: ActivationStore | OnlineActivations,
@@ -94,7 +97,8 @@ def _prepare(
     """Initialised layers; those of equal width share the buffers of their step."""
     device = accelerator.device if accelerator else torch.device("cpu")
     stored = isinstance(store, ActivationStore)
-    first = sampler.first(max(module.d_sae for module in bank.values()) if stored else train.buffer_tokens)
+    widest = max(module.d_sae for module in bank.values())
+    first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))
     steps = {d_in: choose_step(sae, d_in, sae.width(d_in), device, train.bf16) for d_in in sampler.widths.values()}
     layers = []
     for name, d_in in sampler.widths.items():
