@@ -74,13 +74,25 @@ class Checkpoint:
         return Progress(stated["step"], stated["history"])
 
     def _check(self, stated: dict[str, Any]) -> None:
-        different = [key for key in self.settings if stated.get(key) != self.settings[key]]
+        different = _differences(stated, self.settings)
         if different:
             raise TrainingError(
                 f"The checkpoint {self.path} belongs to another run: different {', '.join(different)}",
                 "the same store, layers and settings",
                 "Choose another folder, or delete it to start again.",
             )
+
+
+def _differences(stated: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Where two trees of settings differ: "train.lr", "store.backbone.id"."""
+    found = []
+    for key, value in wanted.items():
+        other = stated.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            found += [f"{key}.{within}" for within in _differences(other, value)]
+        elif other != value:
+            found.append(key)
+    return found
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from hsae.atomic import atomic_path, write_text
 
@@ -22,11 +24,47 @@ def measured_point(step: int, measured: dict[str, dict[str, Tensor]]) -> dict[st
     return {"step": step, "layers": {n: {k: float(v) for k, v in m.items()} for n, m in measured.items()}}
 
 
-def live_numbers(measured: dict[str, dict[str, Tensor]]) -> str:
-    """FVU of every layer in turn, and the mean L0 and dead share, for the progress bar."""
-    fvu, l0, dead = (torch.stack([m[key].float().cpu() for m in measured.values()]) for key in CURVES)
-    each = " ".join(f"{value:.2f}".lstrip("0") for value in fvu.tolist())
-    return f"fvu {each} | l0 {l0.mean():.0f} | dead {dead.mean():.1%}"
+class TrainingBar:
+    """Vectors per second and the time left; with them FVU, L0 and dead share of every layer, in turn.
+
+    On a terminal each of the three has a line of its own, so that many layers fit.
+    """
+
+    def __init__(self, total: int, initial: int, shown: bool) -> None:
+        options = {"unit": "vector", "unit_scale": True, "desc": "SAEs", "disable": not shown}
+        self.bar = tqdm(total=total, initial=initial, **options)
+        places = range(1, 1 + len(CURVES)) if shown and sys.stderr.isatty() else ()
+        self.lines = [tqdm(bar_format="{desc}", position=place) for place in places]
+
+    def __enter__(self) -> TrainingBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in (self.bar, *self.lines):
+            part.close()
+
+    def advance(self, n_tokens: int) -> None:
+        """Count tokens as done."""
+        self.bar.update(n_tokens)
+
+    def show(self, measured: dict[str, dict[str, Tensor]]) -> None:
+        """Show the newest numbers `{layer: {fvu, l0, dead}}`."""
+        texts = live_numbers(measured)
+        for line, text in zip(self.lines, texts, strict=False):
+            line.set_description_str(text)
+        if not self.lines:
+            self.bar.set_postfix_str(" | ".join(texts), refresh=False)
+
+
+def live_numbers(measured: dict[str, dict[str, Tensor]]) -> list[str]:
+    """FVU, L0 and dead share (in per cent) of every layer in turn."""
+    fvu, l0, dead = ([float(m[key]) for m in measured.values()] for key in CURVES)
+    shares = [f"{value:.2f}".removeprefix("0") for value in fvu]
+    return [f"fvu {' '.join(shares)}", f"l0 {_whole(l0)}", f"dead {_whole(100 * share for share in dead)} %"]
+
+
+def _whole(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.0f}" for value in values)
 
 
 def log_point(accelerator: Accelerator | None, point: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from tqdm import tqdm
 
 from hsae.activations.online import OnlineActivations, OnlineSampler
 from hsae.activations.pool import PoolSampler
@@ -22,7 +21,7 @@ from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
 from hsae.sae.steps import choose_step
-from hsae.sae.summary import live_numbers, log_point, measured_point, write_summary
+from hsae.sae.summary import TrainingBar, log_point, measured_point, write_summary
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -124,25 +123,19 @@ def _train(
     done = saved.load(layers)
     per_epoch = sampler.batches_per_epoch
     steps = train.epochs * per_epoch
-    with tqdm(
-        total=steps * sampler.batch_size,
-        initial=done.step * sampler.batch_size,
-        unit="vector",
-        unit_scale=True,
-        desc="SAEs",
-        disable=not progress,
-    ) as bar:
+    size = sampler.batch_size
+    with TrainingBar(steps * size, done.step * size, progress) as bar:
         for epoch in range(done.step // per_epoch, train.epochs):
             for batch in sampler.epoch(epoch, start=done.step - epoch * per_epoch):
                 rate = train.lr * learning_rate(done.step, steps, train)
                 measured = {layer.name: layer.advance(batch[layer.name], rate, done.step) for layer in layers}
                 done.step += 1
-                bar.update(sampler.batch_size)
+                bar.advance(size)
                 last = done.step == steps
                 if done.step % train.log_every == 0 or last:
                     done.history.append(measured_point(done.step, measured))
                     log_point(accelerator, done.history[-1])
-                    bar.set_postfix_str(live_numbers(measured), refresh=False)
+                    bar.show(measured)
                 if done.step % train.checkpoint_every == 0 or last:
                     saved.save(layers, done)
     return done.history

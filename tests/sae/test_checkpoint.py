@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -159,35 +162,66 @@ def test_not_a_number_leaves_the_earlier_checkpoint(
     assert same(weights(store, tmp_path), expected)
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint(
-    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import hsae.sae.checkpoint as module
+@pytest.fixture
+def stopped(store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint, after 6 steps, of a run that was killed."""
+    advance = LayerTraining.advance
 
-    expected, save, calls = weights(store), module.save_file, []
+    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+        if step == 8:
+            raise Killed
+        return advance(self, raw, rate, step)
 
-    def full(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-        calls.append(path)
-        if len(calls) == 3:
-            path.write_bytes(b"half")
-            raise OSError(28, "No space left on device")
-        save(tensors, path, metadata)
-
-    monkeypatch.setattr(module, "save_file", full)
-    with pytest.raises(TrainingError, match="No space left"):
+    monkeypatch.setattr(LayerTraining, "advance", stopping)
+    with pytest.raises(Killed):
         weights(store, tmp_path)
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / STATE).parent.iterdir()] == ["state.safetensors"]
-    assert same(weights(store, tmp_path), expected)
+    return tmp_path / STATE
 
 
-def test_a_truncated_shard_is_an_error_with_its_name(store: ActivationStore, tmp_path: Path) -> None:
-    x = torch.randn(200, 1, 8)
-    broken = write_store(tmp_path / "acts", {"block_01": x}, shard_rows=100)
-    path = shard_path(broken.folder, 1)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(StoreError, match="shard_00001"):
-        train_bank(ActivationStore(broken.folder), SAEConfig(d_sae=16, k=2), TrainConfig(batch_size=16), progress=False)
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files can grow to 4 kB only, which the system itself enforces."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(
+    store: ActivationStore, stopped: Path, request: pytest.FixtureRequest
+) -> None:
+    before = stopped.read_bytes()
+    request.getfixturevalue("small_disk")
+    with pytest.raises(TrainingError, match=r"could not be written: .*File too large"):
+        weights(store, stopped.parents[1])
+    assert stopped.read_bytes() == before
+    assert [path.name for path in stopped.parent.iterdir()] == ["state.safetensors"]
+
+
+def test_a_truncated_shard_leaves_the_earlier_checkpoint(store: ActivationStore, stopped: Path, tmp_path: Path) -> None:
+    shard, before = shard_path(store.folder, 3), stopped.read_bytes()
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-100])
+    try:
+        with pytest.raises(StoreError, match=r"shard_00003\.safetensors is damaged"):
+            weights(ActivationStore(store.folder), tmp_path)
+    finally:
+        shard.write_bytes(whole)
+    assert stopped.read_bytes() == before
+    assert same(weights(store, tmp_path), weights(store))
+
+
+def test_a_store_of_another_backbone_leaves_the_earlier_checkpoint(
+    store: ActivationStore, stopped: Path, tmp_path: Path
+) -> None:
+    before = stopped.read_bytes()
+    shutil.copytree(store.folder, tmp_path / "other")
+    manifest = tmp_path / "other" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("0" * 64, "1" * 64))
+    with pytest.raises(TrainingError, match=r"another run: different store\.backbone\.weights_sha256"):
+        weights(ActivationStore(tmp_path / "other"), tmp_path)
+    assert stopped.read_bytes() == before
 
 
 def test_the_summary_tells_the_runs_course(store: ActivationStore, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -67,15 +68,26 @@ def test_the_bar_shows_vectors_per_second_and_every_layer(store: ActivationStore
     last = shown.getvalue().split("\r")[-1]
     assert "1.28k/1.28k" in last
     assert "vector/s" in last
-    assert "fvu ." in last
-    assert "l0 4" in last
-    assert "dead 0.0%" in last
+    assert re.search(r"fvu \.\d\d \.\d\d \| l0 4 4 \| dead 0 0 %", last)
+
+
+def test_on_a_terminal_each_number_has_its_line(store: ActivationStore) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    with redirect_stderr(shown):
+        train_bank(store, SAE, TRAIN)
+    lines = [line.strip("\r\x1b[A ") for line in shown.getvalue().splitlines()]
+    for pattern in (r"SAEs: 100%.*", r"fvu \.\d\d \.\d\d", "l0 4 4", "dead 0 0 %"):
+        assert any(re.fullmatch(pattern, line) for line in lines), pattern
 
 
 def test_live_numbers_by_hand() -> None:
     values = {"fvu": 0.25, "l0": 3.0, "dead": 0.1}
     measured = {n: {k: torch.tensor(v * s) for k, v in values.items()} for n, s in (("a", 1.0), ("b", 3.0))}
-    assert live_numbers(measured) == "fvu .25 .75 | l0 6 | dead 20.0%"
+    assert live_numbers(measured) == ["fvu .25 .75", "l0 3 9", "dead 10 30 %"]
 
 
 def test_curves_are_drawn_where_the_numbers_say(tmp_path: Path) -> None:
