@@ -99,8 +99,8 @@ def _batch_topk(sae: SparseAutoencoder, pre: Tensor) -> Tensor:
     if not sae.training:
         return above(pre, sae.threshold)
     cut = batch_cut(pre, sae.k, sae.processes)
-    if torch.isfinite(cut):
-        sae.threshold.lerp_(cut.to(sae.threshold), 0.01 if sae.threshold > 0 else 1.0)
+    now, weight = sae.threshold, torch.where(sae.threshold > 0, 0.01, 1.0).to(sae.threshold)
+    now.copy_(torch.where(torch.isfinite(cut), torch.lerp(now, cut.to(now), weight), now))
     return batch_topk(pre, cut)
 
 

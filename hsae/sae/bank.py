@@ -29,6 +29,9 @@ class InputScale:
     def normalise(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.scale
 
+    def to(self, device: torch.device | str) -> InputScale:
+        return InputScale(self.mean.to(device), self.scale.to(device))
+
 
 def measure_scale(store: ActivationStore, layer: str) -> InputScale:
     """Mean and scale of a layer over the whole store, shard by shard in float64."""

@@ -28,7 +28,8 @@ class LayerTraining:
         step: GradientStep,
         processes: int = 1,
     ) -> None:
-        self.name, self.sae, self.scale, self.config, self.train = name, sae, scale, config, train
+        self.name, self.sae, self.config, self.train = name, sae, config, train
+        self.scale = scale.to(sae.W_enc.device)
         self.gradient_step, self.processes, sae.processes = step, processes, processes
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
         self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
@@ -40,7 +41,7 @@ class LayerTraining:
 
         Returns loss, fvu, l0 and dead (a share). TrainingError when the loss is not finite; the weights stay.
         """
-        x = self.scale.normalise(raw).to(self.sae.W_enc.device)
+        x = self.scale.normalise(raw.to(self.sae.W_enc.device))
         outcome = self._gradients(x)
         if not torch.isfinite(outcome.loss):
             raise TrainingError(
@@ -115,7 +116,8 @@ class LayerTraining:
         sae.processes = 1
         sae.zero_grad(set_to_none=True)
         sae.W_enc.data = sae.W_enc.data.contiguous()
-        sae.fold_input(self.scale.mean, self.scale.scale)
+        scale = self.scale.to("cpu")
+        sae.fold_input(scale.mean, scale.scale)
         return sae
 
     def _moments(self, name: str) -> dict[str, Tensor]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
+from hsae.sae.activation_fns import VARIANTS
 from hsae.sae.bank import initialise
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
@@ -82,3 +85,21 @@ def test_a_gpu_and_bfloat16_go_through_autograd() -> None:
     config = SAEConfig("topk", d_sae=64, k=4)
     assert isinstance(choose_step(config, 8, 64, torch.device("cuda")), AutogradStep)
     assert isinstance(choose_step(config, 8, 64, torch.device("cpu"), bf16=True), AutogradStep)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", VARIANTS)
+def test_a_compiled_step_equals_the_plain_one_for_several_layers(activation: str) -> None:
+    """What a GPU runs, as captured by torch.compile; "aot_eager" leaves out the code that is made from it."""
+    config = SAEConfig(activation, d_sae=64, k=4, l1=0.03, prefixes=2)
+    compiled, plain = AutogradStep(config, backend="aot_eager"), AutogradStep(config)
+    for _ in range(3):
+        sae, x = trained_a_little(config, 8, 50)
+        copy = deepcopy(sae)
+        found, expected = compiled(sae, x), plain(copy, x)
+        assert torch.allclose(found.loss, expected.loss, rtol=1e-5)
+        assert torch.allclose(found.error, expected.error, atol=1e-5)
+        assert torch.equal(found.counts, expected.counts)
+        for ours, theirs in zip(sae.parameters(), copy.parameters(), strict=True):
+            assert torch.allclose(ours.grad, theirs.grad, atol=1e-6)
+        assert all(torch.allclose(a, b) for a, b in zip(sae.buffers(), copy.buffers(), strict=True))
