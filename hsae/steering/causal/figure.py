@@ -29,7 +29,7 @@ def causal_figure(found: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
         for axis, layer in zip(row, layers, strict=False):
             _profile(axis, table[(table.layer == layer) & (table.value == value)])
             axis.set(title=f"{layer}, {value}", xlabel="distance in WordNet", ylabel="change of logit")
-        _advantage(row[-1], {layer: found["layers"][layer]["summary"][value] for layer in layers})
+        _advantage(row[-1], value, {layer: found["layers"][layer]["summary"][value] for layer in layers})
     axes[0, 0].legend(fontsize=7)
     return figure, table
 
@@ -63,7 +63,7 @@ def _profile(axis: Axes, table: pd.DataFrame) -> None:
     axis.axhline(0, color="grey", linewidth=0.6)
 
 
-def _advantage(axis: Axes, summaries: Mapping[str, Any]) -> None:
+def _advantage(axis: Axes, value: str, summaries: Mapping[str, Any]) -> None:
     for shift, (condition, name) in zip((-0.2, 0, 0.2), _NAMES.items(), strict=True):
         for at, summary in enumerate(summaries.values()):
             found = summary.get("measures", {}).get("advantage", {}).get(condition)
@@ -73,4 +73,4 @@ def _advantage(axis: Axes, summaries: Mapping[str, Any]) -> None:
                 axis.errorbar(at + shift, found["mean"], spread, fmt="o", markersize=4, color=color, label=name)
     axis.axhline(0, color="grey", linewidth=0.6)
     axis.set_xticks(range(len(summaries)), [str(layer).removeprefix("block_") for layer in summaries])
-    axis.set(title="subtree minus siblings", xlabel="layer", ylabel="change of logit")
+    axis.set(title=f"subtree minus siblings, {value}", xlabel="layer", ylabel="change of logit")

@@ -1,0 +1,74 @@
+"""What switching features off on an object's patches does to its segmentation, beyond a random direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.faithfulness.scenes import Scene, coverage
+from hsae.sae.model import SparseAutoencoder
+from hsae.steering.edits import Edit
+from hsae.steering.segmentation.head import PatchHead
+from hsae.steering.segmentation.maps import Segmentation, segment
+from hsae.steering.statistics import against_control
+
+
+def suppression(
+    backbone: Backbone,
+    scenes: Sequence[Scene],
+    layer: str,
+    sae: SparseAutoencoder,
+    refs: np.ndarray,
+    head: PatchHead,
+    last: str,
+    n_latents: int,
+) -> dict[str, float | None]:
+    """Share of pixels, on the object's patches and elsewhere, whose class changes when its latents are switched off.
+
+    The `n_latents` of each scene are those that fire most on the object's patches compared with all others. Beside
+    them stand the same shares for a random direction of equal norm at the same patches, and the paired difference.
+    """
+    size = backbone.preprocessing.image_size
+    places = backbone.token_map(layer, torch.zeros(1, 3, size, size))
+    found: list[Segmentation] = []
+    for seed, scene in enumerate(scenes):
+        start = backbone.run([scene.image], [layer, last])
+        x = backbone.select_token(start[layer], layer, "patch")[0]
+        on_object = coverage(scene.mask, places, len(x)) >= 0.5
+        latents = specific_latents(sae, x, on_object, n_latents)
+        if not latents:
+            continue
+        edit = Edit(layer, [{"latent": j, "mode": "off"} for j in latents], np.flatnonzero(on_object))
+        saes, units = {layer: sae}, {layer: refs}
+        found.append(segment(backbone, edit, saes, units, start, head, last, size=size, control_seed=seed))
+    return _summary(found)
+
+
+@torch.no_grad()
+def specific_latents(sae: SparseAutoencoder, x: Tensor, on_object: np.ndarray, n: int) -> list[int]:
+    """Up to `n` latents with the largest mean on the object's patches minus that elsewhere; x `[patches, d_in]`."""
+    if on_object.all() or not on_object.any():
+        return []
+    z, inside = sae.encode(x), torch.from_numpy(on_object)
+    contrast = z[inside].mean(0) - z[~inside].mean(0)
+    values, latents = contrast.topk(min(n, sae.d_sae))
+    return [latent for latent, value in zip(latents.tolist(), values.tolist(), strict=True) if value > 0]
+
+
+def _summary(found: Sequence[Segmentation]) -> Mapping[str, float | None]:
+    if not found:
+        return {"n_scenes": 0}
+    target = np.array([one.target_changed for one in found])
+    random = np.array([one.control_changed for one in found])
+    return {
+        "n_scenes": len(found),
+        "target_changed": float(target.mean()),
+        "other_changed": float(np.mean([one.other_changed for one in found])),
+        "target_changed_random": float(random[:, 0].mean()),
+        "other_changed_random": float(random[:, 1].mean()),
+        **{f"target_{name}": value for name, value in against_control(target, random[:, 0]).items()},
+    }
