@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,14 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
+from hsae.probes import LinearProbe
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.edits import Edit
 from hsae.steering.nearest import nearest_rows, starter_bank
+from hsae.steering.readout import Head
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
 from hsae.steering.splice import run_with_edits
@@ -125,31 +127,49 @@ class Session:
         target = latent_target(self.backbone, self.artifact.sae(layer), layer, latent, self.artifact.token)
         return faithfulness_curve(self.backbone, target, pixels, layer, map, baseline=baseline)
 
-    def steer(self, edit: Edit, control_seed: int | None = None) -> SteeringResult:
-        """Class probabilities of the last layer's probe with and without an edit of latents.
+    def steer(
+        self, edit: Edit, control_seed: int | None = None, classifier: Literal["probe", "model"] = "probe"
+    ) -> SteeringResult:
+        """Class probabilities with and without an edit of latents.
 
         control_seed: also push by the same length in a random direction, and along other features of equal firing rate.
-        InputError for an edit of another version of the artifact.
+        classifier: the artifact's probe of its last layer, or the model's own head, with its own `classes`.
+        InputError for an edit of another version of the artifact, and for a model without a head.
         """
-        return self.steer_all([edit], control_seed)[0]
+        return self.steer_all([edit], control_seed, classifier)[0]
 
-    def steer_all(self, edits: Sequence[Edit], control_seed: int | None = None) -> tuple[SteeringResult, ...]:
+    def steer_all(
+        self,
+        edits: Sequence[Edit],
+        control_seed: int | None = None,
+        classifier: Literal["probe", "model"] = "probe",
+    ) -> tuple[SteeringResult, ...]:
         """`steer` of several alternative edits, in one batch."""
         tables = self._tables(edits)
-        last = self.artifact.layers[-1]
+        read, classes, layer = self._classifier(classifier)
         return steer_all(
             self.backbone,
             edits,
             *self._latents_of(tables),
             self._activations,
-            self.artifact.probe(last),
-            self.artifact.classes,
-            layer=last,
+            read,
+            classes,
+            layer=layer,
             token=self.class_token,
             maxima={layer: table["max"].to_numpy(float) for layer, table in tables.items()},
             control_seed=control_seed,
             frequencies={layer: t["frequency"].to_numpy(float) for layer, t in tables.items() if "frequency" in t},
         )
+
+    def _classifier(self, name: Literal["probe", "model"]) -> tuple[LinearProbe | Head, tuple[str, ...], str]:
+        """A classifier with its classes and the layer it reads."""
+        if name == "probe":
+            last = self.artifact.layers[-1]
+            return self.artifact.probe(last), self.artifact.classes, last
+        if self.backbone.classifier is None:
+            got = f"{self.backbone.id} has no classifier of its own"
+            raise InputError(got, "a model trained on classes", "Use the artifact's probe.")
+        return self.backbone.classifier, self.backbone.classifier.classes, self.backbone.layer_names()[-1]
 
     def downstream(self, edit: Edit, top: int = 10) -> pd.DataFrame:
         """The latents of later layers that an edit moves most, in units of their p999.

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.backbones.classifier import Classifier
 from hsae.backbones.registry import load_backbone
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
@@ -109,6 +110,18 @@ def test_several_edits_are_answered_together_with_both_controls(session):
         assert np.array_equal(getattr(neutral, f"logits_{name}"), neutral.logits_before)
         assert not np.allclose(getattr(pushed, f"logits_{name}"), pushed.logits_before)
     assert pushed.logits_after == pytest.approx(session.steer(push(session)).logits_after, abs=1e-4)
+
+
+def test_the_models_own_head_may_be_asked_instead_of_the_probe(session, monkeypatch):
+    with pytest.raises(InputError, match="classifier of its own"):
+        session.steer(push(session), classifier="model")
+    weights = torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(4))
+    head = Classifier(("n02084071", "n01503061"), lambda tokens: tokens.mean(1) @ weights)
+    monkeypatch.setattr(type(session.backbone), "classifier", head)
+    found = session.steer(push(session), classifier="model")
+    assert found.classes == head.classes
+    assert found.logits_before == pytest.approx(head.logits(session.activations("block_03"))[0].numpy())
+    assert not np.allclose(found.logits_after, found.logits_before)
 
 
 def test_latents_of_later_layers_are_named_with_their_change(session, artifact):
