@@ -117,7 +117,7 @@ def test_the_models_own_head_may_be_asked_instead_of_the_probe(session, monkeypa
         session.steer(push(session), classifier="model")
     weights = torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(4))
     head = Classifier(("n02084071", "n01503061"), lambda tokens: tokens.mean(1) @ weights)
-    monkeypatch.setattr(type(session.backbone), "classifier", head)
+    monkeypatch.setattr(session.backbone, "classifier", head)
     found = session.steer(push(session), classifier="model")
     assert found.classes == head.classes
     assert found.logits_before == pytest.approx(head.logits(session.activations("block_03"))[0].numpy())
