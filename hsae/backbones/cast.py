@@ -112,7 +112,7 @@ class CASTBackbone(Backbone):
         """Class token, and for every superpixel the mean of the stem's map and of the positions over its places."""
         places = self.model.patch_embed["proj"](pixels).flatten(2).transpose(1, 2) + self.model.pos_embed
         count = self._counts[0]
-        labels = [sampled(each, STRIDE, count).flatten() for each in maps]
+        labels = [sampled(each.cpu(), STRIDE, count).flatten().to(pixels.device) for each in maps]
         segments = torch.stack([segment_means(x, each, count) for x, each in zip(places, labels, strict=True)])
         cls = (self.model.cls_token + self.model.pe_token).expand(len(pixels), -1, -1)
         return torch.cat([cls, segments], 1)

@@ -67,16 +67,17 @@ def _slic(lab: Tensor, rows: int, columns: int) -> Tensor:
     Distance^2 = ||colour||^2 + (compactness / 16)^2 ||place||^2. Pieces are not made connected afterwards.
     """
     height, width = lab.shape[:2]
-    home = nearest_cells(rows, columns, height, width).flatten()
+    count = rows * columns
     place = torch.cartesian_prod(torch.arange(height), torch.arange(width)) * (COMPACTNESS / STEP)
-    points = torch.cat([lab.flatten(0, 1), place], 1)
-    nearby = _neighbours(rows, columns)[home]
-    labels, centres = home, points.new_zeros(rows * columns, points.shape[1])
+    order = nearest_cells(rows, columns, height, width).flatten().argsort(stable=True)  # square by square
+    points = torch.cat([lab.flatten(0, 1), place], 1)[order]
+    nearby = _neighbours(rows, columns)
+    labels, centres = torch.arange(count).repeat_interleave(STEP * STEP), points.new_zeros(count, points.shape[1])
     for _ in range(ITERATIONS["slic"]):
-        centres = segment_means(points, labels, rows * columns, centres)
-        distances = (points[:, None] - centres[nearby]).square().sum(-1)
-        labels = nearby.gather(1, distances.argmin(1, keepdim=True))[:, 0]
-    return labels.view(height, width)
+        centres = segment_means(points, labels, count, centres)
+        distances = torch.cdist(points.view(count, STEP * STEP, -1), centres[nearby])
+        labels = nearby.gather(1, distances.argmin(-1)).flatten()
+    return torch.empty_like(labels).scatter_(0, order, labels).view(height, width)
 
 
 def _neighbours(rows: int, columns: int) -> Tensor:
