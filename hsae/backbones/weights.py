@@ -95,4 +95,4 @@ def fill(id: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             f"all weights of a {type(model).__name__}",
             "Download the model again.",
         )
-    model.load_state_dict({name: tensors[name].float() for name in wanted}, strict=False)
+    model.load_state_dict({name: tensors[name] for name in wanted}, strict=False)

@@ -235,3 +235,12 @@ def test_the_stem_has_a_place_for_every_eight_pixels():
     stem = tiny_cast().model.patch_embed["proj"]
     assert stem(torch.zeros(1, 3, 64, 64)).shape == (1, 24, 8, 8)
     assert sum(isinstance(part, nn.Conv2d) for part in stem) == 5
+
+
+def test_the_norms_have_the_epsilons_of_the_published_code():
+    """Of torch's default in the poolings' MLPs alone; on tokens as large as these no activation would tell."""
+    norms = {name: part.eps for name, part in tiny_cast().model.named_modules() if isinstance(part, nn.LayerNorm)}
+    assert {name for name, eps in norms.items() if eps == 1e-5} == {
+        f"pool{stage}.pool_block.{part}.0" for stage in range(1, 5) for part in ("fc1", "fc2")
+    }
+    assert set(norms.values()) == {1e-5, 1e-6}
