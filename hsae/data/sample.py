@@ -15,7 +15,7 @@ from hsae.errors import ImageError
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its label; cut-outs stand on white."""
+    """One image with its label; cut-outs stand in the middle of a white square."""
 
     image: Image.Image  # RGB
     key: str  # unique in its source: path relative to the folder, "row 17", "animals/cat"
@@ -31,6 +31,8 @@ def decode_sample(
     if encoded is None:
         raise ImageError(f"{key} of {source} has no image", "an image in every row")
     image, mask = decode_with_mask(encoded, name=f"{key} of {source}")
+    if mask is not None:
+        image, mask = _squared(image, mask)
     return Sample(image, key, label, None if label is None else classes[label], mask)
 
 
@@ -45,3 +47,15 @@ def attempt(read: Callable[[], Sample], see: View | None = None) -> Sample | Ima
     except ImageError as error:
         return error
     return sample if see is None else see(sample)
+
+
+def _squared(image: Image.Image, mask: np.ndarray) -> tuple[Image.Image, np.ndarray]:
+    """A cut-out in the middle of a white square, so that a centre crop keeps all of it; other images as they are."""
+    side = max(image.size)
+    if mask.all() or image.width == image.height:
+        return image, mask
+    left, top = (side - image.width) // 2, (side - image.height) // 2
+    around = ((top, side - image.height - top), (left, side - image.width - left))
+    padded = Image.new("RGB", (side, side), "white")
+    padded.paste(image, (left, top))
+    return padded, np.pad(mask, around)

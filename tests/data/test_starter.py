@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hsae.backbones.base import Preprocessing
+from hsae.data.sample import decode_sample
 from hsae.data.samples import Samples, load_samples
 from hsae.data.starter import STARTER_CSV, list_starter
 from hsae.errors import InputError
@@ -29,13 +31,28 @@ def table(tmp_path):
     return tmp_path / "images.csv"
 
 
-def test_cut_outs_have_masks_and_stand_on_white(table):
+def test_cut_outs_have_masks_and_stand_in_the_middle_of_a_white_square(table):
     oak, cat = Samples(list_starter(table))
     assert (oak.key, oak.wnid, oak.label) == ("plants/oak", OAK, 1)
-    np.testing.assert_array_equal(oak.mask, np.arange(16) < np.full((12, 1), 8))
+    assert oak.image.size == (16, 16)
+    rows, columns = np.mgrid[:16, :16]
+    np.testing.assert_array_equal(oak.mask, (rows >= 2) & (rows < 14) & (columns < 8))
     assert (np.asarray(oak.image)[oak.mask] == 50).all()
     assert (np.asarray(oak.image)[~oak.mask] == 255).all()
+    assert cat.image.size == (16, 12), "opaque everywhere: a photograph, no cut-out"
     assert cat.mask.all()
+
+
+@pytest.mark.parametrize("size", [(10, 31), (31, 10), (20, 20)])
+def test_a_centre_crop_keeps_all_of_a_cut_out(tmp_path, size):
+    """Its outermost pixels, on all four sides, are still there in the square that a backbone sees."""
+    pixels = np.zeros((size[1], size[0], 4), dtype=np.uint8)
+    pixels[[0, -1], :, 3] = pixels[:, [0, -1], 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "frame.png")
+    sample = decode_sample(tmp_path / "frame.png", "here", "frame", None, ())
+    crop = np.asarray(Preprocessing(image_size=max(size)).crop(sample.image))[..., 0]
+    assert (crop == 0).sum() == 2 * sum(size) - 4 == sample.mask.sum()
+    assert sample.mask.shape == (max(size), max(size))
 
 
 def test_a_missing_table_is_an_input_error(tmp_path):
@@ -55,6 +72,7 @@ def test_every_packaged_photograph_is_a_labelled_cut_out():
     for sample in samples:
         assert sample.mask is not None, sample.key
         assert sample.mask.any(), sample.key
+        assert sample.image.width == sample.image.height, sample.key
         keys.add(sample.key)
     assert len(keys) == len(samples)
     assert not samples.skipped
