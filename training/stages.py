@@ -36,8 +36,7 @@ def run(
     """All stages; returns the folder of the artifact. command: how the run was started, for its model card."""
     backbone = load_backbone(config.backbone, image_size=config.image_size, device=accelerator.device)
     refuse_twin(config, backbone)
-    with accelerator.main_process_first():
-        stores = extract(config, backbone)
+    stores = extract(config, backbone, accelerator)
     saes = train_saes(config, stores, sae, train, accelerator)
     folder = Path(config.run) / "artifact"
     settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores.heldout.classes)}

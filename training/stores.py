@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from accelerate import Accelerator
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.online import OnlineActivations
@@ -32,15 +33,17 @@ class Stores:
     starter: ActivationStore
 
 
-def extract(config: RunConfig, backbone: Backbone) -> Stores:
-    """Activations of the training, held-out and starter images."""
-    images, heldout = splits(config)
+def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> Stores:
+    """Activations of the training, held-out and starter images, each process making its share."""
+    with accelerator.main_process_first():  # what has to be downloaded is downloaded once
+        images, heldout = splits(config)
     layers = "all" if config.layers == "all" else config.layers.split(",")
     size, workers = config.images_per_batch, config.workers
 
     def stored(name: str, samples: Samples | SampleStream) -> ActivationStore:
         folder = Path(config.run) / "activations" / name
-        return extract_activations(backbone, samples, folder, layers, config.token, batch_size=size, workers=workers)
+        options = {"batch_size": size, "workers": workers, "accelerator": accelerator}
+        return extract_activations(backbone, samples, folder, layers, config.token, **options)
 
     online = config.activations == "online"
     train = stored("train", _some(images, config.probe_images) if online else images)

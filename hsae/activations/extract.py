@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ from hsae.data.samples import Samples
 from hsae.data.stream import SampleStream
 from hsae.errors import InputError, StoreError
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 SHARD_BYTES = 256 * 2**20
 """A shard is built in memory; patch tokens of all layers take megabytes per image."""
 
@@ -41,12 +45,14 @@ def extract_activations(
     shard_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
     workers: int | None = None,
+    accelerator: Accelerator | None = None,
     progress: bool = True,
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
 
     Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size). workers:
-    threads that decode images while the backbone runs, by default what suits its device.
+    threads that decode images while the backbone runs, by default what suits its device. With an `accelerator` every
+    process writes its share of the shards (of a stream each reads all rows and decodes its own), and all wait for all.
     shard_rows: images per shard, by default up to 1024 as long as a shard stays under 256 MB. Raises StoreError when
     the folder holds something else or cannot be written, or no image is whole; InputError when there are no images.
     """
@@ -59,9 +65,12 @@ def extract_activations(
         got = f"{samples.expected} images of {samples.name}, batch_size {batch_size}, shard_rows {shard_rows}"
         raise InputError(got, "at least one of each")
     workers = decoders(workers, backbone.device)
-    manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype))
-    with tqdm(total=samples.expected, unit="image", desc=f"activations {folder.name}", disable=not progress) as bar:
-        for number in range(manifest.n_shards) if manifest.n_rows is not None else count():
+    rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    with accelerator.main_process_first() if accelerator else nullcontext():
+        manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype))
+    total, hidden = samples.expected if of == 1 else None, not progress or rank > 0
+    with tqdm(total=total, unit="image", desc=f"activations {folder.name}", disable=hidden) as bar:
+        for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
             rows = manifest.shard_range(number)
             if shard_path(folder, number).is_file():
                 bar.update(len(rows))
@@ -71,11 +80,24 @@ def extract_activations(
             if samples.n_rows is not None and samples.n_rows <= rows.start:
                 break
             write_shard(shard_path(folder, number), *found)
-    if manifest.n_rows is None:
+    return _finished(folder, manifest, samples, accelerator)
+
+
+def _finished(
+    folder: Path, manifest: Manifest, samples: Samples | SampleStream, accelerator: Accelerator | None
+) -> ActivationStore:
+    """The store, once all processes have written their shards and the end of a stream is put down."""
+    if accelerator:
+        accelerator.wait_for_everyone()
+    if manifest.n_rows is None and (accelerator is None or accelerator.is_main_process):
         write_manifest(folder, manifest.ended(samples.n_rows))
+    if accelerator:
+        accelerator.wait_for_everyone()
     store = ActivationStore(folder)
     if len(store) == 0:
-        raise StoreError(f"None of the {samples.n_rows} images of {samples.name} is whole", "at least one that is")
+        raise StoreError(
+            f"None of the {store.manifest.n_rows} images of {samples.name} is whole", "at least one that is"
+        )
     return store
 
 

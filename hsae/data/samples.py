@@ -51,7 +51,7 @@ class Samples:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over classes, keys and labels: the same rows in the same order, whatever their pixels."""
-        digest = hashlib.sha256("\0".join(self.classes).encode())
+        digest = hashlib.sha256("\0".join([*self.classes, *filter(None, [self._listing.form])]).encode())
         for row, label in enumerate(self.labels):
             digest.update(f"\0{self.key(row)}\0{label}".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()

@@ -22,4 +22,4 @@ def list_starter(table: Path = STARTER_CSV) -> Listing:
     classes, labels = label_rows(wnids, (wnids.index(row["wnid"]) for row in rows), None, "starter")
     keys = [row["key"] for row in rows]
     files = [table.parent / row["file"] for row in rows]
-    return Listing("starter", classes, labels, keys.__getitem__, files.__getitem__)
+    return Listing("starter", classes, labels, keys.__getitem__, files.__getitem__, form="white squares")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -53,6 +54,11 @@ def test_a_centre_crop_keeps_all_of_a_cut_out(tmp_path, size):
     crop = np.asarray(Preprocessing(image_size=max(size)).crop(sample.image))[..., 0]
     assert (crop == 0).sum() == 2 * sum(size) - 4 == sample.mask.sum()
     assert sample.mask.shape == (max(size), max(size))
+
+
+def test_stores_of_the_cut_outs_as_they_were_before_are_told(table):
+    listing = list_starter(table)
+    assert Samples(listing).fingerprint != Samples(replace(listing, form="")).fingerprint
 
 
 def test_a_missing_table_is_an_input_error(tmp_path):
