@@ -46,4 +46,6 @@ def test_an_effect_that_belongs_to_its_own_node_is_found():
     assert (found["mean"], found["shuffled"]) == (1, pytest.approx(1 / 12, abs=0.01))
     assert found["p"] == pytest.approx(1 / (DRAWS + 1))
     assert against_shuffled(np.ones((12, 12)))["p"] == 1  # a push that favours every node alike says nothing
+    larger = np.repeat(np.arange(12.0)[:, None], 12, axis=1)  # and neither do pushes of different size
+    assert against_shuffled(larger) == {"mean": 5.5, "shuffled": pytest.approx(5.5), "p": 1}
     assert set(against_shuffled(np.full((2, 2), np.nan)).values()) == {None}

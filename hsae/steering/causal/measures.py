@@ -67,11 +67,16 @@ def profile(change: ClassChange, distance: np.ndarray) -> list[dict[str, Any]]:
         {
             "distance": step,
             "n_classes": int(ring.sum()),
-            "probability": float(change.probabilities[ring].sum()),
-            "logit": float(change.logits[ring].mean()),
+            "probability": _short(change.probabilities[ring].sum()),
+            "logit": _short(change.logits[ring].mean()),
         }
         for step, ring in rings
     ]
+
+
+def _short(value: float) -> float:
+    """To 4 digits, which halves the document."""
+    return float(f"{value:.4g}")
 
 
 def shuffled(changes: Sequence[ClassChange], distance: Sequence[np.ndarray], name: str) -> np.ndarray:
