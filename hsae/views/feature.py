@@ -1,60 +1,89 @@
-"""Tab Feature: one feature's card, with its name and evidence, statistics in words, and its top photographs."""
+"""Tab Feature: one feature's card, the heat maps of its photographs, and all that is related to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
+from PIL import Image
 
 from hsae.hierarchy import wordnet
+from hsae.relevancy import RelevancyMap
+from hsae.views.card import card_html, numbers_html
 from hsae.views.compare import matched_html
 from hsae.views.desk import Desk, feature_name
-from hsae.views.figures import short_layer
-from hsae.views.markup import button, esc, notice, number, percent, picture_button, table
+from hsae.views.figures import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
+from hsae.views.markup import button, esc, notice, number, picture_button
 from hsae.views.models import Model
-from hsae.views.photos import starter_keys, thumbnail
+from hsae.views.photos import starter_keys
 from hsae.views.profile import profile_html
+from hsae.views.relevancy import default_method
 from hsae.views.state import Selection
 from hsae.views.trees import family_html
 from hsae.views.view import View, picker
 
-_MEANINGS = {
-    "frequency": ("frequency", "share of held-out images on which it fires", percent),
-    "mean": ("mean", "average strength when it fires, in units of the activations", number),
-    "max": ("maximum", "strongest ever seen", number),
-    "p999": ("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit", number),
-    "n_classes": ("classes", "classes it belongs to: the height and coverage come from these", number),
-    "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
-    "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
-    "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
-    "best_node_f1": (
-        "fit",
-        "how well the node that names it matches its classes on other images; 1 = exactly, 0 = not",
-        number,
-    ),
-    "label_entropy": ("label entropy", "spread over classes in nats; 0 = all in one class", number),
-    "monosemanticity": ("monosemanticity", "how alike the images are that it fires for; 1 = all the same", number),
-}
+_HEATED, _HEAT_SIDE = 6, 160
 
 
-def build(desk: Desk) -> View:
-    """The card."""
-    card = picker(elem_id="feature")
+def build(desk: Desk) -> list[View]:
+    """The card, and heat maps of its photographs, which take a moment."""
+    card, heats, numbers = picker(elem_id="feature"), picker(elem_id="feature-heats"), picker(elem_id="feature-numbers")
     reads = ("model", "layer", "latent", "image")
-    return View("feature", reads, [card], lambda s: [_card(desk, s)], tab="feature", pickers=[card])
+    return [
+        View("feature", reads, [card, numbers], lambda s: _card(desk, s), tab="feature", pickers=[card, numbers]),
+        View("heats", reads, [heats], lambda s: [_heats(desk, s)], tab="feature", slow=True, quiet=True,
+             pickers=[heats]),
+    ]  # fmt: skip
 
 
-def _card(desk: Desk, selection: Selection) -> str:
+def _heats(desk: Desk, selection: Selection) -> str:
     model, latent = desk.model(selection), desk.focus(selection)
     if latent is None:
-        return notice("Every feature of this layer is silent. Pick another layer above.")
+        return ""
+    names = starter_keys()
+    best = model.artifact.top_images(selection.layer)[latent]["starter"]
+    keys = [key for key, value in best if key in names and value > 0][:_HEATED]
+    method = default_method(desk, selection)
+    maps = {key: desk.session(replace(selection, image=key)).relevancy(selection.layer, latent, method) for key in keys}
+    crops = {key: desk.photos.crop(model, key, _HEAT_SIDE) for key in keys}
+    return heats_html(crops, maps)
+
+
+def heats_html(crops: Mapping[str, Image.Image], maps: Mapping[str, RelevancyMap]) -> str:
+    """Photographs with their heat maps on one scale of colour, the largest `limit` of all; empty without any."""
+    if not maps:
+        return ""
+    limit, names = max(found.limit for found in maps.values()), starter_keys()
+    faces = "".join(
+        picture_button(
+            image_uri(Image.blend(crop, heat_image(maps[key], crop.width, limit), 0.55)),
+            f"Heat map on {names[key]}: strongest at the {strongest_place(maps[key].values)}",
+            ("image", key),
+            caption=names[key],
+        )
+        for key, crop in crops.items()
+    )
+    signed = any(map(is_signed, maps.values()))
+    ends = f"<span>{number(-limit) if signed else 0}</span><span>{number(limit)}</span>"
+    return (
+        f'<h3>Where in these photos it comes from, on one scale</h3><div class="hsae-top">{faces}</div>'
+        f'<div class="hsae-scale narrow" style="background:{gradient_css(signed=signed)}"></div>'
+        f'<div class="hsae-ends narrow">{ends}</div>'
+    )
+
+
+def _card(desk: Desk, selection: Selection) -> list[str]:
+    model, latent = desk.model(selection), desk.focus(selection)
+    if latent is None:
+        return [notice("Every feature of this layer is silent. Pick another layer above."), ""]
     table = model.latents(selection.layer)
     best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
     row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
+    related += matched_html(model, selection.layer, latent)
     drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
-    related = drawn + related + matched_html(model, selection.layer, latent)
-    return card_html(row, latent, selection.layer, best, tau, related)
+    return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row)]
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
@@ -71,76 +100,3 @@ def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
     hint = "layer: F1 of the feature that fits it best there, on other images than it was chosen by"
     about = f"<h3>“{esc(wordnet().name(node))}” in every layer</h3>"
     return f'{about}<p>{"".join(faces)}</p><p class="hsae-hint">{hint}</p>'
-
-
-def card_html(
-    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None,
-    related: str = "",
-) -> str:  # fmt: skip
-    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
-
-    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
-    related: HTML about other features.
-    """
-    return (
-        f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
-        f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
-        f"<p>{evidence_html(row, tau)}</p><h3>Starter photos that move it most</h3>{_photos(best)}"
-        f"{related}<h3>Its numbers</h3>{_statistics(row)}</article>"
-    )
-
-
-def evidence_html(row: pd.Series, tau: float | None = None) -> str:
-    """One sentence on why the feature has its name, or that it has none."""
-    if row["dead"]:
-        return "It never fired on the held-out images."
-    fires = f"Fires on {percent(row['frequency'])} of the held-out images"
-    n, rule = (
-        int(row["n_classes"]),
-        f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else "",
-    )
-    if n < 1 or not isinstance(row["lch"], str):
-        return f"{fires}, but no class belongs to it{rule}: WordNet has no name for it."
-    node, name = row["lch"], esc(wordnet().name(row["lch"]))
-    where = f'<b title="{esc(node)}: {esc(wordnet().gloss(node))}">{name}</b>'
-    if n == 1:
-        return f"{fires}. One class belongs to it{rule}: {where}."
-    covers = f"it covers {percent(row['coverage'])} of the classes below"
-    meets = f"{fires}. {n} classes belong to it{rule}. They meet in {where}: {covers}"
-    return f"{meets}{_best_fit(row)}{_chance(row)}."
-
-
-def _best_fit(row: pd.Series) -> str:
-    """The node that fits the classes best, where it is not the one they meet in."""
-    if not isinstance(row["best_node"], str) or row["best_node"] == row["lch"]:
-        return ""
-    return f"; the node they match best is <b>{esc(wordnet().name(row['best_node']))}</b>"
-
-
-def _chance(row: pd.Series) -> str:
-    if pd.isna(row["p_value"]) or pd.isna(row["q_value"]):
-        return ""
-    verdict = "more" if row["q_value"] < 0.05 else "no more"
-    return f"; {verdict} than chance would give (p = {number(row['p_value'])}, q = {number(row['q_value'])})"
-
-
-def _photos(best: Sequence[tuple[str, float]]) -> str:
-    names = starter_keys()
-    known = [(key, value) for key, value in best if key in names]
-    if not known:
-        return notice("None of the starter photos moves it; it was found on other images.")
-    buttons = (
-        picture_button(thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}")
-        for key, value in known
-    )
-    hint = '<p class="hsae-hint">the number is the activation; click a photo to look at it</p>'
-    return f'<div class="hsae-top">{"".join(buttons)}</div>{hint}'
-
-
-def _statistics(row: pd.Series) -> str:
-    rows = [
-        [f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)]
-        for key, (name, meaning, show) in _MEANINGS.items()
-        if pd.notna(row[key]) and row[key] != -1
-    ]
-    return table("Statistics on held-out images", ["", "value", "what it means"], rows)

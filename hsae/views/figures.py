@@ -49,9 +49,10 @@ def is_signed(relevancy: RelevancyMap) -> bool:
     return bool((relevancy.values < 0).any())
 
 
-def heat_image(relevancy: RelevancyMap, side: int) -> Image.Image:
-    """The map in colours, `side` x `side` pixels."""
-    return Image.fromarray(colours(relevancy.displayed(side, side), signed=is_signed(relevancy)))
+def heat_image(relevancy: RelevancyMap, side: int, limit: float | None = None) -> Image.Image:
+    """The map in colours, `side` x `side` pixels; limit: the end of a scale shared with other maps."""
+    shown = relevancy.displayed(side, side) * (1.0 if limit is None else relevancy.limit / limit)
+    return Image.fromarray(colours(shown, signed=is_signed(relevancy)))
 
 
 def gradient_css(*, signed: bool) -> str:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
+from hsae.relevancy import usable_methods
 from hsae.session import Session
 from hsae.views.comparison import ComparisonReader
 from hsae.views.profile import Profile, read_profile
@@ -66,6 +68,13 @@ class Model:
     def taxonomy(self) -> Taxonomy:
         """Closure of the artifact's classes."""
         return Taxonomy(self.artifact.classes)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Relevancy methods that the backbone can serve; found out once, by a few forward passes."""
+        backbone = self.session().backbone
+        blank = Image.new("RGB", (backbone.preprocessing.image_size,) * 2)
+        return usable_methods(backbone, backbone.pixels([blank]), self.artifact.layers[-1])
 
     @property
     def best_layer(self) -> str:

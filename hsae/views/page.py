@@ -41,7 +41,7 @@ class Page:
     """All components of the page; made inside a `gr.Blocks`.
 
     Every event is one call: it sets a field of the selection and redraws the views that read this field. `drawn` holds
-    what each view last showed, so that the others are left alone.
+    what each view last showed, so that the others are left alone. Slow views follow in a second call.
     """
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
@@ -57,7 +57,10 @@ class Page:
                 tabs = self._tabs()
         about.build(desk)
         picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
-        self.views: list[View] = [*views, picture, *left, *tabs]
+        found = [*views, picture, *left, *tabs]
+        self.views: list[View] = [view for view in found if not view.slow]
+        self.slow = [view for view in found if view.slow]
+        self.drawn_slow = gr.State({})
         self.waiting = gr.Timer(1.0, active=False)
         self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
         self._wire()
@@ -74,9 +77,9 @@ class Page:
         with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
             mapped, self.listing = hierarchy.build(self.desk, self.selection)
         with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
-            found.append(feature.build(self.desk))
+            found += feature.build(self.desk)
         with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
-            found.append(relevancy.build(self.desk))
+            found += relevancy.build(self.desk)
         with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
             steering, self.controls = steer.build(self.desk)
         with gr.Column(elem_id="view-compare", elem_classes="hsae-view"):
@@ -85,7 +88,12 @@ class Page:
 
     def _wire(self) -> None:
         state = [self.selection, self.drawn]
-        pickers = [component.select for view in self.views for component in view.pickers]
+        pickers = [component.select for view in (*self.views, *self.slow) for component in view.pickers]
+        self.drawn.change(
+            in_words(self.draw_slow), [self.selection, self.drawn_slow],
+            [self.drawn_slow, *(out for view in self.slow for out in view.outputs)],
+            trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
+        )  # fmt: skip
         gr.on(pickers, in_words(self.pick), state, self.outputs, **EVENT)
         gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **EVENT)
         for event, field, component in (chooser for view in self.views for chooser in view.choosers):
@@ -165,13 +173,23 @@ class Page:
 
     def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""
-        drawn, values = dict(drawn), []
-        for view in self.views:
+        drawn = dict(drawn)
+        return [selection, drawn, *self._values(self.views, selection, drawn)]
+
+    def draw_slow(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """The same for the views that take their time."""
+        drawn = dict(drawn)
+        return [drawn, *self._values(self.slow, selection, drawn)]
+
+    def _values(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """A value for every output of the views; `drawn` learns what they show now."""
+        values: list[Any] = []
+        for view in views:
             if view.tab in ("", selection.view) and drawn.get(view.name) != view.key(selection):
                 values += self._render(view, selection, drawn)
             else:
                 values += view.nothing()
-        return [selection, drawn, *values]
+        return values
 
     def _render(self, view: View, selection: Selection, drawn: dict[str, Any]) -> Sequence[Any]:
         """A view's values; what could not be drawn is not remembered, so it is tried again at the next event."""

@@ -28,6 +28,8 @@ class View:
     """One value for each output; an HsaeError becomes a sentence in the first."""
     tab: str = ""
     """Drawn only while this tab is open; always when empty."""
+    slow: bool = False
+    """Drawn after the others, in a call of its own."""
     quiet: bool = False
     """Stay empty when something is wrong: the view beside it says the same."""
     pickers: Sequence[gr.HTML] = ()

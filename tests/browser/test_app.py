@@ -174,7 +174,11 @@ def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
     open_tab(page, "Relevancy", ".hsae-heat img.over")
     heat = page.locator(".hsae-heat img.over")
     assert "strongest at the" in heat.get_attribute("alt")
-    assert len(page.locator(".hsae-ends span").all_inner_texts()) == 3
+    assert len(page.locator("#relevancy .hsae-ends span").all_inner_texts()) == 3
+    page.locator("#removal svg").wait_for()  # follows in a second call
+    page.locator("#relevancy-patches canvas").focus()
+    page.keyboard.press(" ")
+    page.locator("#relevancy-share", has_text="1 chosen patches").wait_for()
     picture = heat.get_attribute("src")
     page.focus("#opacity input[type=range]")
     page.keyboard.press("End")

@@ -15,9 +15,10 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.relevancy import RelevancyMap
 from hsae.steering.classification import SteeringResult
-from hsae.views import feature, hierarchy, layers, photo, relevancy, steer_result
+from hsae.views import card, feature, hierarchy, layers, photo, relevancy, steer_result
 from hsae.views.bar import strip_html
 from hsae.views.desk import branching_path
+from hsae.views.markup import number
 from hsae.views.steer_result import branches, top_changes
 from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
 
@@ -88,25 +89,25 @@ def test_the_features_of_a_photo_are_listed_by_layer():
 
 
 def test_a_card_says_why_the_feature_has_its_name():
-    html = feature.card_html(row(2), 2, "block_02", [("animals/dog", 0.5), ("no/such", 0.1)], tau=0.5)
+    html = card.card_html(row(2), 2, "block_02", [("animals/dog", 0.5), ("no/such", 0.1)], tau=0.5)
     assert "2 classes belong to it" in html
     assert "67 % of the classes below" in html
     assert html.count("<img") == 1
     assert "0.5" in html
-    assert "never fired" in feature.evidence_html(row(0))
-    assert "no class belongs to it" in feature.evidence_html(row(7))
-    assert "One class belongs" in feature.evidence_html(row(3))
-    assert "no more than chance would give (p = 0.01, q = 0.2)" in feature.evidence_html(
+    assert "never fired" in card.evidence_html(row(0))
+    assert "no class belongs to it" in card.evidence_html(row(7))
+    assert "One class belongs" in card.evidence_html(row(3))
+    assert "no more than chance would give (p = 0.01, q = 0.2)" in card.evidence_html(
         row(2).fillna({"p_value": 0.01, "q_value": 0.2})
     )
-    assert "; more than chance" in feature.evidence_html(row(2).fillna({"p_value": 0.01, "q_value": 0.02}))
+    assert "; more than chance" in card.evidence_html(row(2).fillna({"p_value": 0.01, "q_value": 0.02}))
 
 
 def test_hostile_labels_are_text_in_every_view():
     active = pd.DataFrame([row(1)]).assign(latent=1, activation=1.0, strength=0.5)
     found = RelevancyMap(np.ones((2, 2)), "x", "block_02", 1.0)
     pieces = [
-        feature.card_html(row(1), 1, "block_02", []),
+        card.card_html(row(1), 1, "block_02", []),
         photo.active_html(active, "block_02", 1),
         relevancy.overlay_html(Image.new("RGB", (9, 9)), found, HOSTILE, 1.0),
         layers.emergence_html(LAYERS, {HOSTILE: [0.1, 0.2, 0.3]}, LAYERS[0]),
@@ -169,7 +170,30 @@ def test_a_silent_feature_gets_a_sentence_and_an_active_one_a_map(desk, choices)
     assert "is not active" in relevancy._render(desk, replace(selection, latent=silent))[0]
     html, method = relevancy._render(desk, selection)
     assert "Heat map of" in html
-    assert method == "gradient_rollout"
+    assert method.value == "gradient_rollout"
+    assert "grad_cam" in [name for _, name in method.choices]
+
+
+def test_chosen_patches_are_told_how_much_they_hold():
+    found = RelevancyMap(np.array([[3.0, 1.0], [0.0, -5.0]], np.float32), "x", "b", 1.0)
+    html = relevancy.share_html(found, (0, 3, 99))
+    assert "2 chosen patches are 50 % of the picture and hold <b>75 %</b>" in html
+    assert "Choose patches" in relevancy.share_html(found, ())
+
+
+def test_the_photos_of_a_card_share_one_scale(desk, choices):
+    weak, strong = (RelevancyMap(np.array([[v, 0.0]], np.float32), "x", "b", 1.0) for v in (1.0, 4.0))
+    crop = Image.new("RGB", (16, 16), "white")
+    html = feature.heats_html(
+        dict.fromkeys(("animals/dog", "food/lemon"), crop), {"animals/dog": weak, "food/lemon": strong}
+    )
+    assert html.count("<img") == 2
+    assert "strongest at the" in html
+    assert f"<span>{number(strong.limit)}</span>" in html
+    alone = feature.heats_html({"animals/dog": crop}, {"animals/dog": weak})
+    assert alone.split("base64,")[1][:2000] != html.split("base64,")[1][:2000]  # drawn paler beside a stronger one
+    assert feature.heats_html({}, {}) == ""
+    assert "animals/dog" in feature._heats(desk, replace(choices.first(), latent=1))
 
 
 def test_gains_come_first_and_losses_last():
