@@ -191,3 +191,11 @@ def test_relabelled_moves_rows_to_other_classes_and_drops_labels(folder):
 def test_no_copies_at_all_are_refused(folder):
     with pytest.raises(InputError, match="1 or more"):
         load_samples(folder).augmented(0)
+
+
+def test_reading_rows_again_does_not_make_more_broken_ones_tolerable(broken_folder):
+    samples = load_samples(broken_folder(120, {0, 1, 2, 110}))
+    for _ in range(5):
+        assert len(list(samples.rows(0, 100))) == 100
+    with pytest.raises(InputError, match="4 of 101 images"):
+        list(samples.chosen([110]))
