@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hsae.analysis.comparison import Comparison, Model
-from hsae.analysis.layer_match import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance
+from hsae.analysis.layer_match import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance, threshold
 from hsae.analysis.layer_parts import Numbers, finite, mean, median
 from hsae.analysis.matching import Matching
 
@@ -100,6 +100,7 @@ def _scored_numbers(scored: Scored) -> dict[str, Any]:
     return _matching_numbers(scored.found) | {
         "partner": partner_share(scored),
         "partner_back": partner_share(scored.reversed()),
+        "threshold": finite(threshold(scored.chance[SHUFFLED].score)),
         "chance_pair": scored.chance_pair,
         "chance_best": scored.chance_best,
         "chance": chance,

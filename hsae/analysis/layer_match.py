@@ -68,10 +68,18 @@ LayerMatch = Mapping[str, Scored]
 """By the names in SCORES."""
 
 
-def beyond_chance(score: NDArray[np.float32], chance: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where `score` is above the LEVEL quantile of `chance`; a dead latent (NaN) never is."""
+def threshold(chance: NDArray[np.float32]) -> float:
+    """The LEVEL quantile of scores on shuffled images, which a partner has to exceed; NaN when there is none.
+
+    Overlaps are whole numbers of images, so that fewer than 1 - LEVEL exceed it, and differently many by layer.
+    """
     known = chance[~np.isnan(chance)]
-    return score > np.quantile(known, LEVEL) if len(known) else np.zeros(len(score), bool)
+    return float(np.quantile(known, LEVEL)) if len(known) else np.nan
+
+
+def beyond_chance(score: NDArray[np.float32], chance: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where `score` is above the threshold of `chance`; a dead latent (NaN) never is."""
+    return score > threshold(chance)
 
 
 def shuffles(n_images: int, labels: NDArray[np.int64] | None = None, seed: int = 0) -> dict[str, NDArray[np.int64]]:

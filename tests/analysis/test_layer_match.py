@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, hstack
 
-from hsae.analysis.layer_match import MAIN, SCORES, SHUFFLED, WITHIN, LayerLatents, match_layers, shuffles
+from hsae.analysis.layer_match import (
+    MAIN,
+    SCORES,
+    SHUFFLED,
+    WITHIN,
+    LayerLatents,
+    beyond_chance,
+    match_layers,
+    shuffles,
+    threshold,
+)
 from hsae.analysis.matching import NONE
 from hsae.errors import InputError
 from tests.analysis.planted_latents import disguised, sparse_random
@@ -36,6 +46,13 @@ def test_strangers_are_at_chance(score):
     assert scored.found.score.mean() == pytest.approx(shuffled, rel=0.05)
     if scored.chance_best is not None:
         assert shuffled == pytest.approx(scored.chance_best, rel=0.05)
+
+
+def test_few_pass_the_threshold_by_chance():
+    chance = np.array([0.1] * 198 + [0.15, 0.2, np.nan], np.float32)
+    assert threshold(chance) == pytest.approx(0.1, abs=0.001)
+    assert beyond_chance(chance, chance).sum() == 2
+    assert not beyond_chance(chance, np.full(3, np.nan, np.float32)).any()
 
 
 def test_shuffling_within_classes_keeps_what_the_labels_explain():
