@@ -114,14 +114,12 @@ class Session:
         wnids = [self.artifact.classes[i] for i in indices.tolist()]
         return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
 
-    def relevancy(self, layer: str, latent: int, method: str = "gradient_rollout") -> RelevancyMap:
-        """Which patches of the image a latent's value comes from."""
+    def relevancy(self, layer: str, latent: int, method: str | None = None) -> RelevancyMap:
+        """Which patches of the image a latent's value comes from; `relevancy.default_method` when none is named."""
         sae, token = self.artifact.sae(layer), self.artifact.token
         return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
 
-    def faithfulness(
-        self, layer: str, latent: int, method: str = "gradient_rollout", baseline: Baseline = "blur"
-    ) -> Curve:
+    def faithfulness(self, layer: str, latent: int, method: str | None = None, baseline: Baseline = "blur") -> Curve:
         """How the latent falls as the patches that its map calls relevant are removed, against a random order."""
         map, pixels = self.relevancy(layer, latent, method), self.backbone.pixels([self.crop])
         target = latent_target(self.backbone, self.artifact.sae(layer), layer, latent, self.artifact.token)

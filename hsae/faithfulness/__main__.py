@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         artifact, samples = Artifact.load(options.artifact), load_samples("starter")
         backbone = Session(artifact).backbone
-        config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")))
+        config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")), options.seed)
         layers = options.layers.split(",") if options.layers else artifact.layers
         scores = {layer: _score(artifact, backbone, layer, samples, config) for layer in layers}
         _write(options, artifact, scores, samples.name, config)
@@ -45,6 +45,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--features", type=int, default=30, help="latents a layer")
     parser.add_argument("--scenes", type=int, default=60, help="scenes a layer")
     parser.add_argument("--baselines", default="blur,mean", help="of blur, mean and mask; the first is kept by feature")
+    parser.add_argument("--seed", type=int, default=0, help="of latents, photographs and scenes")
     parser.add_argument("--out", type=Path, help="folder for CSV and JSON; the artifact then stays as it is")
     return parser.parse_args(arguments)
 

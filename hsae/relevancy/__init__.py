@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hsae.relevancy.explain import method_maps, relevancy_map, relevancy_maps, target_maps
 from hsae.relevancy.maps import RelevancyMap
-from hsae.relevancy.methods import METHODS, Method, usable_methods
+from hsae.relevancy.methods import METHODS, Method, default_method, usable_methods
 from hsae.relevancy.trace import Trace, record
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Method",
     "RelevancyMap",
     "Trace",
+    "default_method",
     "method_maps",
     "record",
     "relevancy_map",

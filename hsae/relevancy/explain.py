@@ -12,7 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone, nearest_cells
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
-from hsae.relevancy.methods import METHODS, Recorder
+from hsae.relevancy.methods import METHODS, Recorder, default_method
 from hsae.relevancy.trace import Trace
 from hsae.sae.model import SparseAutoencoder
 from hsae.targets import Place, Target, latent_target
@@ -25,12 +25,13 @@ def relevancy_map(
     layer: str,
     latent: int,
     *,
-    method: str = "gradient_rollout",
+    method: str | None = None,
     token: Place = "cls",
 ) -> RelevancyMap:
     """Which patches one latent's value comes from; one forward pass up to `layer` and one backward pass.
 
-    image: a PIL image or preprocessed pixels `[3, height, width]`. token: where the latent is read (`Place`).
+    image: a PIL image or preprocessed pixels `[3, height, width]`. method: `default_method` says which is used when
+    none is named, and why. token: where the latent is read (`Place`).
     InputError for an unknown method, layer, latent or token, and for a method the backbone cannot serve.
     """
     return relevancy_maps(backbone, sae, image, layer, [latent], method=method, token=token)[0]
@@ -43,7 +44,7 @@ def relevancy_maps(
     layer: str,
     latents: Iterable[int],
     *,
-    method: str = "gradient_rollout",
+    method: str | None = None,
     token: Place = "cls",
 ) -> tuple[RelevancyMap, ...]:
     """`relevancy_map` of several latents: they share the forward pass."""
@@ -57,10 +58,16 @@ def target_maps(
     layer: str,
     targets: Iterable[Target],
     *,
-    method: str = "gradient_rollout",
+    method: str | None = None,
 ) -> tuple[RelevancyMap, ...]:
-    """Relevancy maps of any targets at one layer (latents, classes of a probe): they share the forward pass."""
-    return method_maps(backbone, image, layer, targets, [method])[method]
+    """Relevancy maps of any targets at one layer (latents, classes of a probe): they share the forward pass.
+
+    Without a method, the default is that of the first target's token.
+    """
+    targets = list(targets)
+    if method is None and targets:
+        method = default_method(backbone, layer, targets[0].token)
+    return method_maps(backbone, image, layer, targets, [method])[method] if targets else ()
 
 
 def method_maps(
@@ -106,7 +113,7 @@ def _segments(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | No
 
 def _as_map(trace: Trace, target: Target, method: str, segments: np.ndarray | None) -> RelevancyMap:
     if not METHODS[method].serves(trace):
-        works = ", ".join(name for name, row in METHODS.items() if not row.needs_attention and row.serves(trace))
+        works = ", ".join(name for name, row in METHODS.items() if row.attention == "none" and row.serves(trace))
         where = f"{trace.layer} of {trace.backbone.id}"
         raise InputError(f"method {method} at {where}, where it has no meaning", f"one of {works}")
     scores = METHODS[method].run(trace, target).detach().float().cpu().numpy()

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone
+from hsae.backbones.maps import MapBackbone
 from hsae.relevancy.blocks import direct, legrad
 from hsae.relevancy.gradients import grad_cam, input_gradient
 from hsae.relevancy.readout import activation, projection
 from hsae.relevancy.rollout import attention_rollout, gradient_rollout
 from hsae.relevancy.trace import Trace, record, record_direct, record_lrp
-from hsae.targets import Target
+from hsae.targets import Place, Target
 
 Recorder = Callable[[Backbone, Tensor, str], Trace]
 
@@ -26,8 +27,8 @@ class Method:
 
     run: Callable[[Trace, Target], Tensor]
     """Gives one number per token of the layer, `[tokens]`."""
-    needs_attention: bool = False
-    """Whether it only works for transformers, where every layer has the same patches and an attention map."""
+    attention: Literal["none", "last", "all"] = "none"
+    """The blocks that have to attend between the layer's own tokens: none, the last one, or all up to it."""
     record: Recorder = record
     """The forward pass it reads."""
 
@@ -37,17 +38,18 @@ class Method:
     def serves(self, trace: Trace) -> bool:
         """Whether the recorded pass has what the method needs."""
         start = {"layer": trace.tokens, "before": trace.before, "embedding": trace.embedding}[self.starts]
-        return trace.comparable(start) and (trace.attends or not self.needs_attention)
+        attends = {"none": True, "last": trace.attends_last, "all": trace.attends}[self.attention]
+        return attends and trace.comparable(start)
 
 
 METHODS: dict[str, Method] = {
-    "gradient_rollout": Method(gradient_rollout, needs_attention=True),
-    "attn_lrp": Method(input_gradient, needs_attention=True, record=record_lrp, starts="embedding"),
-    "legrad": Method(legrad, needs_attention=True),
-    "direct": Method(direct, needs_attention=True, record=record_direct),
+    "gradient_rollout": Method(gradient_rollout, attention="all"),
+    "attn_lrp": Method(input_gradient, attention="all", record=record_lrp, starts="embedding"),
+    "legrad": Method(legrad, attention="all"),
+    "direct": Method(direct, attention="last", record=record_direct),
     "grad_cam": Method(grad_cam, starts="before"),
     "input_gradient": Method(input_gradient, starts="embedding"),
-    "attention_rollout": Method(attention_rollout, needs_attention=True),
+    "attention_rollout": Method(attention_rollout, attention="all"),
     "activation": Method(activation),
     "projection": Method(projection),
 }
@@ -58,3 +60,20 @@ def usable_methods(backbone: Backbone, pixels: Tensor, layer: str) -> tuple[str,
     with torch.inference_mode(False), torch.enable_grad():
         traces = {row.record: row.record(backbone, pixels, layer) for row in METHODS.values()}
     return tuple(name for name, row in METHODS.items() if row.serves(traces[row.record]))
+
+
+def default_method(backbone: Backbone, layer: str, token: Place) -> str:
+    """The method used when none is named, by what the target reads at the layer.
+
+    cls: attn_lrp. NUMBERS
+    In layers of segments, which attn_lrp cannot reach, direct; in CNNs grad_cam. mean: projection, which splits an
+    average exactly. patch: activation, the natural map of an SAE trained on patches.
+    """
+    if token == "patch":
+        return "activation"
+    if token == "mean":
+        return "projection"
+    if isinstance(backbone, MapBackbone):
+        return "grad_cam"
+    side = backbone.preprocessing.image_size
+    return "direct" if backbone.grid(layer, side, side)[0] == 1 else "attn_lrp"

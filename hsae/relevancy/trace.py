@@ -58,6 +58,11 @@ class Trace:
         same = all(x.shape[1] == self.tokens.shape[1] for x in self.activations.values())
         return same and len(self.attentions or self.values) == len(self.activations)
 
+    @property
+    def attends_last(self) -> bool:
+        """Whether the last recorded attention is between the layer's own tokens."""
+        return bool(self.values) and self.values[-1].shape[-2] == self.tokens.shape[1]
+
     def comparable(self, state: Tensor) -> bool:
         """Whether `at_layer` can bring scores of a recorded state to the layer: a map, or as many tokens."""
         return state.ndim > 3 or state.shape[1] == self.tokens.shape[1]

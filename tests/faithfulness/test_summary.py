@@ -117,7 +117,7 @@ def test_a_cnn_is_scored_by_the_methods_it_has(samples):
     photos = {latent: [samples.key(0)] for latent in range(24)}
     subject = Subject(PlainBackbone(), random_sae(d_in=3), "stage_1", "mean")
     found = score_layer(subject, samples, photos, FaithfulnessConfig(2, 40, ("blur",), progress=False))
-    expected = {name for name, row in METHODS.items() if not row.needs_attention} | {RANDOM}
+    expected = {name for name, row in METHODS.items() if row.attention == "none"} | {RANDOM}
     assert set(found.removals["method"]) == set(found.placements["method"]) == expected
     means = placement_table(found.placements).set_index("method")
     # Colours of patches are read one by one: the maps are true, and those by chance are at chance.

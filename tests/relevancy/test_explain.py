@@ -79,7 +79,7 @@ def test_gradient_rollout_is_the_matrix_rule_on_the_whole_model(backbone, sae, p
     attentions = attentions[: DEPTH[layer]]
     target = naive_target(sae, hidden[DEPTH[layer]], 3, START[token])
     gradients = torch.autograd.grad(target, attentions, retain_graph=True)
-    found = relevancy_map(backbone, sae, pixels, layer, 3, token=token)
+    found = relevancy_map(backbone, sae, pixels, layer, 3, method="gradient_rollout", token=token)
     assert_same(found.values, (START[token] @ naive_matrix(attentions, gradients))[1:])
     assert found.target_value == pytest.approx(target.item(), rel=1e-4)
     assert found.values.max() > 0
@@ -119,9 +119,9 @@ def test_activation_is_the_latent_itself_and_projection_splits_a_mean(backbone, 
 def test_the_strongest_patch_is_the_target_of_token_patch(backbone, sae, pixels):
     where = relevancy_map(backbone, sae, pixels, "block_02", 3, method="projection", token="patch")
     strongest = int(where.values.argmax())
-    found = relevancy_map(backbone, sae, pixels, "block_02", 3, token="patch")
+    found = relevancy_map(backbone, sae, pixels, "block_02", 3, method="direct", token="patch")
     np.testing.assert_array_equal(
-        found.values, relevancy_map(backbone, sae, pixels, "block_02", 3, token=strongest).values
+        found.values, relevancy_map(backbone, sae, pixels, "block_02", 3, method="direct", token=strongest).values
     )
     assert found.target_value == pytest.approx(where.values.max(), rel=1e-4)
 

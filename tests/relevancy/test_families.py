@@ -8,14 +8,15 @@ import pytest
 from hsae.backbones.base import Preprocessing
 from hsae.backbones.hf import HFBackbone, HFConvNet
 from hsae.errors import InputError
-from hsae.relevancy import METHODS, method_maps, relevancy_map, usable_methods
+from hsae.relevancy import METHODS, default_method, method_maps, relevancy_map, usable_methods
 from hsae.relevancy.trace import record, record_direct, record_lrp
 from hsae.targets import latent_target
 from tests.backbones.odd_models import CAST_SIDE, RESNET_SIDE, noise, tiny_cast, tiny_clip_resnet
 from tests.backbones.tiny_families import CONVNETS, PREFIX, SIDE, tiny_family, tiny_pixels
 from tests.tiny_models import random_sae
 
-ANYWHERE = [name for name, row in METHODS.items() if not row.needs_attention]
+DEFAULTS = ["attn_lrp", "attn_lrp", "projection", "activation"]
+ANYWHERE = [name for name, row in METHODS.items() if row.attention == "none"]
 
 
 def family(name):
@@ -27,6 +28,7 @@ def family(name):
 def test_transformers_have_every_map(name):
     backbone, pixels, layer = family(name), tiny_pixels(batch=1), "block_03"
     assert usable_methods(backbone, pixels, layer) == tuple(METHODS)
+    assert [default_method(backbone, layer, token) for token in ("cls", 5, "mean", "patch")] == DEFAULTS
     token = "cls" if PREFIX[name] else "mean"
     target = latent_target(backbone, random_sae(d_in=backbone.layers[layer].d_in), layer, 3, token)
     expected = target(backbone.run_pixels(pixels, [layer])[layer]).item()
@@ -55,13 +57,14 @@ def test_convolutional_networks_have_the_maps_that_need_no_attention(name):
             found = relevancy_map(backbone, sae, pixels, layer, 3, method=method, token="mean")
             assert found.values.shape == backbone.grid(layer, SIDE, SIDE)
             assert found.segments is None
+        assert default_method(backbone, layer, "mean") == "projection"
 
 
 def test_a_clip_resnet_too():
     backbone = tiny_clip_resnet()
     for layer, spec in backbone.layers.items():
         usable = usable_methods(backbone, noise(RESNET_SIDE), layer)
-        assert set(ANYWHERE) <= set(usable)
+        assert {*ANYWHERE, default_method(backbone, layer, "cls")} <= set(usable)
         for method in usable:
             token = "cls" if spec.n_prefix else "mean"
             sae = random_sae(d_in=spec.d_in)
@@ -74,7 +77,7 @@ def test_segments_of_cast_have_the_maps_of_their_own_layer():
     backbone, pixels, sae = tiny_cast(), noise(CAST_SIDE), random_sae(d_in=24)
     for layer in backbone.layers:
         usable = usable_methods(backbone, pixels, layer)
-        assert {"activation", "projection"} <= set(usable)
+        assert {"activation", "projection", default_method(backbone, layer, "cls")} <= set(usable)
         for method in METHODS:
             if method not in usable:
                 with pytest.raises(InputError, match="activation, projection"):

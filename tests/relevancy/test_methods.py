@@ -238,7 +238,7 @@ def test_maps_of_a_cnns_earlier_stage_are_brought_to_the_grid_of_the_layer():
     np.testing.assert_allclose(found["activation"], mean.clamp_min(0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.needs_attention])
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.attention != "none"])
 def test_a_cnn_says_which_methods_work(method):
     with pytest.raises(InputError, match="grad_cam, input_gradient, activation, projection"):
         relevancy_maps(PlainBackbone(), colour_sae(), random_pixels(), "stage_1", [0], method=method, token="mean")

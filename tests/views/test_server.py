@@ -71,7 +71,9 @@ def test_classes_and_latents_are_the_sessions(client, photo, session):
 def test_relevancy_and_steering_are_the_sessions(client, photo, session):
     latent = int(session.latents(LAYERS[1])["latent"][0])
     found = ask(client, "/relevancy", photo, LAYERS[1], latent, "gradient_rollout")
-    assert np.array(found["values"]) == pytest.approx(session.relevancy(LAYERS[1], latent).values, abs=1e-5)
+    assert np.array(found["values"]) == pytest.approx(
+        session.relevancy(LAYERS[1], latent, "gradient_rollout").values, abs=1e-5
+    )
     edit = Edit(LAYERS[1], ({"latent": latent, "mode": "add", "amount": 2.0},))
     moved = ask(client, "/steer", photo, edit.to_json())
     assert moved["probabilities_after"] == pytest.approx(session.steer(edit).probabilities_after.tolist(), abs=1e-5)
