@@ -19,7 +19,6 @@ from hsae.data.samples import Samples, load_samples
 from hsae.errors import HsaeError
 from hsae.faithfulness.measure import Subject
 from hsae.faithfulness.report import FaithfulnessConfig, LayerScores, document, score_layer, table
-from hsae.session import Session
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     try:
         artifact, samples = Artifact.load(options.artifact), load_samples("starter")
-        backbone = Session(artifact).backbone
+        backbone = artifact.load_backbone()
         config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")), options.seed)
         layers = options.layers.split(",") if options.layers else artifact.layers
         scores = {layer: _score(artifact, backbone, layer, samples, config) for layer in layers}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hsae.artifacts.artifact import Artifact
+from hsae.backbones.registry import REGISTRY
 from hsae.faithfulness import __main__ as command
 from hsae.probes import LinearProbe
 from tests.tiny_models import WIDTH, random_sae, tiny_dinov2
@@ -23,7 +24,7 @@ def probe():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     backbone = tiny_dinov2()
-    monkeypatch.setattr("hsae.session.load_backbone", lambda id, **_: backbone)
+    monkeypatch.setitem(REGISTRY, "tiny", lambda **_: backbone)
     stated = {"id": "tiny", "revision": None, "weights_sha256": backbone.fingerprint, "image_size": 56, "token": "cls"}
     photos = [{"dataset": [], "starter": [["animals/badger", 1.0]]}] * 24
 
