@@ -12,6 +12,7 @@ from hsae.hierarchy import wordnet
 from hsae.views.desk import Desk, branching_path, feature_name, significance
 from hsae.views.figures import line_chart, short_layer
 from hsae.views.markup import button, number, percent, table
+from hsae.views.overlay import overlay_chart
 from hsae.views.state import Selection
 from hsae.views.view import View, picker
 
@@ -21,6 +22,12 @@ _INTRO = (
     " look there.</p>"
 )
 _FEATURES = 4
+_OVERLAID = {
+    "acc1_x": "Probe accuracy on x",
+    "fvu": "FVU",
+    "share_significant": "Share of features of 2+ classes that beat chance",
+    "mean_coverage": "Mean coverage",
+}
 _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
 _COLUMNS = {
     "acc1_x": "accuracy on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "fvu": "FVU", "mse": "mse", "var": "variance",
@@ -97,7 +104,23 @@ def _faces(layer: str, features: pd.DataFrame) -> str:
 
 def _layers(desk: Desk, selection: Selection) -> str:
     artifact = desk.model(selection).artifact
-    return layers_html(artifact.layers, artifact.curves, selection.layer)
+    return _overlays(desk, selection) + layers_html(artifact.layers, artifact.curves, selection.layer)
+
+
+def _overlays(desk: Desk, selection: Selection) -> str:
+    """What all models of the page have in common, when there are several."""
+    charts = "".join(
+        overlay_chart(
+            title,
+            {
+                name: [(layer, model.curve(layer, measure)) for layer in model.artifact.layers]
+                for name, model in desk.models.items()
+            },
+            (selection.model, selection.layer),
+        )
+        for measure, title in _OVERLAID.items()
+    )
+    return f'<h3>All models of this page</h3><div class="hsae-charts">{charts}</div>' if charts else ""
 
 
 def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], selected: str) -> str:

@@ -59,8 +59,8 @@ class Choices:
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
         """The selection after a click that sets a field; InputError when there is no such field or value.
 
-        Besides the fields: "feature", a latent of a layer written block_07:12; "preset", a photograph and an edit
-        written animals/dog|7~2; and "link", a whole query string.
+        Besides the fields: "place", a layer of a model written starter|block_07; "feature", a latent written
+        block_07:12; "preset", a photograph and an edit written animals/dog|7~2; and "link", a whole query string.
         """
         if field == "link":
             return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
@@ -99,6 +99,10 @@ class Choices:
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
         return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
+
+    def _place(self, selection: Selection, value: str) -> Selection:
+        model, _, layer = value.partition("|")
+        return self._layer(self._model(selection, model), layer)
 
     def _latent(self, selection: Selection, value: str) -> Selection:
         n = len(self.models[selection.model].latents(selection.layer))
@@ -153,6 +157,7 @@ class Choices:
 _CHOOSERS = {
     "model": Choices._model,
     "layer": Choices._layer,
+    "place": Choices._place,
     "latent": Choices._latent,
     "feature": Choices._feature,
     "image": Choices._image,
