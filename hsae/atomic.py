@@ -39,9 +39,13 @@ def write_text(target: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(target: Path | str, value: Any) -> None:
-    """Write `value` to `target` atomically as JSON with sorted keys; NaN and infinity are refused."""
-    write_text(target, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+def write_json(target: Path | str, value: Any, *, compact: bool = False) -> None:
+    """Write `value` to `target` atomically as JSON with sorted keys; NaN and infinity are refused.
+
+    compact: on one line without spaces, for what no one reads but programs: about half as long.
+    """
+    layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 1}
+    write_text(target, json.dumps(value, sort_keys=True, allow_nan=False, **layout) + "\n")
 
 
 def remove(path: Path) -> None:

@@ -132,6 +132,14 @@ def test_json_is_sorted_and_strict(tmp_path):
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": "ä", "b": [1, 2.5]}
 
 
+def test_compact_json_is_one_line_of_the_same(tmp_path):
+    value = {"b": [1, 2.5], "a": {"c": None}}
+    write_json(tmp_path / "long.json", value)
+    write_json(tmp_path / "short.json", value, compact=True)
+    assert (tmp_path / "short.json").read_text() == '{"a":{"c":null},"b":[1,2.5]}\n'
+    assert json.loads((tmp_path / "long.json").read_text()) == value
+
+
 def test_remove_spares_what_a_link_points_to(tmp_path):
     make_folder(tmp_path / "folder", kept="1")
     (tmp_path / "link").symlink_to(tmp_path / "folder")

@@ -111,8 +111,13 @@ def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) ->
     )
     return [
         {
-            "dataset": [[rows[i], round(float(v), 4)] for i, v in zip(images, values, strict=True)],
-            "starter": [[starter_keys[i], round(float(v), 4)] for i, v in zip(keys, strengths, strict=True)],
+            "dataset": [[rows[i], _short(v)] for i, v in zip(images, values, strict=True)],
+            "starter": [[starter_keys[i], _short(v)] for i, v in zip(keys, strengths, strict=True)],
         }
         for images, values, keys, strengths in pairs
     ]
+
+
+def _short(activation: float) -> float:
+    """Three significant digits, which keep the order."""
+    return float(f"{activation:.3g}")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
-BINS = 12
+BINS = 10
 """Of equal width, from 0 to the latent's largest activation."""
-TOP = 8
+TOP = 6
 """Classes with the highest firing rates."""
 
 

@@ -30,7 +30,7 @@ def add_document(source: str | Path, name: str, value: Mapping[str, Any]) -> Pat
     path, index = artifact.folder / EXTRAS[name], artifact.index
     kept = {file: sha for file, sha in index.files.items() if file != EXTRAS[name]}
     _write_index(artifact.folder, index, kept)
-    write_json(path, dict(value))
+    write_json(path, dict(value), compact=True)
     _write_index(artifact.folder, index, kept | {EXTRAS[name]: sha256_of(path)})
     return path
 

@@ -1,4 +1,4 @@
-"""probes.safetensors: the linear probe of every layer over the data set's classes, always in float32."""
+"""probes.safetensors: the linear probe of every layer over the data set's classes; only W may be in float16."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import torch
 from hsae.artifacts.defects import require
 from hsae.artifacts.files import VerifiedFiles
 from hsae.artifacts.index import PROBES, Index, Layer
+from hsae.artifacts.sae_folder import Dtype
 from hsae.artifacts.tensors import Shapes, read_tensors, size_limit, write_tensors
 from hsae.probes import LinearProbe
 
 _PARTS = ("W", "b", "mean", "std")
 
 
-def write_probes(path: Path, probes: Mapping[str, LinearProbe]) -> None:
-    """Write all probes into one file, each tensor as `<layer>.<part>`."""
-    write_tensors(path, {f"{n}.{part}": getattr(probe, part).float() for n, probe in probes.items() for part in _PARTS})
+def write_probes(path: Path, probes: Mapping[str, LinearProbe], dtype: Dtype) -> None:
+    """Write all probes into one file, each tensor as `<layer>.<part>`; W in `dtype`."""
+    tensors = {f"{name}.{part}": getattr(probe, part).float() for name, probe in probes.items() for part in _PARTS}
+    stored = getattr(torch, dtype)  # the others are few, and a small std would lose its digits
+    write_tensors(path, {name: t.to(stored) if name.endswith(".W") else t for name, t in tensors.items()})
 
 
 def read_probe(files: VerifiedFiles, index: Index, layer: Layer) -> LinearProbe:
@@ -27,7 +30,8 @@ def read_probe(files: VerifiedFiles, index: Index, layer: Layer) -> LinearProbe:
     shapes = {name: shape for each in index.layers for name, shape in _shapes(each, n_classes).items()}
     names = tuple(_shapes(layer, n_classes))
     path = files.get(PROBES, size_limit(shapes))
-    tensors = read_tensors(path, PROBES, shapes, "float32", names=names)
+    weights = {f"{each.name}.W" for each in index.layers}
+    tensors = read_tensors(path, PROBES, shapes, "float32", names=names, halved=weights)
     return LinearProbe(*(tensors[name] for name in names))
 
 

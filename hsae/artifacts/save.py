@@ -39,11 +39,11 @@ def save_artifact(
     with atomic_path(target) as temporary:
         for name in artifact.layers:
             _write_layer(artifact, name, temporary, dtype)
-        write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers})
-        write_json(temporary / CURVES, artifact.curves)
-        write_json(temporary / TREE, artifact.tree)
+        write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers}, dtype)
+        write_json(temporary / CURVES, artifact.curves, compact=True)
+        write_json(temporary / TREE, artifact.tree, compact=True)
         for name in artifact.documents:
-            write_json(temporary / EXTRAS[name], artifact.document(name))
+            write_json(temporary / EXTRAS[name], artifact.document(name), compact=True)
         paths = (*artifact.index.required, *(EXTRAS[name] for name in artifact.documents))
         files = {path: sha256_of(temporary / path) for path in paths}
         write_json(temporary / INDEX, replace(artifact.index, files=files, hsae_version=__version__).to_json())

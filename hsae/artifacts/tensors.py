@@ -28,19 +28,28 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def read_tensors(
-    path: Path, where: str, shapes: Shapes, dtype: str, *, names: Collection[str] | None = None
+    path: Path,
+    where: str,
+    shapes: Shapes,
+    dtype: str,
+    *,
+    names: Collection[str] | None = None,
+    halved: Collection[str] = (),
 ) -> dict[str, Tensor]:
-    """The tensors `names` (all by default) as float32 copies, from a file of exactly `shapes`, all in `dtype`."""
+    """The tensors `names` (all by default) as float32 copies, from a file of exactly `shapes`, all in `dtype`.
+
+    halved: tensors that may be float16 all the same.
+    """
     try:
         with safe_open(path, "pt") as file:
-            _check_header(file, where, shapes, dtype)
+            _check_header(file, where, shapes, dtype, halved)
             # A copy, since the file's own memory would change or vanish with the file.
             return {name: file.get_tensor(name).to(torch.float32, copy=True) for name in names or shapes}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise broken(where, f"not readable as safetensors ({error})", "a whole safetensors file") from error
 
 
-def _check_header(file: safe_open, where: str, shapes: Shapes, dtype: str) -> None:
+def _check_header(file: safe_open, where: str, shapes: Shapes, dtype: str, halved: Collection[str]) -> None:
     names = set(file.keys())
     missing, extra = sorted(set(shapes) - names), sorted(names - set(shapes))
     require(
@@ -53,4 +62,5 @@ def _check_header(file: safe_open, where: str, shapes: Shapes, dtype: str) -> No
         part = file.get_slice(name)
         got = DTYPES.get(part.get_dtype())
         require(tuple(part.get_shape()) == shape, where, f"{name} of shape {part.get_shape()}", f"{list(shape)}")
-        require(got == dtype, where, f"{name} of type {part.get_dtype()}", dtype)
+        good = got == dtype or (name in halved and got == "float16")
+        require(good, where, f"{name} of type {part.get_dtype()}", dtype)

@@ -19,7 +19,7 @@ def test_by_hand():
     z = csr_array(np.array([[0.0, 12.0], [0.0, 6.0], [0.0, 0.5], [0.0, 0.4]]))
     silent, line = profile_lines(z, np.array([[0.0, 0.0, np.nan], [0.25, 0.996, np.nan]]))
     assert silent == ""
-    assert line == "2 0 0 0 0 0 1 0 0 0 0 1|1 100 0 25"
+    assert line == "2 0 0 0 0 1 0 0 0 1|1 100 0 25"
 
 
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(0, 2**31))

@@ -79,11 +79,11 @@ def test_broken_off_anywhere_the_artifact_stays_whole(folder, monkeypatch, survi
     add_document(folder, "causal", VALUE)
     real, calls = extras.write_json, []
 
-    def breaks(path, value):
+    def breaks(path, value, **layout):
         if len(calls) == survived:
             raise OSError("no space left on device")
         calls.append(path)
-        real(path, value)
+        real(path, value, **layout)
 
     monkeypatch.setattr(extras, "write_json", breaks)
     with pytest.raises(OSError, match="no space"):

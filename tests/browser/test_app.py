@@ -162,7 +162,7 @@ def test_back_and_forward_walk_through_what_was_seen(visit):
 
 def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
     page = visit("?layer=block_10&latent=652&view=feature")
-    link = page.locator('.hsae-card [data-field="feature"]').first
+    link = page.locator('#feature-numbers [data-field="feature"]').first
     layer, latent = link.get_attribute("data-value").split(":")
     link.click()
     until_query(page, layer=layer, latent=latent, view="feature")
