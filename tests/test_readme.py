@@ -43,10 +43,10 @@ def test_ci_runs_the_readmes_test_command():
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("\n" + COMMANDS[1].split(" && ")[1])
 
 
-@pytest.mark.parametrize("name", ["quickstart", "starter"])
+@pytest.mark.parametrize("name", ["quickstart", "starter", "efficientnet", "random_backbone"])
 def test_configs_are_settings_train_py_knows(name):
     config, _, _ = parse(["--config", str(ROOT / "training" / "configs" / f"{name}.yaml")])
-    assert config.run == f"runs/{name}"
+    assert config.run == "runs/" + {"random_backbone": "starter-random"}.get(name, name)
 
 
 def test_files_named_in_links_exist():
