@@ -18,7 +18,7 @@ from hsae.views.markup import button, esc, notice, number, picture_button
 from hsae.views.models import Model
 from hsae.views.photos import starter_keys
 from hsae.views.profile import profile_html
-from hsae.views.relevancy import default_method
+from hsae.views.relevancy import method_of
 from hsae.views.state import Selection
 from hsae.views.trees import family_html
 from hsae.views.view import View, picker
@@ -44,7 +44,7 @@ def _heats(desk: Desk, selection: Selection) -> str:
     names = starter_keys()
     best = model.artifact.top_images(selection.layer)[latent]["starter"]
     keys = [key for key, value in best if key in names and value > 0][:_HEATED]
-    method = default_method(desk, selection)
+    method = method_of(desk, selection)
     maps = {key: desk.session(replace(selection, image=key)).relevancy(selection.layer, latent, method) for key in keys}
     crops = {key: desk.photos.crop(model, key, _HEAT_SIDE) for key in keys}
     return heats_html(crops, maps)

@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from hsae.relevancy import METHODS, RelevancyMap
+from hsae.relevancy import METHODS, RelevancyMap, default_method
 from hsae.views.desk import Desk, feature_name
 from hsae.views.edit_text import read_patches
 from hsae.views.figures import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
@@ -63,9 +63,10 @@ def build(desk: Desk) -> list[View]:
     ]  # fmt: skip
 
 
-def default_method(desk: Desk, selection: Selection) -> str:
-    """The natural map of an SAE trained on patches is its own activation; else gradient x attention rollout."""
-    return "activation" if desk.model(selection).artifact.token == "patch" else "gradient_rollout"
+def method_of(desk: Desk, selection: Selection) -> str:
+    """The chosen method, else the one that measures as the truest for such a model."""
+    model = desk.model(selection)
+    return selection.method or default_method(model.session().backbone, selection.layer, model.artifact.token)
 
 
 def _found(desk: Desk, selection: Selection) -> tuple[int, float] | None:
@@ -75,14 +76,13 @@ def _found(desk: Desk, selection: Selection) -> tuple[int, float] | None:
 
 
 def _map(desk: Desk, selection: Selection, latent: int) -> RelevancyMap:
-    method = selection.method or default_method(desk, selection)
-    return desk.session(selection).relevancy(selection.layer, latent, method)
+    return desk.session(selection).relevancy(selection.layer, latent, method_of(desk, selection))
 
 
 def _render(desk: Desk, selection: Selection) -> list[Any]:
-    model, method, latent = desk.model(selection), selection.method, desk.focus(selection)
+    model, latent = desk.model(selection), desk.focus(selection)
     usable = [(_NAMES.get(name, name), name) for name in model.methods]
-    shown = gr.Dropdown(usable, value=method or default_method(desk, selection))
+    shown = gr.Dropdown(usable, value=method_of(desk, selection))
     if latent is None:
         return [notice("Every feature of this layer is silent. Pick another layer above."), shown]
     name = feature_name(model.latents(selection.layer).iloc[latent], latent)
@@ -105,7 +105,7 @@ def _removal(desk: Desk, selection: Selection) -> str:
     found, model = _found(desk, selection), desk.model(selection)
     if found is None:
         return ""
-    method = selection.method or default_method(desk, selection)
+    method = method_of(desk, selection)
     curve = desk.session(selection).faithfulness(selection.layer, found[0], method)
     return removal_html(curve, model.artifact.document("faithfulness"), selection.layer, found[0], method)
 

@@ -170,7 +170,7 @@ def test_a_silent_feature_gets_a_sentence_and_an_active_one_a_map(desk, choices)
     assert "is not active" in relevancy._render(desk, replace(selection, latent=silent))[0]
     html, method = relevancy._render(desk, selection)
     assert "Heat map of" in html
-    assert method.value == "gradient_rollout"
+    assert method.value == "attn_lrp"
     assert "grad_cam" in [name for _, name in method.choices]
 
 
