@@ -85,10 +85,14 @@ def segment(
 def class_map(backbone: Backbone, head: PatchHead, x: Tensor, layer: str, size: int) -> np.ndarray:
     """Most likely class of every pixel, int `[size, size]`, from one image's activations `[1, tokens, d_in]`.
 
-    Logits of patches are interpolated bilinearly.
+    Logits of patches are interpolated bilinearly. InputError for a layer of segments.
     """
+    rows, cols = backbone.grid(layer, size, size)
+    if rows == 1 < cols:  # tokens of a layer without rows and columns stand for other pixels in every image
+        got = f"a patch head at {layer} of {backbone.id}, whose tokens are segments"
+        raise InputError(got, "a layer of patches in rows and columns")
     logits = head.logits(backbone.select_token(x, layer, "patch"))
-    grid = logits[0].T.unflatten(1, backbone.grid(layer, size, size))[None]
+    grid = logits[0].T.unflatten(1, (rows, cols))[None]
     return interpolate(grid.float(), size=(size, size), mode="bilinear")[0].argmax(0).cpu().numpy()
 
 

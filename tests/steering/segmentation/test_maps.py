@@ -10,6 +10,7 @@ from hsae.errors import InputError
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import class_map, segment
+from tests.backbones.odd_models import CAST_SIDE, noise, tiny_cast
 from tests.tiny_models import PATCH, SIDE, PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 COLOURS = PatchHead(torch.eye(3), torch.zeros(3), ("red", "green", "blue"))
@@ -91,3 +92,11 @@ def test_in_a_transformer_edited_patches_reach_others_by_attention():
     )
     np.testing.assert_array_equal(at_the_end.before, at_the_end.after)  # no block is left to hand it on
     assert np.isnan(at_the_end.target_changed)
+
+
+def test_a_layer_of_segments_is_refused():
+    backbone = tiny_cast()
+    x = backbone.run_pixels(noise(CAST_SIDE), ["block_02"])["block_02"]
+    head = PatchHead(torch.zeros(x.shape[-1], 2), torch.zeros(2), ("a", "b"))
+    with pytest.raises(InputError, match="segments"):
+        class_map(backbone, head, x, "block_02", CAST_SIDE)
