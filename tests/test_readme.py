@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,23 @@ def test_ci_runs_the_readmes_test_command():
 def test_configs_are_settings_train_py_knows(name):
     config, _, _ = parse(["--config", str(ROOT / "training" / "configs" / f"{name}.yaml")])
     assert config.run == "runs/" + {"random_backbone": "starter-random"}.get(name, name)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("hf ") and "--" in c])
+def test_the_hubs_own_commands_have_the_options_they_are_given(command):
+    words = command.split()
+    name = list(itertools.takewhile(lambda word: word.isalpha(), words))
+    run = [Path(sys.executable).with_name("hf"), *name[1:], "--help"]
+    told = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert [word for word in words if word.startswith("--") and word not in told] == []
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m hsae.")])
+def test_modules_of_the_package_can_be_asked_for_help(command):
+    words = command.split()
+    known = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert known.returncode == 0
+    assert "usage" in known.stdout
 
 
 def test_files_named_in_links_exist():
