@@ -19,19 +19,32 @@ ROOT = Path(__file__).resolve().parents[1]
 @contextmanager
 def running_app(log: Path, *arguments: str, seconds: float = 120, **environment: str) -> Iterator[str]:
     """The address of a running app; what it prints goes into `log`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with running_process(log, *arguments, seconds=seconds, **environment) as (address, _):
+        yield address
+
+
+@contextmanager
+def running_process(
+    log: Path, *arguments: str, port: int | None = None, seconds: float = 120, **environment: str
+) -> Iterator[tuple[str, int]]:
+    """Address and process id of a running app, at a free port unless one is given."""
+    port = port or free_port()
     command = [sys.executable, "app.py", "--port", str(port), *arguments]
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out)
         try:
             address = f"http://127.0.0.1:{port}/"
             _wait(process, address, log, seconds)
-            yield address
+            yield address, process.pid
         finally:
             process.terminate()
             process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _wait(process: subprocess.Popen, address: str, log: Path, seconds: float) -> None:

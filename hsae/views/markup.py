@@ -46,7 +46,7 @@ def table(
     caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, current: int | None = None, css: str = ""
 ) -> str:
     """A table; heads are plain text, cells are HTML already. `current` is the number of the row to mark."""
-    head = "".join(f'<th scope="col">{esc(text)}</th>' for text in heads)
+    head = "".join(f'<th scope="col">{esc(text)}</th>' if text else "<td></td>" for text in heads)
     body = "".join(
         f"<tr{' class=current' if number == current else ''}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
         for number, row in enumerate(rows)

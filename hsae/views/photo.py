@@ -70,7 +70,7 @@ def classes_html(classes: pd.DataFrame, path: str, n_classes: int) -> str:
     ]
     where = f'<p class="hsae-path">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
     limits = f'<p class="hsae-hint">It looks at the bright square only, and knows {n_classes} classes, no others.</p>'
-    return f"<h3>The model sees</h3>{where}{table('Most likely classes', ['class', 'probability'], rows)}{limits}"
+    return f"<h2>The model sees</h2>{where}{table('Most likely classes', ['class', 'probability'], rows)}{limits}"
 
 
 def _active(desk: Desk, selection: Selection) -> str:
@@ -95,7 +95,7 @@ def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
         " ★ = beats chance, ? = a doubtful name."
     )
     return (
-        f"<h3>Features active at layer {esc(short_layer(layer))}</h3>"
+        f"<h2>Features active at layer {esc(short_layer(layer))}</h2>"
         + table("Active features", ["feature", "strength", "coverage"], rows, current=current, css="hsae-features")
         + f'<p class="hsae-hint">{hint}</p>'
     )

@@ -49,7 +49,7 @@ def _chart(curve: Curve) -> str:
     low, high = float(min(values.min(), 0)), float(max(values.max(), 1e-9))
 
     def place(fraction: float, value: float) -> str:
-        x = _LEFT + (_WIDTH - _LEFT - 10) * fraction
+        x = _LEFT + (_WIDTH - _LEFT - 22) * fraction
         return f"{x:.1f},{10 + (_HEIGHT - _BOTTOM - 10) * (high - value) / (high - low):.1f}"
 
     lines, keys = "", ""

@@ -24,6 +24,14 @@ def file_only(component: gr.Image) -> gr.Image:
     Gradio has checked the path before this. Give the component nothing but values: an update of its properties, even
     `gr.skip()`, makes a new one without this.
     """
+    keep = component.async_move_resource_to_block_cache
+
+    async def keep_file(path: str) -> str | None:
+        if "://" in path:  # Gradio would download it, of any size
+            raise gr.Error("The image came as an address. Download it, then upload the file.", print_exception=False)
+        return await keep(path)
+
+    component.async_move_resource_to_block_cache = keep_file
     component.preprocess = _path  # a subclass would do, but Gradio writes a stub file beside every subclass
     return component
 

@@ -56,7 +56,7 @@ def test_a_layer_is_chosen_by_its_button_and_by_a_click_into_a_chart(visit):
     until_query(page, layer="block_10")
     assert page.locator('#layer-strip [aria-pressed="true"]').inner_text() == "10"
     page.locator("#layers tr.current", has_text="10").wait_for()
-    assert "layer 10" in page.inner_text("#active h3")
+    assert "layer 10" in page.inner_text("#active h2")
 
 
 def test_a_click_on_a_point_opens_its_card(visit):

@@ -75,6 +75,19 @@ def artifact(backbone_folder: Path) -> Artifact:
     )  # fmt: skip
 
 
+def artifact_with(artifact: Artifact, **changes: Any) -> Artifact:
+    """The same artifact with other parts."""
+    parts = {
+        "backbone": artifact.backbone, "dataset": artifact.dataset, "taxonomy": artifact.taxonomy_rule,
+        "saes": {name: artifact.sae(name) for name in LAYERS},
+        "latents": {name: artifact.latents(name) for name in LAYERS},
+        "top_images": {name: artifact.top_images(name) for name in LAYERS},
+        "probes": {name: artifact.probe(name) for name in LAYERS},
+        "curves": artifact.curves, "tree": artifact.tree,
+    }  # fmt: skip
+    return Artifact(**(parts | changes))
+
+
 def in_a_loop(make: Callable[[], Any]) -> Any:
     """What `make` makes; Gradio would leave an event loop open behind it, unless one is running."""
 

@@ -16,7 +16,7 @@ from hsae.views.desk import Desk
 from hsae.views.models import Models
 from hsae.views.photos import Photos
 from hsae.views.state import Choices
-from tests.views.conftest import HOSTILE, LAYERS, N
+from tests.views.conftest import HOSTILE, LAYERS, N, artifact_with
 
 CAT, CARNIVORE = "n02121808", "n02075296"
 
@@ -57,14 +57,7 @@ def reader(**changes) -> ComparisonReader:
 @pytest.fixture
 def compared(artifact: Artifact) -> Desk:
     """A desk on the same artifact with the document."""
-    with_document = Artifact(
-        backbone=artifact.backbone, dataset=artifact.dataset, taxonomy=artifact.taxonomy_rule,
-        saes={name: artifact.sae(name) for name in LAYERS},
-        latents={name: artifact.latents(name) for name in LAYERS},
-        top_images={name: artifact.top_images(name) for name in LAYERS},
-        probes={name: artifact.probe(name) for name in LAYERS},
-        curves=artifact.curves, tree=artifact.tree, extras={"comparison": DOCUMENT},
-    )  # fmt: skip
+    with_document = artifact_with(artifact, extras={"comparison": DOCUMENT})
     return Desk(Models([with_document]), Photos())
 
 

@@ -110,9 +110,11 @@ def test_two_models_are_told_apart(artifact):
     assert list(models) == ["schema_1", "schema_1 (2)", "unsaved"]
 
 
-def test_only_the_four_questions_are_public(artifact):
+def test_only_the_six_questions_are_public_and_each_says_what_it_answers(artifact):
     stated = in_a_loop(lambda: build_app([artifact]).get_api_info())
-    assert set(stated["named_endpoints"]) == {"/classes", "/latents", "/relevancy", "/steer"}
+    public = stated["named_endpoints"]
+    assert set(public) == {"/classes", "/latents", "/relevancy", "/faithfulness", "/feature", "/steer"}
+    assert all(len(endpoint["description"]) > 40 for endpoint in public.values())
     assert not stated["unnamed_endpoints"]
 
 

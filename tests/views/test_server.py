@@ -1,12 +1,9 @@
-"""The running app, asked by programs: its public functions, and files from strangers."""
+"""The running app, asked by programs: its public functions, and how it starts."""
 
 from __future__ import annotations
 
-import re
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +16,19 @@ from hsae.backbones.registry import load_backbone
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from tests.running_app import ROOT, running_app
-from tests.views.conftest import LAYERS, SIDE
+from tests.views.conftest import HOSTILE, LAYERS, SIDE, artifact_with
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gradio_client's sockets
+
+TREE = {"layers": {LAYERS[1]: {"edges": [[2, 1, 0.5], [2, 3, 0.75]]}}}
+PROFILES = {"layers": {LAYERS[1]: ["", "", "5 0 2|0 60", ""]}}
 
 
 @pytest.fixture(scope="module")
 def server(artifact, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
-    artifact.save(run / "artifact", dtype="float32")
+    known = artifact_with(artifact, tree=TREE, extras={"profiles": PROFILES})
+    known.save(run / "artifact", dtype="float32")
     with running_app(run / "log.txt", "--artifact", str(run)) as address:  # a run folder is an artifact too
         yield address, run
 
@@ -80,68 +81,50 @@ def test_relevancy_and_steering_are_the_sessions(client, photo, session):
     assert moved["probabilities_after"] != moved["probabilities_before"]
 
 
+def test_steering_says_which_branches_gain_and_runs_the_controls_when_asked(client, photo, session):
+    edit = Edit(LAYERS[1], ({"latent": 1, "mode": "set", "amount": 3.0},))
+    alone, controlled = (ask(client, "/steer", photo, edit.to_json(), *more) for more in ((), (True,)))
+    result = session.steer(edit, control_seed=0)
+    gained = sum(np.subtract(result.probabilities_after, result.probabilities_before)[1:3].tolist())
+    assert alone["mass_changes"]["n02121808"] == pytest.approx(gained, abs=1e-5)  # tabby and Egyptian cat
+    assert alone["probabilities_control"] is alone["probabilities_feature_control"] is None
+    assert controlled["probabilities_control"] == pytest.approx(result.probabilities_control.tolist(), abs=1e-5)
+    assert controlled["probabilities_after"] == alone["probabilities_after"]
+
+
+def test_faithfulness_is_the_sessions(client, photo, session):
+    found = ask(client, "/faithfulness", photo, LAYERS[1], 1, "gradient_rollout")
+    curve = session.faithfulness(LAYERS[1], 1)
+    for name in ("fractions", "morf", "random", "lerf"):
+        assert found[name] == pytest.approx(getattr(curve, name).tolist(), abs=1e-5)
+    assert found["random_gap"] == pytest.approx(curve.random_gap, abs=1e-5)
+    assert found["baseline"] == "blur"
+
+
+def test_a_feature_is_known_without_an_image(client):
+    found = client.predict("", LAYERS[1], 2, api_name="/feature")
+    assert (found["label"], found["lch"], found["n_classes"]) == ("carnivore", "n02075296", 2)
+    assert found["q_value"] is None
+    assert found["histogram"] == [5, 0, 2]
+    assert found["classes"] == [{"wnid": "n02085620", "name": "Chihuahua", "percent": 60}]
+    assert found["above"] == []
+    assert found["below"] == [
+        {"latent": 3, "label": "sports car", "share": 0.75}, {"latent": 1, "label": HOSTILE, "share": 0.5},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "more", "says"),
     [
         ("/classes", ["block_99", 3], "block_99"), ("/classes", ["", 0], "1 to 1000"),
         ("/relevancy", ["", 10**6, "gradient_rollout"], "latent"), ("/relevancy", ["", 1, "x"], "one of"),
-        ("/steer", ["{"], "JSON"),
+        ("/relevancy", ["", 1.5, "gradient_rollout"], "whole number"), ("/relevancy", ["x", 1, ""], "one of block_01"),
+        ("/faithfulness", ["", -1, "gradient_rollout"], "latent -1"), ("/steer", ["{"], "JSON"),
     ],
 )  # fmt: skip
 def test_wrong_questions_get_a_sentence(client, photo, name, more, says):
     with pytest.raises(AppError, match=says):
         ask(client, name, photo, *more)
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A small PNG that declares very many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("a.png", b"hello", "is text"), ("a.png", b"", "empty"), ("a.svg", b"<svg xmlns='x'/>", "SVG"),
-        ("a.png", bomb(30_000, 30_000), "million pixels"), ("a.gif", bomb(12_000, 10_000), "million pixels"),
-        ("a.png", bomb(64, 64), "broken"), ("a.png", bomb(4, 4), "at least 16 pixels"),
-        ("a.png", bomb(20_000, 20), "long side"),
-    ],
-)  # fmt: skip
-def test_files_from_strangers_get_a_sentence(client, tmp_path, name, content, says):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(AppError, match=says) as caught:
-        ask(client, "/classes", path, "", 3)
-    assert str(tmp_path) not in str(caught.value)
-    assert "/tmp" not in str(caught.value)
-
-
-def test_an_image_inside_the_request_is_refused_with_a_sentence(client, photo):
-    inside = {"path": None, "url": "data:image/png;base64,aGVsbG8=", "meta": {"_type": "gradio.FileData"}}
-    with pytest.raises(AppError, match="Upload it as a file"):
-        client.predict(inside, "", "", 3, api_name="/classes")
-
-
-def test_files_of_the_server_cannot_be_had(client, server):
-    inside = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-    with pytest.raises(AppError) as caught:
-        client.predict(inside, "", "", 3, api_name="/classes")
-    assert "root:" not in str(caught.value)
-
-
-def test_the_app_still_answers_afterwards(client, photo, server):
-    assert len(ask(client, "/classes", photo, "", 2)) == 2
-    assert not re.search("Segmentation|MemoryError", (server[1] / "log.txt").read_text())
 
 
 def run_app(*arguments: str) -> subprocess.CompletedProcess:

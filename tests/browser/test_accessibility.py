@@ -1,0 +1,87 @@
+"""Everybody can use every view: axe-core finds nothing serious, and the keyboard reaches what the mouse does."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from hsae.views.state import VIEWS
+
+pytestmark = [
+    pytest.mark.slow,
+    # The driver's own sockets, when it is closed.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+DRAWN = {
+    "layers": "#layers figure",
+    "hierarchy": "#hierarchy-table [role=gridcell]",
+    "feature": "#feature-heats img",
+    "relevancy": "#removal svg",
+    "steer": "#steer-result td b",
+    "compare": "#view-compare .hsae-matrix, #view-compare .hsae-notice",
+}
+"""What each view shows last."""
+
+NOT_OURS = {("label-title-only", ".search-input"), ("image-redundant-alt", 'img[alt="Settings"]')}
+"""(rule, element) in Gradio's own markup: the search of gr.Dataframe has a title but no label, and the footer says
+"Settings" both in words and as the alternative text of a gear."""
+
+WALK = """() => {
+  const own = 'button, a[href], input, select, textarea, summary, canvas, [data-field], [tabindex="0"]';
+  // Gradio's table selects whole rows and columns for copying with the mouse alone; its copy button takes all.
+  const seen = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.disabled && !e.matches('.selection-button');
+  // What it does, if it says so: another element may do the same. Tab reaches one radio button of a group only.
+  const name = (e) => e.dataset.field ? `${e.dataset.field}=${e.dataset.value}`
+    : e.type === 'radio' ? `radio ${e.name}` : `${e.closest('[id]')?.id} ${e.tagName} ${e.className} ${e.textContent}`;
+  const reached = new Set();
+  document.addEventListener('focusin', (event) => reached.add(name(event.target)));
+  window.missed = () => [...document.querySelectorAll(own)].filter(seen).map(name).filter((one) => !reached.has(one));
+}"""
+
+
+def open_view(page, view: str) -> None:
+    page.locator(f'#tabs [data-value="{view}"]').click()
+    page.locator(DRAWN[view]).first.wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 390])
+def test_axe_finds_no_violation_on_any_view(visit, theme, width):
+    page, found = visit(f"?__theme={theme}", width=width), []
+    for view in VIEWS:
+        open_view(page, view)
+        for rule in Axe().run(page).response["violations"]:
+            found += [(view, rule["id"], *node["target"]) for node in rule["nodes"]]
+    assert [one for one in found if one[1:] not in NOT_OURS] == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_tab_reaches_everything_that_a_mouse_can_click(visit, view):
+    page = visit(f"?view={view}")
+    page.locator(DRAWN[view]).first.wait_for()
+    page.locator("#title").click()
+    page.evaluate(WALK)
+    missed = page.evaluate("missed()")
+    assert len(missed) > 30
+    for _ in range(20):
+        for _ in range(25):
+            page.keyboard.press("Tab")
+        missed = page.evaluate("missed()")
+        if not missed:
+            break
+    assert missed == []
+
+
+def test_a_row_of_the_table_opens_by_keyboard(visit):
+    page = visit("?view=hierarchy")
+    page.locator(DRAWN["hierarchy"]).first.click()
+    page.wait_for_url("**view=feature**", wait_until="commit")
+    page.locator('#tabs [data-value="hierarchy"]').focus()
+    page.keyboard.press("Enter")
+    cell = page.locator(DRAWN["hierarchy"]).first
+    cell.focus()
+    page.keyboard.press("ArrowDown")
+    number = page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**latent={number}&view=feature**", wait_until="commit")

@@ -1,0 +1,223 @@
+"""Pictures and requests from strangers through the running server: a right answer or a sentence, and little memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsae.backbones.registry import load_backbone
+from hsae.session import Session
+from tests.running_app import running_process
+from tests.views.conftest import SIDE
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client's sockets
+
+QUARTERS = np.kron(np.array([[0, 1], [2, 3]]), np.ones((24, 32), int))
+COLOURS = np.array([(230, 30, 30), (30, 200, 40), (40, 60, 220), (250, 240, 80)], np.uint8)
+GRAYS = np.array([20, 90, 160, 240], np.uint8)
+COLOURED, GRAY = Image.fromarray(COLOURS[QUARTERS]), Image.fromarray(GRAYS[QUARTERS])
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    stream = BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def png(width: int, height: int, *, whole: bool = True) -> bytes:
+    """A black gray PNG, which is small however many pixels it has; not whole: its pixels end after a thousand bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pack = zlib.compressobj(9)
+    rows = range(height) if whole else ()
+    data = b"".join(pack.compress(bytes(width + 1)) for _ in rows) + pack.compress(b"\0" * (not whole) * 1000)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data + pack.flush()) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def see_through() -> Image.Image:
+    """The fourth quarter of the colours is transparent black, and must be seen as white."""
+    image = COLOURED.convert("RGBA")
+    image.paste((0, 0, 0, 0), (32, 24, 64, 48))
+    return image
+
+
+def on_white() -> Image.Image:
+    image = COLOURED.copy()
+    image.paste("white", (32, 24, 64, 48))
+    return image
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return saved(COLOURED.transpose(Image.Transpose.ROTATE_90), exif=exif)
+
+
+def moving(kind: str, **options) -> bytes:
+    return saved(COLOURED, kind, save_all=True, append_images=[GRAY.convert("RGB")], **options)
+
+
+SEEN: dict[str, tuple[str, Callable[[], bytes], Image.Image]] = {
+    "plain": ("a.png", lambda: saved(COLOURED), COLOURED),
+    "gray": ("a.png", lambda: saved(GRAY), GRAY),
+    "palette and alpha": ("a.png", lambda: saved(see_through().quantize()), on_white()),
+    "alpha": ("a.png", lambda: saved(see_through()), on_white()),
+    "16 bits": ("a.png", lambda: saved(Image.fromarray(GRAYS[QUARTERS].astype(np.uint16) * 257)), GRAY),
+    "CMYK": ("a.tif", lambda: saved(COLOURED.convert("CMYK"), "TIFF"), COLOURED),
+    "TIFF": ("a.tiff", lambda: saved(COLOURED, "TIFF"), COLOURED),
+    "animated WebP": ("a.webp", lambda: moving("WEBP", lossless=True), COLOURED),
+    "animated GIF": ("a.gif", lambda: moving("GIF"), COLOURED),
+    "turned by EXIF": ("a.png", turned, COLOURED),
+    "PNG named GIF": ("a.gif", lambda: saved(COLOURED), COLOURED),
+    "GIF named PNG": ("a.png", lambda: saved(COLOURED, "GIF"), COLOURED),
+    "no ending": ("photo", lambda: saved(COLOURED), COLOURED),
+    "hostile name": ("<img src=x onerror=alert(1)>.png", lambda: saved(COLOURED), COLOURED),
+}  # fmt: skip
+
+REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "120 million pixels": ("a.png", lambda: png(12_000, 10_000), "at most .* million pixels"),
+    "120 million pixels named GIF": ("a.gif", lambda: png(12_000, 10_000), "at most .* million pixels"),
+    "900 million pixels": ("a.png", lambda: png(30_000, 30_000, whole=False), "million pixels"),
+    "1 x 1": ("a.png", lambda: png(1, 1), "at least 16 pixels a side"),
+    "1 x 20000": ("a.png", lambda: png(1, 20_000), "at least 16 pixels a side"),
+    "20 x 20000": ("a.png", lambda: png(20, 20_000), "at most 20 times"),
+    "SVG": ("a.svg", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "is an SVG"),
+    "SVG named PNG": ("a.png", lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "is an SVG drawing"),
+    "cut short": ("a.png", lambda: saved(COLOURED)[:-40], "broken or cut short"),
+    "pixels missing": ("a.png", lambda: png(64, 64, whole=False), "broken or cut short"),
+    "text": ("a.png", lambda: b"hello", "is text"),
+    "empty": ("a.png", lambda: b"", r"is empty \(0 bytes\)"),
+    "zeros": ("a.jpg", lambda: bytes(5000), "unknown format or broken"),
+}
+
+
+@pytest.fixture(scope="module")
+def server(artifact, tmp_path_factory):
+    """Address and process id; it has answered once, so that all it needs is loaded."""
+    run = tmp_path_factory.mktemp("run")
+    artifact.save(run / "artifact", dtype="float32")
+    with running_process(run / "log.txt", "--artifact", str(run)) as (address, pid):
+        assert "probability" in sees(address, "a.png", saved(GRAY))
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the most memory ever held is counted from here
+        yield address, pid
+
+
+@pytest.fixture(scope="module")
+def resting(server) -> int:
+    """Memory before anything hostile came, in kB."""
+    return memory(server[1], "VmRSS")
+
+
+@pytest.fixture(scope="module")
+def session(artifact) -> Session:
+    return Session(artifact, load_backbone(artifact.backbone["id"], image_size=SIDE))
+
+
+def memory(pid: int, kind: str) -> int:
+    return int(re.search(rf"{kind}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def upload(address: str, name: str, content: bytes) -> httpx.Response:
+    return httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}, timeout=60)
+
+
+def call(address: str, image: object) -> str:
+    """What /classes answers, as text; an image as it stands in the request."""
+    asked = httpx.post(f"{address}gradio_api/call/classes", json={"data": [image, "", "", 4]}, timeout=60)
+    assert asked.status_code == 200
+    return httpx.get(f"{address}gradio_api/call/classes/{asked.json()['event_id']}", timeout=60).text
+
+
+def file(**parts) -> dict:
+    return {**parts, "meta": {"_type": "gradio.FileData"}}
+
+
+def sees(address: str, name: str, content: bytes) -> str:
+    return call(address, file(path=upload(address, name, content).json()[0]))
+
+
+def inside(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+@pytest.mark.parametrize("case", SEEN)
+def test_every_kind_of_picture_is_seen_as_it_looks(server, resting, session, case):
+    name, content, looks = SEEN[case]
+    answer = sees(server[0], name, content())
+    found = {row["wnid"]: row["probability"] for row in json.loads(answer.split("data: ", 1)[1])[0]}
+    session.set_image(looks.convert("RGB"))
+    expected = session.classes(top=4).set_index("wnid")["probability"].to_dict()
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_such_picture_gets_a_sentence(server, resting, case):
+    name, content, says = REFUSED[case]
+    answer = sees(server[0], name, content())
+    assert "event: error" in answer
+    assert re.search(says, answer)
+    assert "/" not in json.loads(answer.split("data: ", 1)[1])["error"]  # no path of the server
+
+
+@pytest.mark.parametrize("case", [*SEEN, *REFUSED])
+def test_a_picture_inside_the_request_gets_a_sentence(server, resting, case):
+    address = inside((SEEN | REFUSED)[case][1]())
+    assert "Upload it as a file" in call(server[0], file(path=None, url=address))
+    assert "event: error" in call(server[0], file(path=address))
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("http://169.254.169.254/latest/meta-data", "came as an address"), ("http://127.0.0.1/a.png", "as an address"),
+        ("https://example.org/a.png", "as an address"), ("file:///etc/passwd", ""), ("/etc/passwd", ""),
+        ("../../../etc/passwd", ""), ("app.py", ""), ("hsae/starter/artifact/hsae.json", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_only_uploaded_files_are_read(server, path, says):
+    for image in (file(path=path), file(path=path, url=path)):
+        answer = call(server[0], image)
+        assert "event: error" in answer
+        assert says in answer
+        assert "root:" not in answer
+    assert "event: error" in call(server[0], file(path=None, url=path))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "app.py"])
+def test_no_route_serves_files_of_the_server(server, path):
+    answer = httpx.get(f"{server[0]}gradio_api/file={path}")
+    assert answer.status_code in (403, 404)
+
+
+def test_a_file_that_is_too_large_is_refused(server, resting):
+    answer = upload(server[0], "a.png", bytes(21 * 2**20))
+    assert answer.status_code == 413
+    assert "maximum allowed size" in answer.text
+    assert "Upload it as a file" in call(server[0], file(path=None, url=inside(bytes(24 * 2**20))))
+
+
+@pytest.mark.parametrize("name", ["a.svg", "a.html"])
+def test_nothing_uploaded_is_served_to_be_run(server, name):
+    path = upload(server[0], name, b"<svg onload='alert(1)'/>").json()[0]
+    answer = httpx.get(f"{server[0]}gradio_api/file={path}")
+    assert answer.headers["content-disposition"].startswith("attachment")
+
+
+def test_the_server_still_answers_and_never_held_300_mb_more(server, resting):
+    assert "probability" in sees(server[0], "a.png", saved(COLOURED))
+    assert memory(server[1], "VmHWM") - resting < 300_000
