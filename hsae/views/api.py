@@ -24,7 +24,7 @@ _RELATIVES = 100
 
 
 class Api:
-    """Each function takes the name of a model ("" for the first) and of a layer ("" for the last)."""
+    """Each function takes the name of a model, "" for the first."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -53,7 +53,12 @@ class Api:
         known = self._model(model)
         curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method)
         curves = {name: _rounded(getattr(curve, name)) for name in ("fractions", "morf", "random", "lerf")}
-        return {**curves, "baseline": curve.baseline, "gap": _finite(curve.gap), "random_gap": _finite(curve.random_gap)}
+        return {
+            **curves,
+            "baseline": curve.baseline,
+            "gap": _finite(curve.gap),
+            "random_gap": _finite(curve.random_gap),
+        }
 
     def feature(self, model: str, layer: str, latent: float) -> dict[str, Any]:
         """All that is known of a feature without an image: its row of the table, profile, relatives in the tree."""
