@@ -40,16 +40,21 @@ def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> 
     layers = "all" if config.layers == "all" else config.layers.split(",")
     size, workers = config.images_per_batch, config.workers
 
+    def kept(samples: Samples | SampleStream) -> Samples | SampleStream:
+        if config.decode_cache is None or isinstance(samples, SampleStream):
+            return samples
+        return samples.kept(config.decode_cache, backbone.preprocessing.image_size, backbone.preprocessing.crop)
+
     def stored(name: str, samples: Samples | SampleStream) -> ActivationStore:
         folder = Path(config.run) / "activations" / name
         options = {"batch_size": size, "workers": workers, "accelerator": accelerator}
-        return extract_activations(backbone, samples, folder, layers, config.token, **options)
+        return extract_activations(backbone, kept(samples), folder, layers, config.token, **options)
 
     online = config.activations == "online"
     train = stored("train", _some(images, config.probe_images) if online else images)
     source = train
     if online:
-        source = OnlineActivations(backbone, images, layers, config.token, images_per_run=size, workers=workers)
+        source = OnlineActivations(backbone, kept(images), layers, config.token, images_per_run=size, workers=workers)
     return Stores(source, train, stored("heldout", heldout), stored("starter", load_samples("starter")))
 
 

@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from hsae.data.ahead import done_ahead
 from hsae.data.augment import varied
 from hsae.data.broken import BrokenRows
 from hsae.data.folder import list_folder
+from hsae.data.kept import KeptSquares, through
 from hsae.data.labels import LabelMap, moved
 from hsae.data.listing import Listing
 from hsae.data.sample import Sample, View, attempt, decode_sample
@@ -32,6 +34,7 @@ class Samples:
         self._order = np.arange(len(listing.labels)) if order is None else order
         self._copy = np.zeros_like(self._order) if copy is None else copy
         self._broken = BrokenRows(listing.name)
+        self._squares: tuple[KeptSquares, Callable[[Image.Image], Image.Image]] | None = None
 
     @property
     def name(self) -> str:
@@ -81,6 +84,13 @@ class Samples:
 
     def read(self, row: int) -> Sample:
         """Decode one row; raises ImageError, which names the key, when its image is broken."""
+        if self._squares is None:
+            return self._decode(row)
+        (kept, crop), label = self._squares, self.labels[row]
+        square = through(kept, row, lambda: crop(self._decode(row).image))
+        return Sample(square, self.key(row), label, None if label is None else self.classes[label])
+
+    def _decode(self, row: int) -> Sample:
         place, copy = int(self._order[row]), int(self._copy[row])
         sample = decode_sample(self._listing.image(place), self.name, self.key(row), self.labels[row], self.classes)
         if copy:
@@ -108,6 +118,15 @@ class Samples:
 
     def __iter__(self) -> Iterator[Sample]:
         return (sample for _, sample in self.rows() if sample is not None)
+
+    def kept(self, folder: Path | str, side: int, crop: Callable[[Image.Image], Image.Image]) -> Samples:
+        """The same rows as squares of `side` pixels, without masks, decoded once and then read from `folder`.
+
+        crop: an image to its square (`Preprocessing.crop`). Rows chosen from the result are decoded again.
+        """
+        squares = Samples(self._listing, self._order, self._copy)
+        squares._squares = KeptSquares(Path(folder), self.fingerprint, len(self), side), crop
+        return squares
 
     def take(self, n: int) -> Samples:
         """The first `n` rows (or all, if there are fewer)."""
