@@ -11,6 +11,7 @@ from PIL import Image
 from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap
 from hsae.views.card import card_html, numbers_html
+from hsae.views.causal import causal_html
 from hsae.views.compare import matched_html
 from hsae.views.desk import Desk, feature_name
 from hsae.views.figures import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
@@ -82,6 +83,7 @@ def _card(desk: Desk, selection: Selection) -> list[str]:
     row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
     related += matched_html(model, selection.layer, latent)
+    related += causal_html(model.artifact.document("causal"), selection.layer, latent)
     drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
     return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row)]
 
