@@ -19,9 +19,9 @@ def causal_html(document: Mapping[str, Any] | None, layer: str, latent: int) -> 
     own, random, other = moved
     verdict = "more than both controls do" if own > max(random, other, 0) else "no more than the controls do"
     return (
-        "<h3>What steering it does</h3><p>Set to its strong value, it raises the logits of the classes under its node by"
-        f" <b>{_signed(own)}</b> more than those of their siblings in WordNet, {esc(verdict)} (a random direction as long"
-        f" {_signed(random)}, another feature {_signed(other)}).</p>"
+        "<h3>What steering it does</h3><p>Set to its strong value, it raises the logits of the classes under its node"
+        f" by <b>{_signed(own)}</b> more than those of their siblings in WordNet, {esc(verdict)} (a random direction"
+        f" as long {_signed(random)}, another feature {_signed(other)}).</p>"
     )
 
 
