@@ -23,17 +23,20 @@ from hsae.views.state import Choices
 from hsae.views.uploads import MAX_FILE_SIZE
 from hsae.views.view import asset
 
+_PATIENCE = 8.0  # seconds
+
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
-    """The page over one or more artifacts; it opens at once, and their backbones are loaded in the background."""
+    """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
     models, photos = Models(artifacts), Photos()
+    models.settle(0)
     desk = Desk(models, photos)
     with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
         demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
-    for model in models.values():
-        model.start()
+    models.settle(_PATIENCE)  # or the first visitor would share the processor with it
+    page.draw(page.choices.first(), {})  # reads WordNet and the thumbnails, once
     return demo.queue(max_size=20, default_concurrency_limit=1)
 
 

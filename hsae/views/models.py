@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -135,6 +135,10 @@ class Models(dict[str, Model]):
             name = _short_name(artifact.id)
             unique = name if name not in self else f"{name} ({len(self) + 1})"
             self[unique] = Model(unique, artifact)
+
+    def settle(self, seconds: float) -> None:
+        """Load all backbones, and wait for them so long; none takes that long unless it has to be downloaded."""
+        wait([model.start() for model in self.values()], seconds)
 
     @property
     def loading(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
+from tests.browser.chromium import opened
 from tests.running_app import running_app
 
 OWN = ("data:", "blob:", "about:")
@@ -18,15 +19,12 @@ OWN = ("data:", "blob:", "about:")
 @pytest.fixture(scope="module")
 def chromium() -> Iterator:
     """Debian's chromium, driven by Playwright; not for the whole session, in whose thread its event loop would stay."""
-    path = shutil.which("chromium")
-    if path is None:
+    if shutil.which("chromium") is None:
         pytest.skip("needs chromium in the PATH: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--headless"])
+    with sync_playwright() as playwright, opened(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

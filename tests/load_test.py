@@ -1,0 +1,151 @@
+"""Many visitors at once: python -m tests.load_test [--visitors 20] [--seconds 120] [--artifact FOLDER_OR_ID].
+
+Every visitor asks about a photograph and an edit of its own, and compares each answer with the one it got alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gradio_client import Client, handle_file
+from gradio_client.utils import QueueError
+from PIL import Image
+
+from hsae.artifacts.artifact import Artifact
+from hsae.steering.edits import Edit
+from tests.running_app import running_process
+
+TOLERANCE = 1e-4
+
+
+@dataclass
+class Tally:
+    """What all visitors met."""
+
+    seconds: list[float] = field(default_factory=list)
+    """How long each answer took."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """Answers that were not one's own, and errors, by what they say."""
+    full: Counter[str] = field(default_factory=Counter)
+    """Requests sent away because the queue was full, by what the visitor was told."""
+    memory: list[int] = field(default_factory=list)
+    """Of the server, in kB, twice a second."""
+
+    @property
+    def growth(self) -> float:
+        """Memory at the end over memory in the middle, less 1."""
+        n = max(1, len(self.memory) // 10)
+        middle = len(self.memory) // 2
+        return float(np.mean(self.memory[-n:]) / np.mean(self.memory[middle : middle + n])) - 1
+
+
+class Visitor:
+    """One photograph, one edit, and three questions about them."""
+
+    def __init__(self, number: int, address: str, folder: Path, layers: Sequence[str], n_latents: int) -> None:
+        photo = folder / f"{number}.png"
+        colours = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(colours).resize((320, 240), Image.Resampling.NEAREST).save(photo)
+        layer, latent = layers[number % len(layers)], number % n_latents
+        edit = Edit(layer, ({"latent": latent, "mode": "add", "amount": 1 + number / 10},)).to_json()
+        self.questions = (("/classes", (layer, 4)), ("/latents", (layer, 5)), ("/steer", (edit, False)))
+        self.photo = photo
+        self.client = Client(address, verbose=False, download_files=False)
+        self.alone: list[Any] = []
+
+    def ask(self, at: int) -> Any:
+        name, rest = self.questions[at]
+        return self.client.predict(handle_file(self.photo), "", *rest, api_name=name)
+
+    def stay(self, until: Callable[[], bool], tally: Tally) -> None:
+        """Ask one question after the other, as long as there is time."""
+        at = 0
+        while not until():
+            start = time.perf_counter()
+            try:
+                answer = self.ask(at % 3)
+            except QueueError as error:
+                tally.full[str(error)] += 1
+                time.sleep(0.2)
+                continue
+            except Exception as error:
+                tally.problems[f"{type(error).__name__}: {error}"[:200]] += 1
+                continue
+            tally.seconds.append(time.perf_counter() - start)
+            if not same(answer, self.alone[at % 3]):
+                tally.problems["the answer is not one's own"] += 1
+            at += 1
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal but for the last digits of numbers, which depend on what else the processor does."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float | int):
+        return abs(one - other) <= TOLERANCE * max(1, abs(one))
+    return one == other
+
+
+def crowd(address: str, pid: int, artifact: Artifact, folder: Path, visitors: int, seconds: float) -> Tally:
+    """Everybody asks for so many seconds."""
+    n_latents = len(artifact.latents(artifact.layers[0]))
+    people = [Visitor(n, address, folder, artifact.layers, n_latents) for n in range(visitors)]
+    for one in people:
+        one.alone = [one.ask(at) for at in range(3)]
+    tally, end = Tally(), time.monotonic() + seconds
+
+    def over() -> bool:
+        return time.monotonic() > end
+
+    watch = threading.Thread(target=_watch, args=(pid, over, tally))
+    watch.start()
+    with ThreadPoolExecutor(visitors) as pool:
+        for done in [pool.submit(one.stay, over, tally) for one in people]:
+            done.result()
+    watch.join()
+    for one in people:
+        one.client.close()
+    return tally
+
+
+def _watch(pid: int, over: Callable[[], bool], tally: Tally) -> None:
+    while not over():
+        status = Path(f"/proc/{pid}/status").read_text()
+        tally.memory.append(int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]))
+        time.sleep(0.5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--visitors", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--artifact", default="starter")
+    options = parser.parse_args()
+    artifact = Artifact.load(options.artifact)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running_process(folder / "log.txt", "--artifact", options.artifact) as (address, pid):
+            tally = crowd(address, pid, artifact, folder, options.visitors, options.seconds)
+    low, middle, high = np.percentile(tally.seconds, [5, 50, 95])
+    print(f"{len(tally.seconds)} answers, {len(tally.seconds) / options.seconds:.1f} a second")
+    print(f"seconds for an answer: {middle:.2f} (5 % under {low:.2f}, 5 % over {high:.2f})")
+    print(f"memory: {tally.memory[0] / 1e3:.0f} MB at first, at most {max(tally.memory) / 1e3:.0f} MB,", end=" ")
+    print(f"from the middle to the end {tally.growth:+.1%}")
+    print(f"queue full: {dict(tally.full)}\nproblems: {dict(tally.problems)}")
+
+
+if __name__ == "__main__":
+    main()
