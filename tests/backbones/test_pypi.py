@@ -134,7 +134,7 @@ def test_the_real_weights_are_the_pinned_ones(focus):
 
 
 def test_one_changed_weight_of_the_cnn_is_noticed(lite0, cache):
-    weights = {name: tensor.clone() for name, tensor in lite0.model.state_dict().items()}
+    weights = {name: tensor.contiguous().clone() for name, tensor in lite0.model.state_dict().items()}
     (cache / "efficientnet-lite0").mkdir(parents=True)
     file = cache / "efficientnet-lite0" / "model.safetensors"
     save_file(weights, file)
