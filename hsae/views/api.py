@@ -40,18 +40,18 @@ class Api:
         return _records(self._session(image, known).latents(_layer(known, layer), top=_count(top)))
 
     def relevancy(self, image: str, model: str, layer: str, latent: float, method: str) -> dict[str, Any]:
-        """Relevance of every patch of an image for a feature: values by row, method, layer, target_value."""
+        """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""
         known = self._model(model)
-        found = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
+        found = self._session(image, known).relevancy(*_feature(known, layer, latent), method or None)
         return {
             "values": _rounded(found.values), "method": found.method, "layer": found.layer,
             "target_value": found.target_value,
         }  # fmt: skip
 
     def faithfulness(self, image: str, model: str, layer: str, latent: float, method: str) -> dict[str, Any]:
-        """A feature's value as more patches are removed, by a method's relevance: fractions, morf, random, lerf, ..."""
+        """A feature as patches are removed by a method's relevance ("" for the best): fractions, morf, random, lerf."""
         known = self._model(model)
-        curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method)
+        curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method or None)
         curves = {name: _rounded(getattr(curve, name)) for name in ("fractions", "morf", "random", "lerf")}
         return {
             **curves,
@@ -107,10 +107,9 @@ def build(desk: Desk) -> None:
     """The endpoints, and the unseen components that give them their types."""
     api = Api(desk)
     image = file_only(gr.Image(type="filepath", image_mode=None, label="image", visible=False))
-    model, layer = (gr.Textbox("", label=name, visible=False) for name in ("model", "layer"))
+    words = ("model", "layer", "method", "edit")
+    model, layer, method, edit = (gr.Textbox("", label=word, visible=False) for word in words)
     top, latent = gr.Number(10, label="top", visible=False), gr.Number(0, label="latent", visible=False)
-    method, edit = (gr.Textbox(value, label=label, visible=False) for value, label in
-                    (("gradient_rollout", "method"), ("", "edit")))  # fmt: skip
     control = gr.Checkbox(False, label="control", visible=False)
     asked: dict[Callable[..., Any], list[gr.components.Component]] = {
         api.classes: [image, model, layer, top],

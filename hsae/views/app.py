@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
@@ -41,9 +42,18 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
 
 
 def launch(
-    demo: gr.Blocks, host: str | None = None, port: int | None = None, *, share: bool = False, block: bool = True
+    demo: gr.Blocks,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    share: bool = False,
+    mcp: bool = False,
+    block: bool = True,
 ) -> str:
-    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads."""
+    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads.
+
+    mcp: its public functions are also tools for AI assistants, at /gradio_api/mcp.
+    """
     font = gr.themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700))  # its 600 lacks most letters
     theme = gr.themes.Default(primary_hue="blue", font=(font, "sans-serif"))
     theme.set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")  # readable
@@ -51,7 +61,7 @@ def launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("style.css"),
-        theme=theme,
+        theme=theme, mcp_server=mcp,
     )  # fmt: skip
     return address
 
@@ -59,9 +69,11 @@ def launch(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Open the app on artifacts given by --artifact or $HSAE_ARTIFACT; exits with status 1 and a sentence on errors."""
     options = _parse(arguments)
+    if options.mcp and find_spec("mcp") is None:
+        sys.exit('hsae: --mcp needs a package that is not installed: pip install "gradio[mcp]"')
     try:
         artifacts = [Artifact.load(_artifact_folder(source)) for source in options.artifact]
-        launch(build_app(artifacts), options.host, options.port, share=options.share)
+        launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
     except HsaeError as error:
         sys.exit(f"hsae: {error}")
     except OSError as error:  # such as a port that is taken
@@ -78,6 +90,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
+    parser.add_argument("--mcp", action="store_true", help='also serve AI assistants (pip install "gradio[mcp]")')
     options = parser.parse_args(arguments)
     options.artifact = options.artifact or stated or ["starter"]
     return options

@@ -8,7 +8,7 @@ from dataclasses import fields
 import gradio as gr
 
 from hsae.views.desk import Desk
-from hsae.views.figures import colours, short_layer
+from hsae.views.figures import cell_css, short_layer
 from hsae.views.markup import button, percent
 from hsae.views.state import Choices, Selection
 from hsae.views.view import View, picker
@@ -74,11 +74,9 @@ def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
     buttons = []
     for layer, value in accuracy.items():
         share = 0.0 if value is None or high == low else (value - low) / (high - low)
-        red, green, blue = colours(0.15 + 0.8 * share, signed=False).tolist()
         title = f"{layer}: a linear probe names the right class in {percent(value)} of held-out images"
         face = button(short_layer(layer), ("layer", layer), title=title, pressed=layer == selected)
-        ink = "#000" if share > 0.6 else "#fff"
-        buttons.append(f'<span style="--cell:rgb({red} {green} {blue});--ink:{ink}">{face}</span>')
+        buttons.append(f'<span style="{cell_css(share)}">{face}</span>')
     return (
         '<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>'
         f"{''.join(buttons)}<small>brighter = classes easier to read out here</small></div>"

@@ -10,7 +10,7 @@ from hsae.hierarchy import wordnet
 from hsae.views.compare_concepts import concepts_html, side_by_side_html
 from hsae.views.comparison import ComparisonReader, Pair
 from hsae.views.desk import Desk, feature_name
-from hsae.views.figures import colours, short_layer
+from hsae.views.figures import cell_css, short_layer
 from hsae.views.markup import button, esc, notice, percent, picture_button, table
 from hsae.views.models import Model
 from hsae.views.photos import starter_keys, thumbnail
@@ -77,11 +77,9 @@ def heat_html(reader: ComparisonReader, chosen: tuple[str, str]) -> str:
 
 
 def _cell(a: str, b: str, share: float | None, within: float | None, most: float, chosen: bool) -> str:
-    red, green, blue = colours(np.array(0.15 + 0.8 * (share or 0) / (most or 1)), signed=False).tolist()
-    ink = "#000" if share and share / most > 0.55 else "#fff"
     title = f"{a} × {b}: {percent(share)} have a partner, {percent(within)} by class alone"
     face = button(percent(share), ("pair", f"{a}:{b}"), title=title, pressed=chosen)
-    return f'<span style="--cell:rgb({red} {green} {blue});--ink:{ink}">{face}</span>'
+    return f'<span style="{cell_css((share or 0) / (most or 1))}">{face}</span>'
 
 
 def _pairs(desk: Desk, selection: Selection) -> str:

@@ -44,6 +44,14 @@ def colours(values: np.ndarray, *, signed: bool) -> np.ndarray:
     return np.rint(np.stack(channels, -1)).astype(np.uint8)
 
 
+def cell_css(share: float) -> str:
+    """A share in [0, 1] as the colour of a cell, with black or white ink, whichever stands out more (WCAG 2.2)."""
+    rgb = colours(np.array(0.15 + 0.8 * share), signed=False)
+    linear = ((rgb / 255 + 0.055) / 1.055) ** 2.4
+    bright = linear @ (0.2126, 0.7152, 0.0722) > 0.179
+    return f"--cell:rgb({rgb[0]} {rgb[1]} {rgb[2]});--ink:{'#000' if bright else '#fff'}"
+
+
 def is_signed(relevancy: RelevancyMap) -> bool:
     """Whether a map speaks against the target anywhere."""
     return bool((relevancy.values < 0).any())

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hsae.relevancy import RelevancyMap
 from hsae.views.figures import (
+    cell_css,
     colours,
     heat_image,
     image_uri,
@@ -96,3 +97,11 @@ def test_an_image_becomes_a_data_uri_that_decodes_again():
     head, data = image_uri(Image.new("RGB", (8, 6), "blue"), "PNG").split(",")
     assert head == "data:image/png;base64"
     assert Image.open(BytesIO(base64.b64decode(data))).size == (8, 6)
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 21))
+def test_the_ink_of_a_cell_is_readable(share):
+    *rgb, ink = re.fullmatch(r"--cell:rgb\((\d+) (\d+) (\d+)\);--ink:(#\w+)", cell_css(share)).groups()
+    linear = [((int(c) / 255 + 0.055) / 1.055) ** 2.4 if int(c) > 10 else int(c) / 255 / 12.92 for c in rgb]
+    bright = np.dot(linear, [0.2126, 0.7152, 0.0722])
+    assert (1.05 / (bright + 0.05) if ink == "#fff" else (bright + 0.05) / 0.05) >= 4.5

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -93,8 +95,9 @@ def test_steering_says_which_branches_gain_and_runs_the_controls_when_asked(clie
 
 
 def test_faithfulness_is_the_sessions(client, photo, session):
-    found = ask(client, "/faithfulness", photo, LAYERS[1], 1, "gradient_rollout")
-    curve = session.faithfulness(LAYERS[1], 1)
+    latent = int(session.latents(LAYERS[1])["latent"][0])
+    found = ask(client, "/faithfulness", photo, LAYERS[1], latent, "")
+    curve = session.faithfulness(LAYERS[1], latent)
     for name in ("fractions", "morf", "random", "lerf"):
         assert found[name] == pytest.approx(getattr(curve, name).tolist(), abs=1e-5)
     assert found["random_gap"] == pytest.approx(curve.random_gap, abs=1e-5)
@@ -146,3 +149,28 @@ def test_a_taken_port_is_a_sentence_and_status_1(server):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("hsae: the server cannot start: ")
     assert "Traceback" not in done.stderr
+
+
+MCP = find_spec("mcp") is not None
+
+
+@pytest.mark.skipif(MCP, reason="the package mcp is installed")
+def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
+    done = run_app("--mcp")
+    assert done.returncode == 1
+    assert done.stderr.startswith("hsae: ")
+    assert 'pip install "gradio[mcp]"' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not MCP, reason='needs pip install "gradio[mcp]"')
+def test_mcp_makes_tools_of_the_public_functions(server, tmp_path):
+    with running_app(tmp_path / "log.txt", "--artifact", str(server[1]), "--mcp") as address:
+        tools = httpx.get(f"{address}gradio_api/mcp/schema").json()
+    names = {tool["name"].rsplit("_", 1)[-1] for tool in tools}
+    assert names == {"classes", "latents", "relevancy", "faithfulness", "feature", "steer"}
+    assert all(tool["description"] for tool in tools)
+
+
+def test_mcp_is_off_unless_it_is_asked_for(server):
+    assert httpx.get(f"{server[0]}gradio_api/mcp/schema").status_code == 404
