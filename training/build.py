@@ -11,6 +11,7 @@ from tqdm import tqdm
 from hsae.activations.store import ActivationStore
 from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
 from hsae.analysis.profiles import profile_document
+from hsae.analysis.rounding import significant
 from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.top_images import TopImages
@@ -59,7 +60,7 @@ def build_artifact(
         latents={name: report.latents for name, report in reports.items()},
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
         probes={name: report.probe for name, report in reports.items()},
-        curves={name: report.curves for name, report in reports.items()},
+        curves={name: significant(report.curves, 6) for name, report in reports.items()},
         tree=tree_document(taxonomy, {name: report.structure for name, report in reports.items()}),
         extras={
             "profiles": profile_document({name: report.profiles for name, report in reports.items()}),
@@ -111,13 +112,8 @@ def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) ->
     )
     return [
         {
-            "dataset": [[rows[i], _short(v)] for i, v in zip(images, values, strict=True)],
-            "starter": [[starter_keys[i], _short(v)] for i, v in zip(keys, strengths, strict=True)],
+            "dataset": [[rows[i], significant(float(v), 3)] for i, v in zip(images, values, strict=True)],
+            "starter": [[starter_keys[i], significant(float(v), 3)] for i, v in zip(keys, strengths, strict=True)],
         }
         for images, values, keys, strengths in pairs
     ]
-
-
-def _short(activation: float) -> float:
-    """Three significant digits, which keep the order."""
-    return float(f"{activation:.3g}")

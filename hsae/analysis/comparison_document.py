@@ -21,7 +21,7 @@ from hsae.analysis.layer_match import LEVEL, MAIN, TOP
 
 STRONGEST = 24
 """Pairs of latents listed for each pair of layers."""
-PHOTOS = 6
+PHOTOS = 4
 """Photographs named for a latent of B."""
 Photos = Mapping[str, Sequence[Sequence[str]]]
 """By layer, for every latent the keys of its strongest photographs."""

@@ -9,7 +9,7 @@ from scipy.sparse import csc_array, csr_array
 
 BINS = 10
 """Of equal width, from 0 to the latent's largest activation."""
-TOP = 6
+TOP = 5
 """Classes with the highest firing rates."""
 
 

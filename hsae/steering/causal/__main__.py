@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hsae.analysis.figures import write_figure
+from hsae.analysis.rounding import significant
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.extras import add_document
 from hsae.data.samples import Samples, load_samples
@@ -59,7 +60,7 @@ def run(session: Session, samples: Samples, options: argparse.Namespace) -> dict
         images = Images(activations[layer], activations[last], wnids)
         table, sae = artifact.latents(layer), artifact.sae(layer)
         test = LayerTest(session.backbone, layer, last, sae, table, session.taxonomy, images, read, setting)
-        tested = found["layers"] | {layer: test.run()}
+        tested = found["layers"] | {layer: significant(test.run(), 3)}
         found["layers"] = {name: tested[name] for name in artifact.layers if name in tested}
         if artifact.folder:
             add_document(artifact.folder, "causal", found)
