@@ -56,7 +56,7 @@ def test_the_artifact_holds_what_the_run_was_asked_for(finished):
     curves = artifact.curves["block_03"]
     assert 0 < curves["fvu"] < 1.5
     assert 0 < curves["l0"] <= 4
-    assert curves["mse"] == pytest.approx(curves["fvu"] * curves["var"])
+    assert curves["mse"] == pytest.approx(curves["fvu"] * curves["var"], rel=1e-5)
     for latent, row in artifact.latents("block_03").iterrows():
         assert row.dead == (row.frequency == 0)
         assert len(artifact.top_images("block_03")[latent]["dataset"]) <= 9
