@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,11 +53,14 @@ class Tally:
 class Visitor:
     """One photograph, one edit, and three questions about them."""
 
-    def __init__(self, number: int, address: str, folder: Path, layers: Sequence[str], n_latents: int) -> None:
+    def __init__(self, number: int, address: str, folder: Path, artifact: Artifact) -> None:
         photo = folder / f"{number}.png"
         colours = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
         Image.fromarray(colours).resize((320, 240), Image.Resampling.NEAREST).save(photo)
-        layer, latent = layers[number % len(layers)], number % n_latents
+        layer = artifact.layers[number % len(artifact.layers)]
+        dead = artifact.latents(layer)["dead"]
+        alive = dead.index[~dead]
+        latent = int(alive[number % len(alive)])
         edit = Edit(layer, ({"latent": latent, "mode": "add", "amount": 1 + number / 10},)).to_json()
         self.questions = (("/classes", (layer, 4)), ("/latents", (layer, 5)), ("/steer", (edit, False)))
         self.photo = photo
@@ -101,8 +104,7 @@ def same(one: Any, other: Any) -> bool:
 
 def crowd(address: str, pid: int, artifact: Artifact, folder: Path, visitors: int, seconds: float) -> Tally:
     """Everybody asks for so many seconds."""
-    n_latents = len(artifact.latents(artifact.layers[0]))
-    people = [Visitor(n, address, folder, artifact.layers, n_latents) for n in range(visitors)]
+    people = [Visitor(n, address, folder, artifact) for n in range(visitors)]
     for one in people:
         one.alone = [one.ask(at) for at in range(3)]
     tally, end = Tally(), time.monotonic() + seconds
