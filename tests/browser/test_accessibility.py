@@ -40,6 +40,11 @@ WALK = """() => {
 }"""
 
 
+SETTLED = """() => !document.querySelector('.pending, [data-testid=status-tracker].translucent:not(.hide)')
+  && !document.getAnimations().some((one) => one instanceof CSSTransition)"""
+"""Nothing is faded: Gradio fades what waits for an answer, and fades it in again."""
+
+
 def open_view(page, view: str) -> None:
     page.locator(f'#tabs [data-value="{view}"]').click()
     page.locator(DRAWN[view]).first.wait_for()
@@ -47,6 +52,7 @@ def open_view(page, view: str) -> None:
 
 def violations(page) -> list[tuple[str, ...]]:
     """(rule, element) of everything that axe-core complains about, however small, but for `NOT_OURS`."""
+    page.wait_for_function(SETTLED)
     rules = Axe().run(page).response["violations"]
     found = [(rule["id"], *node["target"]) for rule in rules for node in rule["nodes"]]
     return [one for one in found if one not in NOT_OURS]
