@@ -51,6 +51,11 @@ def pixels(size: int, batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(size))
 
 
+def equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """To 1e-5 of the largest value, some tens: threads add up in another order."""
+    return bool((ours - theirs).abs().max() <= 1e-5 * theirs.abs().max())
+
+
 @pytest.mark.parametrize(("built_for", "size"), [(224, 224), (None, 97)])
 def test_every_stage_equals_the_published_code(reference, lite0, tmp_path, built_for, size):
     theirs = reference(built_for)
@@ -65,10 +70,10 @@ def test_every_stage_equals_the_published_code(reference, lite0, tmp_path, built
         logits = theirs(pixels(size))
         seen["head"] = theirs.extract_features(pixels(size))
         ours = lite0.run_pixels(pixels(size))
-        assert (lite0.model(pixels(size)) - logits).abs().max() <= 1e-5
+        assert equal(lite0.model(pixels(size)), logits)
     assert seen.keys() == ours.keys() - {"stem"}
     for name, map_ in seen.items():
-        assert (lite0.state(ours[name]) - map_).abs().max() <= 1e-5, name
+        assert equal(lite0.state(ours[name]), map_), name
         assert map_.abs().max() > 0.1
 
 

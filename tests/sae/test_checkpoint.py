@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -179,21 +180,20 @@ def stopped(store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return tmp_path / STATE
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """Files can grow to 4 kB only, which the system itself enforces."""
+    """Files can grow to 4 kB only, which the system itself enforces: also that which pytest's report may go to."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint(
-    store: ActivationStore, stopped: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_full_disk_leaves_the_earlier_checkpoint(store: ActivationStore, stopped: Path) -> None:
     before = stopped.read_bytes()
-    request.getfixturevalue("small_disk")
-    with pytest.raises(TrainingError, match=r"could not be written: .*File too large"):
+    with small_disk(), pytest.raises(TrainingError, match=r"could not be written: .*File too large"):
         weights(store, stopped.parents[1])
     assert stopped.read_bytes() == before
     assert [path.name for path in stopped.parent.iterdir()] == ["state.safetensors"]
