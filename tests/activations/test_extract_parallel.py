@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,7 +40,17 @@ accelerator.end_training()
 """
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As in the processes: more threads add up in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_write_the_store_of_one(tmp_path: Path) -> None:
     cells = [{"bytes": png(9 * row)[: 40 if row == 4 else None], "path": None} for row in range(16)]
     (tmp_path / "images").mkdir()
