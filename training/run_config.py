@@ -45,6 +45,9 @@ class RunConfig:
     layers: str = "all"
     """all, or names separated by commas."""
     images_per_batch: int = 32
+    train_precision: str = "float32"
+    """float32, or bfloat16: what the backbone multiplies matrices in on the training images, in half the time on
+    hardware that knows it. The held-out images, on which everything is measured, are always run in float32."""
     activations: str = "store"
     """store: extract the training images once; online: run the backbone in every epoch and store nothing of them but
     what the probes need, for patch tokens, of which a data set has more than a disk should hold."""
@@ -56,10 +59,6 @@ class RunConfig:
     """Backbone whose embeddings of the held-out images judge monosemanticity too; best not of the SAEs' own family."""
     random_backbone_run: str | None = None
     """Folder of a finished run on this backbone's `@random` twin, to report as a baseline."""
-    second_encoder: str | None = None
-    """Backbone whose embeddings of the held-out images judge monosemanticity too, best of another family."""
-    random_backbone_run: str | None = None
-    """Folder of a finished run on `BACKBONE@random`, to report as a baseline."""
     artifact_dtype: str = "float16"
     """float16 or float32, for the SAE weights on disk."""
     log_with: str | None = None
@@ -82,5 +81,7 @@ class RunConfig:
             )
         if self.activations not in ("store", "online"):
             raise InputError(f"activations {self.activations!r}", "store or online")
+        if self.train_precision not in ("float32", "bfloat16"):
+            raise InputError(f"train_precision {self.train_precision!r}", "float32 or bfloat16")
         if self.probe_images < 1:
             raise InputError(f"probe_images {self.probe_images}", "a positive number")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
 from hsae.activations.extract import extract_activations
@@ -45,16 +46,18 @@ def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> 
             return samples
         return samples.kept(config.decode_cache, backbone.preprocessing.image_size, backbone.preprocessing.crop)
 
-    def stored(name: str, samples: Samples | SampleStream) -> ActivationStore:
+    def stored(name: str, samples: Samples | SampleStream, precision: torch.dtype = torch.float32) -> ActivationStore:
         folder = Path(config.run) / "activations" / name
-        options = {"batch_size": size, "workers": workers, "accelerator": accelerator}
+        options = {"batch_size": size, "precision": precision, "workers": workers, "accelerator": accelerator}
         return extract_activations(backbone, kept(samples), folder, layers, config.token, **options)
 
+    precision = getattr(torch, config.train_precision)
     online = config.activations == "online"
-    train = stored("train", _some(images, config.probe_images) if online else images)
+    train = stored("train", _some(images, config.probe_images) if online else images, precision)
     source = train
     if online:
-        source = OnlineActivations(backbone, kept(images), layers, config.token, images_per_run=size, workers=workers)
+        options = {"images_per_run": size, "precision": precision, "workers": workers}
+        source = OnlineActivations(backbone, kept(images), layers, config.token, **options)
     return Stores(source, train, stored("heldout", heldout), stored("starter", load_samples("starter")))
 
 

@@ -44,17 +44,20 @@ def extract_activations(
     batch_size: int = 32,
     shard_rows: int | None = None,
     dtype: torch.dtype = torch.float32,
+    precision: torch.dtype = torch.float32,
     workers: int | None = None,
     accelerator: Accelerator | None = None,
     progress: bool = True,
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
 
-    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size). workers:
-    threads that decode images while the backbone runs, by default what suits its device. With an `accelerator` every
-    process writes its share of the shards (of a stream each reads all rows and decodes its own), and all wait for all.
-    shard_rows: images per shard, by default up to 1024 as long as a shard stays under 256 MB. Raises StoreError when
-    the folder holds something else or cannot be written, or no image is whole; InputError when there are no images.
+    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size).
+    precision: bfloat16 multiplies matrices in it (autocast), twice as fast where the hardware knows it; the activations
+    then carry noise, up to 0.1 % of their variance for DINOv2-S. workers: threads that decode images while the backbone
+    runs, by default what suits its device. With an `accelerator` every process writes its share of the shards (of a
+    stream each reads all rows and decodes its own), and all wait for all. shard_rows: images per shard, by default up
+    to 1024 as long as a shard stays under 256 MB. Raises StoreError when the folder holds something else or cannot be
+    written, or no image is whole; InputError when there are no images.
     """
     folder = Path(out_dir)
     names = backbone.layer_names(layers)
@@ -67,7 +70,7 @@ def extract_activations(
     workers = decoders(workers, backbone.device)
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     with accelerator.main_process_first() if accelerator else nullcontext():
-        manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype))
+        manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype, precision))
     total, hidden = samples.expected if of == 1 else None, not progress or rank > 0
     with tqdm(total=total, unit="image", desc=f"activations {folder.name}", disable=hidden) as bar:
         for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
@@ -76,7 +79,9 @@ def extract_activations(
                 bar.update(len(rows))
                 continue
             buffers = {name: torch.empty(len(rows), *shape, dtype=dtype) for name, shape in shapes.items()}
-            found = _fill(buffers, pixel_batches(backbone, samples, rows, batch_size, workers), backbone, token, bar)
+            batches = pixel_batches(backbone, samples, rows, batch_size, workers)
+            with multiplying(backbone, precision):
+                found = _fill(buffers, batches, backbone, token, bar)
             if samples.n_rows is not None and samples.n_rows <= rows.start:
                 break
             write_shard(shard_path(folder, number), *found)
@@ -108,6 +113,7 @@ def describe_activations(
     token: Token,
     shard_rows: int,
     dtype: torch.dtype,
+    precision: torch.dtype,
 ) -> Manifest:
     """The manifest of what a backbone makes of a data set."""
     return Manifest(
@@ -122,7 +128,13 @@ def describe_activations(
         },
         shard_rows=shard_rows,
         dtype=str(dtype).removeprefix("torch."),
+        precision=str(precision).removeprefix("torch."),
     )
+
+
+def multiplying(backbone: Backbone, precision: torch.dtype) -> torch.autocast:
+    """Inside, the backbone multiplies matrices in `precision`; sums between blocks stay in its own dtype."""
+    return torch.autocast(backbone.device.type, precision, enabled=precision != torch.float32)
 
 
 def describe_backbone(backbone: Backbone) -> dict[str, str | int | None]:

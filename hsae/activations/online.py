@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hsae.activations.extract import describe_activations, shape_per_image
+from hsae.activations.extract import describe_activations, multiplying, shape_per_image
 from hsae.activations.loading import BATCHES_AHEAD, decoders, square
 from hsae.activations.pool import PoolSampler
 from hsae.backbones.base import Backbone, Token
@@ -37,15 +37,17 @@ class OnlineActivations:
         token: Token = "patch",
         *,
         images_per_run: int = 32,
+        precision: torch.dtype = torch.float32,
         workers: int | None = None,
     ) -> None:
         if not samples.expected:
             many = "no images" if samples.expected == 0 else "nobody knows how many images"
             raise InputError(f"The data set {samples.name} has {many}", "at least one", "Give a stream a `limit`.")
         self.backbone, self.samples, self.token, self.images_per_run = backbone, samples, token, images_per_run
+        self._precision = precision
         self._workers = decoders(workers, backbone.device)
         names = backbone.layer_names(layers)
-        self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32)
+        self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32, precision)
         counts = {shape_per_image(backbone, name, token)[0] for name in names}
         if len(counts) != 1:
             raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")
@@ -82,7 +84,8 @@ class OnlineActivations:
         """Activations `[images, tokens, d_in]` of some pixels, float32 on the CPU."""
         if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
-        found = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
+        with multiplying(self.backbone, self._precision):
+            found = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
         return {name: self.backbone.select_token(found[name], name, self.token).float().cpu() for name in layers}
 
 

@@ -1,6 +1,6 @@
 """Activations on disk: safetensors shards with all layers side by side, and a manifest that says what they are.
 
-    manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, dtype
+    manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, dtype, precision
     shard_00000.safetensors  a tensor `[images, tokens, d_in]` per layer, `row` and `label` `[images]` (-1: none)
 
 Shard i holds the data set's rows i*shard_rows .. (i+1)*shard_rows - 1 without the broken ones. A shard appears only
@@ -43,6 +43,9 @@ class Manifest:
     """id, fingerprint, n_rows (None while a stream has not ended), classes (wnids)."""
     shard_rows: int
     dtype: str
+    """Of the stored numbers."""
+    precision: str = "float32"
+    """What the backbone multiplied matrices in: float32, or bfloat16 for twice the speed."""
     schema: int = SCHEMA
     hsae_version: str = __version__
 
@@ -112,6 +115,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(stated, dict) or stated.get("schema") != SCHEMA:
         got = stated.get("schema") if isinstance(stated, dict) else type(stated).__name__
         raise StoreError(f"{path} has schema {got}", f"{SCHEMA}", "Extract again with this version.")
+    stated = {"precision": "float32"} | stated  # stores made before there was a choice
     defect = _defect(stated)
     if defect:
         raise StoreError(f"{path} has {defect}", "the manifest of an extraction", "Extract again into another folder.")

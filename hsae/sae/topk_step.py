@@ -1,4 +1,4 @@
-"""One training step of a TopK SAE on the CPU without autograd: exact, and nothing of size batch x d_sae is kept.
+"""One training step of a TopK SAE on the CPU without autograd, and nothing of size batch x d_sae is kept.
 
 With G = 2 (x_hat - x) / (batch d_in), the gradient of the mean squared error, and (z, i) a token's k latents:
 
@@ -10,82 +10,20 @@ With G = 2 (x_hat - x) / (batch d_in), the gradient of the mean squared error, a
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import Outcome
-
-CHUNK = 512
-"""Tokens encoded at a time: their pre-activations stay in the cache."""
-
-ALIGNED = 16
-"""Floats in a cache line: rows that begin at one are written a sixth faster by the matrix multiplication."""
-
-
-@dataclass(frozen=True)
-class Active:
-    """The sparse latents of a batch: values `[batch, k]` >= 0 and indices `[batch, k]`."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class TopK:
-    """Finds the k largest pre-activations of each token, reusing one buffer for the pre-activations.
-
-    Latents are put into groups. The k groups with the largest maxima hold the k largest latents, because each
-    maximum bounds its group; so only their members are compared.
-    """
-
-    def __init__(self, d_sae: int, k: int, chunk: int = CHUNK) -> None:
-        self.d_sae, self.k = d_sae, k
-        self.size = max(1, round(math.sqrt(d_sae / (2 * k))))
-        self.groups = -(-max(k, -(-d_sae // self.size)) // ALIGNED) * ALIGNED
-        self.pre = torch.full((chunk, self.size * self.groups), -torch.inf)
-        self.first = torch.arange(self.size).view(1, -1, 1) * self.groups
-
-    def __call__(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
-        """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
-        found = [self._chunk(part, rows, b_enc) for part in centred.split(len(self.pre))]
-        values, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return Active(values, indices)
-
-    def _chunk(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> tuple[Tensor, Tensor]:
-        pre = self.pre[: len(centred)]
-        torch.addmm(b_enc, centred, rows.T, out=pre[:, : self.d_sae])
-        if self.size == 1:
-            return largest(pre, self.k)
-        grouped = pre.view(-1, self.size, self.groups)  # member s of group g is latent s * groups + g
-        _, best = largest(grouped.amax(1), self.k)
-        members = (best.unsqueeze(1) + self.first).flatten(1)
-        values, places = largest(pre.gather(1, members), self.k)
-        return values, members.gather(1, places)
-
-
-def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row `[n, width]` float32, negative ones as 0, and their places; of equals the first.
-
-    A non-negative float orders like its bits; with the place in the lower half of an int64, NumPy's vectorised
-    partition needs a fifth of torch.topk's time.
-    """
-    width = values.shape[1]
-    backwards = torch.arange(width - 1, -1, -1)
-    keys = values.relu().view(torch.int32).to(torch.int64).bitwise_left_shift_(32).bitwise_or_(backwards)
-    keys.numpy().partition(width - k, axis=1)
-    chosen = keys[:, width - k :]
-    return (chosen >> 32).to(torch.int32).view(torch.float32), width - 1 - (chosen & 0xFFFFFFFF)
+from hsae.sae.topk_search import topk_search
 
 
 class TopKStep:
     """Gradients of mean ||x_hat - x||^2 / d_in; the buffer is kept between steps and can serve several layers."""
 
     def __init__(self, d_sae: int, k: int) -> None:
-        self.encode = TopK(d_sae, k)
+        self.encode = topk_search(d_sae, k)
 
     @torch.no_grad()
     def __call__(self, sae: SparseAutoencoder, x: Tensor) -> Outcome:

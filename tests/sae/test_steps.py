@@ -7,13 +7,15 @@ from copy import deepcopy
 import pytest
 import torch
 
+from hsae.sae import topk_search
 from hsae.sae.activation_fns import VARIANTS
 from hsae.sae.bank import initialise
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.relu_step import ReLUStep
 from hsae.sae.steps import AutogradStep, choose_step
-from hsae.sae.topk_step import TopK, TopKStep
+from hsae.sae.topk_search import ExactSearch, RoundedSearch
+from hsae.sae.topk_step import TopKStep
 
 SHAPES = [(600, 12, 100, 5), (7, 12, 33, 4), (64, 8, 8, 8), (16, 20, 257, 1), (512, 16, 512, 32)]
 """batch, d_in, d_sae, k: more than a chunk, less, all latents active, one, and groups that do not fill up."""
@@ -32,7 +34,11 @@ def trained_a_little(config: SAEConfig, d_in: int, batch: int) -> tuple[SparseAu
 
 @pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
 @pytest.mark.parametrize("activation", ["topk", "relu"])
-def test_a_step_by_hand_equals_autograd(activation: str, batch: int, d_in: int, d_sae: int, k: int) -> None:
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_step_by_hand_equals_autograd(
+    activation: str, batch: int, d_in: int, d_sae: int, k: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topk_search, "multiplies_bfloat16", lambda: bfloat16)
     config = SAEConfig(activation, d_sae=d_sae, k=k, l1=0.03)
     sae, x = trained_a_little(config, d_in, batch)
     step = choose_step(config, d_in, d_sae, torch.device("cpu"))
@@ -50,9 +56,10 @@ def test_a_step_by_hand_equals_autograd(activation: str, batch: int, d_in: int, 
 
 
 @pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
-def test_the_grouped_search_finds_exactly_the_largest(batch: int, d_in: int, d_sae: int, k: int) -> None:
+@pytest.mark.parametrize("search", [ExactSearch, RoundedSearch])
+def test_a_search_finds_exactly_the_largest(search: type, batch: int, d_in: int, d_sae: int, k: int) -> None:
     centred, rows, bias = torch.randn(batch, d_in), torch.randn(d_sae, d_in), torch.randn(d_sae)
-    found = TopK(d_sae, k)(centred, rows, bias)
+    found = search(d_sae, k)(centred, rows, bias)
     pre = torch.addmm(bias, centred, rows.T)
     expected = pre.topk(k).values.relu()
     assert torch.allclose(found.values.sort(dim=-1, descending=True).values, expected, atol=1e-5)
@@ -61,10 +68,19 @@ def test_the_grouped_search_finds_exactly_the_largest(batch: int, d_in: int, d_s
     assert all(len(set(row.tolist())) == k for row in found.indices[:20])
 
 
+@pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
+@pytest.mark.parametrize("search", [ExactSearch, RoundedSearch])
+def test_tokens_without_a_positive_latent_get_real_latents_of_value_0(search, batch, d_in, d_sae, k) -> None:
+    found = search(d_sae, k)(torch.randn(batch, d_in), torch.randn(d_sae, d_in), torch.full((d_sae,), -1000.0))
+    assert not found.values.any()
+    assert found.indices.max() < d_sae
+    assert all(len(set(row.tolist())) == k for row in found.indices[:20])
+
+
 def test_a_loud_group_does_not_hide_others() -> None:
     """All k winners in one group, then each in its own."""
-    search = TopK(96, 4)
-    for winners in (search.first.flatten()[:4], torch.arange(4)):
+    search = ExactSearch(96, 4)
+    for winners in (search.groups.first.flatten()[:4], torch.arange(4)):
         pre = torch.zeros(1, 96)
         pre[0, winners] = torch.tensor([4.0, 3.0, 2.0, 1.0])[: len(winners)]
         found = search(pre, torch.eye(96), torch.zeros(96))
