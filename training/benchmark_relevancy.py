@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from hsae.backbones.registry import load_backbone
 from hsae.faithfulness.curves import faithfulness_curve
 from hsae.relevancy import relevancy_map, usable_methods
 from hsae.sae.model import SparseAutoencoder
+from hsae.steering.benchmark import best
 from hsae.targets import latent_target
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     names = list(backbone.layers)
     print(f"{backbone.id}, {options.image_size} px, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for layer in (names[len(names) // 2 - 1], names[-2]):
-        seconds = fastest(contestants(backbone, pixels, layer), options.rounds)
+        seconds = best(contestants(backbone, pixels, layer), options.rounds)
         unit = seconds["forward + backward"]
         for name, each in seconds.items():
             print(f"{layer}  {name:20} {1000 * each:8.1f} ms CPU  {each / unit:6.2f}x")
@@ -69,17 +69,6 @@ def plain_pass(backbone: Backbone, pixels: Tensor, layer: str) -> Tensor:
         if name == layer:
             break
     return torch.autograd.grad(backbone.tokens(state)[:, 0].sum(), embedding)[0]
-
-
-def fastest(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """CPU seconds (of all threads) of the fastest of several rounds, each of which runs every task once."""
-    best = dict.fromkeys(tasks, float("inf"))
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            start = time.process_time()
-            task()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ class KeptSquares:
 
         Takes n x side x side x 3 bytes on disk; InputError when they cannot be had.
         """
-        self.side = side
         try:
             folder.mkdir(parents=True, exist_ok=True)
             name = f"{fingerprint[:16]}-{side}"

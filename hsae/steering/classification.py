@@ -120,17 +120,27 @@ def steer_all(
             seen = reaches(edit, layer, token)
         else:  # only the head itself knows what it reads
             seen = own["after"] is before or bool((own["after"][0] != before[0]).any())
-        results.append(
-            SteeringResult(
-                classes=tuple(classes),
-                **_named({"before": before} | own),
-                changes=run.changes[row],
-                delta_norm_ratio=run.delta_norm_ratios[row],
-                off_distribution=_beyond(run.changes[row], maxima or {}),
-                reaches_classifier=seen,
-            )
-        )
+        results.append(_result(run, row, {"before": before} | own, classes, maxima or {}, seen))
     return tuple(results)
+
+
+def _result(
+    run: EditedRun,
+    row: int,
+    answers: Mapping[str, Answer],
+    classes: Sequence[str],
+    maxima: Mapping[str, np.ndarray | Tensor],
+    seen: bool,
+) -> SteeringResult:
+    """What became of the edit in one row of the batch."""
+    return SteeringResult(
+        classes=tuple(classes),
+        **_named(answers),
+        changes=run.changes[row],
+        delta_norm_ratio=run.delta_norm_ratios[row],
+        off_distribution=_beyond(run.changes[row], maxima),
+        reaches_classifier=seen,
+    )
 
 
 def _controls(

@@ -34,7 +34,6 @@ class Controls:
     undo: gr.Button
     redo: gr.Button
     reset: gr.Button
-    panel: gr.HTML
 
 
 def build(desk: Desk) -> tuple[list[View], Controls]:
@@ -73,7 +72,7 @@ def build(desk: Desk) -> tuple[list[View], Controls]:
              tab="steer", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
         View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
     ]  # fmt: skip
-    return views, Controls(sliders, undo, redo, reset, panel)
+    return views, Controls(sliders, undo, redo, reset)
 
 
 def moved(desk: Desk, selection: Selection, amounts: tuple[Any, ...]) -> str:

@@ -1,5 +1,7 @@
 """A store holds exactly what the backbone gives, row by row."""
 
+import json
+
 import pytest
 import torch
 
@@ -109,6 +111,7 @@ DIFFERENT = {
     "layers": {"layers": ["block_02"]},
     "shard_rows": {"shard_rows": 5},
     "dtype": {"dtype": torch.float16},
+    "precision": {"precision": torch.bfloat16},
     "dataset": {"samples": noise_samples(8)},
 }
 
@@ -165,3 +168,29 @@ def test_senseless_settings_touch_nothing(tmp_path, options, said):
 def test_nothing_but_broken_images(tmp_path):
     with pytest.raises(StoreError, match="None of the 3 images of noise is whole"):
         extract(tmp_path / "store", noise_samples(3, broken=(0, 1, 2)))
+
+
+def test_bfloat16_is_nearly_as_good_and_told_apart(tmp_path):
+    exact = extract(tmp_path / "exact", noise_samples(16))
+    rounded = extract(tmp_path / "rounded", noise_samples(16), precision=torch.bfloat16)
+    assert (exact.manifest.precision, rounded.manifest.precision) == ("float32", "bfloat16")
+    for layer in exact.layers:
+        x, noise = exact.layer(layer), rounded.layer(layer) - exact.layer(layer)
+        assert rounded.layer(layer).dtype == torch.float32
+        share = noise.pow(2).sum() / (x - x.mean(0)).pow(2).sum()
+        assert 0 < share < 0.01, "rounded, but little"
+    with pytest.raises(StoreError, match=r"different precision\."):
+        extract(tmp_path / "rounded", noise_samples(16))
+
+
+def test_a_store_from_before_there_was_a_precision_opens(tmp_path):
+    store = extract(tmp_path / "store", noise_samples(3))
+    path = store.folder / "manifest.json"
+    stated = json.loads(path.read_text())
+    del stated["precision"]
+    path.write_text(json.dumps(stated))
+    assert ActivationStore(store.folder).manifest == store.manifest
+    del stated["dtype"]
+    path.write_text(json.dumps(stated))
+    with pytest.raises(StoreError, match="the fields"):
+        ActivationStore(store.folder)

@@ -54,6 +54,15 @@ def test_an_epoch_holds_the_tokens_that_a_store_would(samples: Samples, tmp_path
         assert (distinct.min(0).values < 1e-4).all(), "and every token of a whole image appears"
 
 
+def test_the_precision_of_a_store(samples: Samples, tmp_path: Path) -> None:
+    options = {"token": "patch", "batch_size": 2, "precision": torch.bfloat16}
+    store = extract_activations(tiny_dinov2(), samples, tmp_path / "store", LAYERS, progress=False, **options)
+    for precision, low, high in ((torch.bfloat16, 0, 1e-5), (torch.float32, 1e-4, 1)):
+        source = OnlineActivations(tiny_dinov2(), samples, LAYERS, images_per_run=2, precision=precision)
+        difference = (source.tokens([0, 1], LAYERS)["block_03"] - store.layer("block_03")[:2]).abs().max()
+        assert low <= difference < high
+
+
 def test_the_order_depends_on_seed_and_epoch_and_can_be_resumed(samples: Samples) -> None:
     first, again = list(sampler(samples).epoch(1)), list(sampler(samples).epoch(1))
     rest = list(sampler(samples).epoch(1, start=7))

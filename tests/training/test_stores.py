@@ -5,12 +5,14 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from accelerate import Accelerator
 
 from hsae.data.stream import SampleStream
 from hsae.errors import InputError
 from tests.data.conftest import CAT, DOG, png
+from tests.tiny_models import SIDE, tiny_dinov2
 from training.run_config import RunConfig
-from training.stores import splits
+from training.stores import extract, splits
 
 FELINE, ANIMAL = "n02120997", "n00015388"
 
@@ -39,3 +41,12 @@ def test_a_streamed_run_trains_and_measures_on_the_same_images(data, classes):
 def test_a_stream_is_neither_split_nor_repeated(options):
     with pytest.raises(InputError, match="--stream"):
         RunConfig(run="x", stream=True, **options)
+
+
+def test_only_the_training_images_are_run_in_bfloat16(data, tmp_path):
+    shared = {"data": data, "heldout_split": "test", "image_size": SIDE, "train_precision": "bfloat16"}
+    stores = extract(RunConfig(run=str(tmp_path / "run"), **shared), tiny_dinov2(), Accelerator())
+    assert stores.train.manifest.precision == "bfloat16"
+    assert stores.heldout.manifest.precision == stores.starter.manifest.precision == "float32"
+    with pytest.raises(InputError, match="train_precision 'bf16'"):
+        RunConfig(run="x", train_precision="bf16")
