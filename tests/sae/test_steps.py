@@ -88,6 +88,17 @@ def test_a_loud_group_does_not_hide_others() -> None:
         assert sorted(chosen.tolist()) == sorted(winners.tolist())
 
 
+@pytest.mark.parametrize(("spare", "lost"), [(topk_search.SPARE, 0), (0, 1)])
+def test_spare_latents_make_up_for_rounding(spare: int, lost: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 4 largest stand beside 4 that bfloat16 cannot tell from them and that come first."""
+    monkeypatch.setattr(topk_search, "SPARE", spare)
+    rows = torch.ones(96, 1)
+    rows[10:14, 0], rows[60:64, 0] = 4.0, 4.001
+    found = RoundedSearch(96, 4)(torch.ones(1, 1), rows, torch.zeros(96))
+    missed = set(range(60, 64)) - set(found.indices[0].tolist())
+    assert bool(missed) == bool(lost)
+
+
 @pytest.mark.parametrize(
     "config",
     [SAEConfig("topk", d_sae=64, k=4, prefixes=3), SAEConfig("gated", d_sae=64), SAEConfig("batchtopk", d_sae=64, k=4)],
