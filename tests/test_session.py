@@ -10,7 +10,6 @@ from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
 from hsae.backbones.classifier import Classifier
-from hsae.backbones.registry import load_backbone
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
 from hsae.probes import LinearProbe
@@ -208,7 +207,7 @@ def test_sessions_that_share_a_backbone_do_not_share_images(session):
 
 @pytest.mark.slow
 def test_a_replay_runs_as_it_is(focus, tmp_path):
-    session = Session(Artifact.load("starter"), load_backbone("dinov2-small-focus", image_size=112))
+    session = Session(Artifact.load("starter"))
     photo = load_samples("starter").read(0)
     latent = int(session.set_image(photo.image).latents("block_11").latent.iloc[0])
     edit = session.signed(Edit("block_11", [{"latent": latent, "mode": "off"}]))

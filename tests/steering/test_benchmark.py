@@ -6,7 +6,6 @@ import time
 import pytest
 
 from hsae.artifacts.artifact import Artifact
-from hsae.backbones.registry import load_backbone
 from hsae.data.samples import load_samples
 from hsae.session import Session
 from hsae.steering.benchmark import best, report
@@ -37,10 +36,10 @@ def test_time_is_the_best_of_interleaved_rounds_and_sleep_is_free():
 
 @pytest.mark.slow
 def test_a_slider_costs_only_the_layers_after_it(focus):
-    session = Session(Artifact.load("starter"), load_backbone("dinov2-small-focus", image_size=112))
+    session = Session(Artifact.load("starter"))
     lines = report(session.set_image(load_samples("starter").read(0).image), rounds=5)
     shares = {m[1]: int(m[2]) for line in lines if (m := re.match(r"update at (\w+) .* (\d+)%", line))}
     assert list(shares) == list(session.artifact.layers)
     assert shares["block_11"] < 25
     assert shares["block_06"] < 65
-    assert "1.20 MB a photograph, 24.0 MB for 20 visitors" in lines[-1]
+    assert "4.74 MB a photograph, 94.7 MB for 20 visitors" in lines[-1]
