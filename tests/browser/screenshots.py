@@ -18,8 +18,8 @@ from tests.running_app import running_app
 DESK, PHONE = (1300, 930), (390, 844)
 VIEWS = {
     "screenshot": ("hierarchy", "#scatter canvas"),
-    "screenshot_layers": ("layers", "#view-layers svg, #view-layers img"),
-    "screenshot_feature": ("feature", "#view-feature .hsae-heat img, #view-feature img"),
+    "screenshot_layers": ("layers", "#view-layers svg"),
+    "screenshot_feature": ("feature", "#view-feature img"),
     "screenshot_relevancy": ("relevancy", ".hsae-heat img.over"),
     "screenshot_steer": ("steer", "#steer-result td b"),
     "screenshot_compare": ("compare", "#view-compare table"),
@@ -51,6 +51,7 @@ def shoot(browser: Browser, address: str, waits_for: str, size: tuple[int, int],
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.goto(address)
+    page.locator("#photo img").wait_for()
     page.locator(waits_for).first.wait_for()
     settle(page)
     if size == PHONE:
@@ -64,8 +65,8 @@ def shoot(browser: Browser, address: str, waits_for: str, size: tuple[int, int],
 
 
 def settle(page: Page) -> None:
-    """Until nothing is computed any more, and the animations are over."""
-    page.wait_for_timeout(2500)
+    """Let the rest of the view arrive, and the animations end."""
+    page.wait_for_timeout(3000)
 
 
 if __name__ == "__main__":
