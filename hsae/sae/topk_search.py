@@ -20,8 +20,8 @@ ALIGNED = 64
 """Bytes in a cache line: rows that begin at one are written a sixth faster by the matrix multiplication."""
 
 SPARE = 16
-"""Latents more than k that a rounded search looks at again. Rounding moves a pre-activation by less than a hundredth:
-on DINOv2 activations 16 spare ones lost fewer than 1 of 100 000 of the k largest."""
+"""Latents more than k that a rounded search looks at again. On class tokens of all blocks of DINOv2-S, with their loud
+dimensions, none of 228 096 of the k largest was missed (training/search_recall.py)."""
 
 PLACES = 2**16
 """Places that fit beside a bfloat16 into an int32."""
