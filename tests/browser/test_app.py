@@ -161,7 +161,9 @@ def test_back_and_forward_walk_through_what_was_seen(visit):
 
 
 def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
-    page = visit("?layer=block_10&latent=652&view=feature")
+    table = Artifact.load("starter").latents("block_10")
+    broad = table.loc[table["n_classes"] >= 5, "best_node_f1"].idxmax()  # its node is none of the classes
+    page = visit(f"?layer=block_10&latent={broad}&view=feature")
     link = page.locator('#feature-numbers [data-field="feature"]').first
     layer, latent = link.get_attribute("data-value").split(":")
     link.click()
@@ -240,15 +242,15 @@ def test_patches_are_chosen_by_keyboard_and_by_mouse(visit):
     canvas.focus()
     for key in ("ArrowRight", "ArrowDown", " "):
         page.keyboard.press(key)
-    assert "Row 2 of 8, column 2 of 8, chosen" in page.inner_text("#steer-patches p")
-    until_query(page, patches="9")
+    assert "Row 2 of 16, column 2 of 16, chosen" in page.inner_text("#steer-patches p")
+    until_query(page, patches="17")
     page.locator("#steer-result td b").first.wait_for()
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 8 + 5, box["y"] + 2)
+    page.mouse.move(box["x"] + box["width"] / 16 + 5, box["y"] + 2)
     page.mouse.up()
-    until_query(page, patches="0.1.9")
+    until_query(page, patches="0.1.17")
     canvas.focus()
     page.keyboard.press("Escape")
     page.wait_for_function("() => !location.search.includes('patches')")
