@@ -33,7 +33,7 @@ def test_a_store_equals_direct_runs(tmp_path, token, registers):
     assert store.layers == {"block_01": 32, "block_02": 32, "block_03": 32}
     for layer in store.layers:
         expected = direct(backbone, samples, layer, token)
-        torch.testing.assert_close(store.layer(layer), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(store.layer(layer), expected, atol=1e-5, rtol=1e-5)
         assert (store.layer(layer).roll(1, 0) - expected).abs().max() > 1e-2
 
 
@@ -53,7 +53,7 @@ def test_broken_images_leave_a_gap(tmp_path, caplog):
     assert store.shard_shapes == [(5, 1), (0, 1), (4, 1)]
     assert store.shard(1, "block_02").shape == (0, 1, 32)
     whole = extract(tmp_path / "whole", noise_samples(16))
-    torch.testing.assert_close(store.layer("block_03"), whole.layer("block_03")[store.rows], atol=1e-5, rtol=0)
+    torch.testing.assert_close(store.layer("block_03"), whole.layer("block_03")[store.rows], atol=1e-5, rtol=1e-5)
     assert len(samples.skipped) == len(broken)
     assert "row 6" in caplog.text
 
