@@ -4,8 +4,8 @@
     python training/benchmark.py --device cuda --dtype bfloat16        # d 1536, m 12288, batch 16384
 
 Peers (sae-lens, eai-sparsify, dictionary-learning) are compared when they are installed; hsae needs none of them.
-Data: sums of 32 of 2000 unit atoms (as many as an SAE's k) with Zipf frequencies, noise, a common offset and a few
-loud coordinates: `synthetic` in measuring.py.
+Data: sums of 32 (as many as an SAE's k; `--active`) of 2000 unit atoms with Zipf frequencies, noise, a common offset
+and a few loud coordinates: `synthetic` in measuring.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from hsae.sae.config import SAEConfig
 from hsae.sae.steps import choose_step
 from training.contestants import K, Place, contestants, hsae
-from training.measuring import forget_peak, matmul_rate, resident, seconds, synthetic
+from training.measuring import ACTIVE, forget_peak, matmul_rate, resident, seconds, synthetic
 from training.peers import Contestant
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         name, m, batch = options.step_memory.split(",")
         print(step_memory(place, name, int(m), int(batch)))
         return
-    data = synthetic(65_536, place.d_in)
+    data = synthetic(65_536, place.d_in, active=options.active)
     where = f"{torch.get_num_threads()} threads" if place.device.type == "cpu" else torch.cuda.get_device_name()
     print(f"{where}, torch {torch.__version__}, d {place.d_in}, k {K}, {options.dtype}")
     for shape in options.shapes.split(","):
@@ -145,6 +145,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=20, help="training time for the quality table; 0: leave it out"
     )
+    parser.add_argument("--active", type=int, default=ACTIVE, help="atoms in each vector of the data")
     parser.add_argument("--no_memory", action="store_true", help="do not start a process per row to measure memory")
     parser.add_argument("--step_memory", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -14,8 +14,8 @@ from torch import Tensor
 ACTIVE, ATOMS, ZIPF = 32, 2000, 0.7
 
 
-def synthetic(n: int, d_in: int, seed: int = 0) -> Tensor:
-    """Activations `[n, d_in]`: ACTIVE of ATOMS unit atoms each, with frequencies rank^-ZIPF and amounts in 0.5 .. 1.5.
+def synthetic(n: int, d_in: int, seed: int = 0, active: int = ACTIVE) -> Tensor:
+    """Activations `[n, d_in]`: sums of `active` of ATOMS unit atoms, of frequency rank^-ZIPF, by amounts in 0.5 .. 1.5.
 
     With noise of 0.02 a coordinate, four coordinates four times as loud, and a common offset as large as their spread.
     """
@@ -24,7 +24,7 @@ def synthetic(n: int, d_in: int, seed: int = 0) -> Tensor:
     weights = torch.arange(1, ATOMS + 1).float().pow(-ZIPF)
     x = 0.02 * torch.randn(n, d_in, generator=g)
     for rows in torch.arange(n).split(4096):
-        chosen = torch.multinomial(weights.expand(len(rows), -1), ACTIVE, generator=g)
+        chosen = torch.multinomial(weights.expand(len(rows), -1), active, generator=g)
         amounts = 0.5 + torch.rand(chosen.shape, generator=g)
         x[rows] += torch.nn.functional.embedding_bag(chosen, atoms, per_sample_weights=amounts, mode="sum")
     x[:, :4] *= 4.0
