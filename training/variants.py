@@ -1,11 +1,12 @@
-"""Which SAE variant suits a layer best: every one trained on a run's stored activations to one L0, and measured.
+"""Which SAE variant suits a layer best: every one trained on a run's stored activations, near one L0, and measured.
 
     python training/variants.py runs/starter --layers block_06,block_11 --d_sae 1536 --k 64 [--epochs 10]
 
 Prints per layer and variant, on the held-out images: FVU, L0, dead share; latents with two or more classes (tau 0.5),
 how many of these beat label permutation (q < 0.05), their mean coverage and what shuffled synsets give, the mean log2
 of coverage over its expectation under shuffling; best-node F1; median monosemanticity in the backbone's own embeddings.
-The weight of an L1 penalty is searched until the L0 is k.
+The weight of an L1 penalty is searched by short trainings until the L0 is k; the L0 of the whole training, like that of
+jumprelu, may end elsewhere, and the FVU of such rows does not compare.
 """
 
 from __future__ import annotations

@@ -73,11 +73,8 @@ def extract_activations(
         manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype, precision))
     total, hidden = samples.expected if of == 1 else None, not progress or rank > 0
     with tqdm(total=total, unit="image", desc=f"activations {folder.name}", disable=hidden) as bar:
-        for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
+        for number in _missing(folder, manifest, rank, of, bar):
             rows = manifest.shard_range(number)
-            if shard_path(folder, number).is_file():
-                bar.update(len(rows))
-                continue
             buffers = {name: torch.empty(len(rows), *shape, dtype=dtype) for name, shape in shapes.items()}
             batches = pixel_batches(backbone, samples, rows, batch_size, workers)
             with multiplying(backbone, precision):
@@ -86,6 +83,15 @@ def extract_activations(
                 break
             write_shard(shard_path(folder, number), *found)
     return _finished(folder, manifest, samples, accelerator)
+
+
+def _missing(folder: Path, manifest: Manifest, rank: int, of: int, bar: tqdm) -> Iterator[int]:
+    """This process's shards that are not there yet; without end while nobody knows how many rows there are."""
+    for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
+        if shard_path(folder, number).is_file():
+            bar.update(len(manifest.shard_range(number)))
+        else:
+            yield number
 
 
 def _finished(

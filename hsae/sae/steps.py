@@ -22,7 +22,7 @@ GradientStep = Callable[[SparseAutoencoder, Tensor], Outcome]
 
 
 def choose_step(config: SAEConfig, d_in: int, d_sae: int, device: torch.device, bf16: bool = False) -> GradientStep:
-    """The fastest exact step for an objective; steps by hand share their buffers between the layers that use them."""
+    """The fastest step for an objective; steps by hand share their buffers between the layers that use them."""
     if device.type == "cpu" and not bf16 and config.prefixes == 1:
         if config.activation == "topk":
             return TopKStep(d_sae, config.k)
