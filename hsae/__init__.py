@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from hsae.activations.extract import extract_activations
     from hsae.activations.store import ActivationStore
     from hsae.artifacts.artifact import Artifact
-    from hsae.artifacts.comparison import match_latents
     from hsae.backbones.base import Backbone
     from hsae.backbones.registry import load_backbone
+    from hsae.comparison.match_latents import match_latents
     from hsae.data.sample import Sample
     from hsae.data.samples import Samples, load_samples
     from hsae.data.stream import SampleStream, stream_samples
     from hsae.hierarchy.taxonomy import Taxonomy
-    from hsae.hierarchy.tree import feature_tree
+    from hsae.measures.wordnet.tree import feature_tree
     from hsae.relevancy import RelevancyMap, relevancy_map
     from hsae.sae.config import SAEConfig
     from hsae.sae.model import SparseAutoencoder
@@ -46,10 +46,10 @@ _HOMES = {
     "Taxonomy": "hsae.hierarchy.taxonomy",
     "TrainConfig": "hsae.sae.train",
     "extract_activations": "hsae.activations.extract",
-    "feature_tree": "hsae.hierarchy.tree",
+    "feature_tree": "hsae.measures.wordnet.tree",
     "load_backbone": "hsae.backbones.registry",
     "load_samples": "hsae.data.samples",
-    "match_latents": "hsae.artifacts.comparison",
+    "match_latents": "hsae.comparison.match_latents",
     "relevancy_map": "hsae.relevancy",
     "run_with_edits": "hsae.steering.splice",
     "stream_samples": "hsae.data.stream",

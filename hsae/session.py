@@ -17,8 +17,9 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.relevancy import RelevancyMap, relevancy_map
+from hsae.relevancy.targets import latent_target
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
@@ -28,7 +29,6 @@ from hsae.steering.readout import Head
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
 from hsae.steering.splice import run_with_edits
-from hsae.targets import latent_target
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
@@ -219,7 +219,7 @@ class Session:
         """The artifact's own head for coarse kinds of things, from its document "segmentation"."""
         stated = self.artifact.document("segmentation")
         if stated is None:
-            do = "Make one with python -m hsae.steering.segmentation ARTIFACT, or give a head of your own."
+            do = "Make one with python -m hsae segmentation ARTIFACT, or give a head of your own."
             raise InputError(f"{self.artifact.id} has no patch head", "the document segmentation", do)
         return PatchHead.from_document(stated)
 

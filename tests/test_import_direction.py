@@ -54,7 +54,7 @@ def is_entry(tree: ast.Module) -> bool:
 
 
 def part_of(module: str) -> str:
-    """`analysis` for hsae.analysis.latents.rank."""
+    """`analysis` for hsae.measures.sparse_latents.rank."""
     return module.split(".")[1]
 
 
@@ -120,7 +120,7 @@ def test_an_offender_is_found(path, source, said):
     ("path", "source"),
     [
         ("hsae/views/new.py", "import gradio\nfrom hsae.session import Session\nfrom hsae.data.decode import x"),
-        ("hsae/analysis/new.py", "from hsae.hierarchy.lch import lch\nfrom hsae.probes import LinearProbe"),
+        ("hsae/analysis/new.py", "from hsae.hierarchy.lch import lch\nfrom hsae.measures.probes import LinearProbe"),
         ("hsae/hierarchy/tool.py", "from hsae.atomic import x\nif __name__ == '__main__':\n    pass"),
         ("hsae/__init__.py", "from hsae.session import Session"),
     ],

@@ -12,7 +12,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.backbones.classifier import Classifier
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead

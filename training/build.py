@@ -9,15 +9,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
-from hsae.analysis.layer_report import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
-from hsae.analysis.profiles import profile_document
-from hsae.analysis.rounding import significant
-from hsae.analysis.tree_document import tree_document
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.top_images import TopImages
+from hsae.artifacts.top_images_file import TopImages
 from hsae.backbones.base import Backbone
 from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
+from hsae.measures.plain import significant
+from hsae.measures.profiles import profile_document
+from hsae.report.layer import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.report.tree_document import tree_document
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__

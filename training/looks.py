@@ -13,10 +13,10 @@ from torch import Tensor
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
-from hsae.analysis.colour_texture import class_means, colour_texture
 from hsae.atomic import atomic_path, write_json
 from hsae.backbones.registry import load_backbone
-from hsae.hierarchy import likeness_groups
+from hsae.measures.colour_texture import class_means, colour_texture
+from hsae.measures.wordnet import likeness_groups
 from training.records import done
 from training.run_config import RunConfig
 from training.stores import splits

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from hsae.activations.store import ActivationStore
-from hsae.analysis.latents import image_latents, sparse_latents
-from hsae.analysis.layer_hierarchy import LabelledLatents, best_nodes, layer_summary
-from hsae.analysis.layer_parts import mean, median
-from hsae.analysis.monosemanticity import monosemanticity
-from hsae.analysis.reconstruction import reconstruction
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
+from hsae.measures.monosemanticity import monosemanticity
+from hsae.measures.reconstruction import reconstruction
+from hsae.measures.sparse_latents import image_latents, sparse_latents
+from hsae.report.hierarchy import LabelledLatents, best_nodes, layer_summary
+from hsae.report.parts import mean, median
 from hsae.sae.activation_fns import VARIANTS
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hsae.artifacts.documents import check_plain, read_document
 from hsae.artifacts.files import LocalFiles, VerifiedFiles, open_files, sha256_of
 from hsae.artifacts.index import CURVES, EXTRAS, INDEX, MAX_INDEX_BYTES, TREE, Index, Layer
-from hsae.artifacts.latents import check_latents
+from hsae.artifacts.latents_file import check_latents
 from hsae.artifacts.parts import GivenParts, Parts, StoredParts
-from hsae.artifacts.probes import check_probe
+from hsae.artifacts.probes_file import check_probe
 from hsae.artifacts.sae_folder import Dtype, check_sae
 from hsae.artifacts.save import save_artifact
-from hsae.artifacts.top_images import TopImages, check_top_images
+from hsae.artifacts.strangers_json import check_plain, read_document
+from hsae.artifacts.top_images_file import TopImages, check_top_images
 from hsae.errors import ArtifactError, InputError
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.documents import check_plain
 from hsae.artifacts.files import sha256_of
 from hsae.artifacts.index import EXTRAS, INDEX, Index
+from hsae.artifacts.strangers_json import check_plain
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError, InputError
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from hsae.artifacts.defects import require
-from hsae.artifacts.documents import check_plain, is_count, is_number, is_text
+from hsae.artifacts.strangers_json import check_plain, is_count, is_number, is_text
 from hsae.errors import ArtifactError
 from hsae.version import __version__
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hsae.artifacts.documents import read_document
 from hsae.artifacts.files import VerifiedFiles
 from hsae.artifacts.index import CURVES, EXTRAS, LATENTS, TOP_IMAGES, TREE, Index, Layer
-from hsae.artifacts.latents import read_latents
-from hsae.artifacts.latents import size_limit as latents_limit
-from hsae.artifacts.probes import read_probe
+from hsae.artifacts.latents_file import read_latents
+from hsae.artifacts.latents_file import size_limit as latents_limit
+from hsae.artifacts.probes_file import read_probe
 from hsae.artifacts.sae_folder import Dtype, read_dtype, read_sae
-from hsae.artifacts.top_images import read_top_images
-from hsae.artifacts.top_images import size_limit as top_images_limit
-from hsae.probes import LinearProbe
+from hsae.artifacts.strangers_json import read_document
+from hsae.artifacts.top_images_file import read_top_images
+from hsae.artifacts.top_images_file import size_limit as top_images_limit
+from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from hsae.artifacts.card import UNPUBLISHED, render_card
 from hsae.artifacts.defects import require
-from hsae.artifacts.documents import read_document
 from hsae.artifacts.files import sha256_of
 from hsae.artifacts.hub import TIMEOUT, HubFiles, check_names
 from hsae.artifacts.hub_errors import explained
 from hsae.artifacts.index import INDEX, MAX_INDEX_BYTES, Index
 from hsae.artifacts.save import CARD, FIGURES
+from hsae.artifacts.strangers_json import read_document
 from hsae.atomic import write_text
 from hsae.errors import ArtifactError
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from hsae.artifacts.defects import broken, require
-from hsae.artifacts.documents import check_plain, is_count, read_document
 from hsae.artifacts.files import VerifiedFiles
 from hsae.artifacts.index import CFG, MAX_D_SAE, WEIGHTS, Index, Layer
+from hsae.artifacts.strangers_json import check_plain, is_count, read_document
 from hsae.artifacts.tensors import DTYPES, read_tensors, size_limit, write_tensors
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from hsae.artifacts.files import sha256_of
 from hsae.artifacts.index import CFG, CURVES, EXTRAS, INDEX, LATENTS, PROBES, TOP_IMAGES, TREE
-from hsae.artifacts.latents import write_latents
-from hsae.artifacts.probes import write_probes
+from hsae.artifacts.latents_file import write_latents
+from hsae.artifacts.probes_file import write_probes
 from hsae.artifacts.sae_folder import Dtype, write_sae
-from hsae.artifacts.top_images import write_top_images
+from hsae.artifacts.top_images_file import write_top_images
 from hsae.atomic import atomic_path, write_json, write_text
 from hsae.errors import ArtifactError, InputError
 from hsae.version import __version__

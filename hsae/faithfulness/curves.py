@@ -13,7 +13,7 @@ from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.faithfulness.removal import Baseline, read_without
 from hsae.relevancy.maps import RelevancyMap
-from hsae.targets import Target
+from hsae.relevancy.targets import Target
 
 Name = TypeVar("Name", bound=Hashable)
 

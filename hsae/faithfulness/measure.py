@@ -16,8 +16,8 @@ from hsae.faithfulness.removal import Baseline
 from hsae.faithfulness.scenes import Scene, coverage
 from hsae.relevancy.explain import method_maps
 from hsae.relevancy.maps import RelevancyMap
+from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.sae.model import SparseAutoencoder
-from hsae.targets import Place, Target, latent_target
 
 RANDOM = "random"
 """The name of the control that ranks patches by chance, beside the methods."""

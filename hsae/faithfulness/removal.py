@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, pad
 
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
-from hsae.targets import Target
+from hsae.relevancy.targets import Target
 
 Baseline = Literal["blur", "mean", "mask"]
 """What stands where a patch was: the blurred image, its mean colour, or the mask token a ViT was trained with."""

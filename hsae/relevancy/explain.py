@@ -13,9 +13,9 @@ from hsae.backbones.base import Backbone, nearest_cells
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
 from hsae.relevancy.methods import METHODS, Recorder, default_method
+from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.relevancy.trace import Trace
 from hsae.sae.model import SparseAutoencoder
-from hsae.targets import Place, Target, latent_target
 
 
 def relevancy_map(

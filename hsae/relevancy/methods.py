@@ -15,8 +15,8 @@ from hsae.relevancy.blocks import direct, legrad
 from hsae.relevancy.gradients import grad_cam, input_gradient
 from hsae.relevancy.readout import activation, projection
 from hsae.relevancy.rollout import attention_rollout, gradient_rollout
+from hsae.relevancy.targets import Place, Target
 from hsae.relevancy.trace import Trace, record, record_direct, record_lrp
-from hsae.targets import Place, Target
 
 Recorder = Callable[[Backbone, Tensor, str], Trace]
 

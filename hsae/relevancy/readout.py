@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from hsae.errors import InputError
+from hsae.relevancy.targets import LatentTarget, Target
 from hsae.relevancy.trace import Trace
-from hsae.targets import LatentTarget, Target
 
 
 def activation(trace: Trace, target: Target) -> Tensor:

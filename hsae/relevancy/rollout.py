@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsae.relevancy.targets import Target
 from hsae.relevancy.trace import Trace
-from hsae.targets import Target
 
 
 def gradient_rollout(trace: Trace, target: Target) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from hsae.backbones.base import Backbone
 from hsae.backbones.hooks import capture_attention
 from hsae.relevancy.rules import attn_lrp, direct_write
-from hsae.targets import Target
+from hsae.relevancy.targets import Target
 
 
 @dataclass(frozen=True, eq=False)

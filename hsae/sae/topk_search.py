@@ -21,7 +21,7 @@ ALIGNED = 64
 
 SPARE = 16
 """Latents more than k that a rounded search looks at again. On class tokens of all blocks of DINOv2-S, with their loud
-dimensions, none of 228 096 of the k largest was missed (training/search_recall.py)."""
+dimensions, none of 228 096 of the k largest was missed (training/benchmarks/search_recall.py)."""
 
 PLACES = 2**16
 """Places that fit beside a bfloat16 into an int32."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone, Token
 from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.controls import feature_like, random_like
 from hsae.steering.edits import Edit

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 
 Reader = Callable[[Tensor], Tensor]
 """Activations at the layer where classes are read `[batch, tokens, d_in]` to logits `[batch, n_classes]`."""

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hsae.artifacts.index import Layer
-from hsae.artifacts.latents import COLUMNS, LATER, check_latents, read_latents, write_latents
+from hsae.artifacts.latents_file import COLUMNS, LATER, check_latents, read_latents, write_latents
 from hsae.errors import ArtifactError
 
 LAYER = Layer("block_01", 4, 3)

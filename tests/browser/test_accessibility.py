@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from hsae.views.state import VIEWS
+from hsae.views.page.state import VIEWS
 
 pytestmark = [
     pytest.mark.slow,

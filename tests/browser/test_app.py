@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
-from hsae.views.state import VIEWS
+from hsae.views.page.state import VIEWS
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
-from hsae.views.state import VIEWS
+from hsae.views.page.state import VIEWS
 from tests.browser.test_accessibility import violations
 from tests.running_app import free_port, running_app, running_process
 from tests.views.conftest import LAYERS, artifact, artifact_with, backbone_folder, latents  # noqa: F401 - fixtures too
-from tests.views.test_compare import DOCUMENT
+from tests.views.tabs.compare.test_compare import DOCUMENT
 
 pytestmark = [
     pytest.mark.slow,

@@ -13,7 +13,7 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import faithfulness_curve, faithfulness_curves, removal_orders
 from hsae.faithfulness.removal import blurred, read_without
 from hsae.relevancy import RelevancyMap, relevancy_map
-from hsae.targets import LatentTarget
+from hsae.relevancy.targets import LatentTarget
 from tests.tiny_models import (
     PATCH,
     SIDE,

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from hsae.artifacts.artifact import Artifact
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 
 D_IN, D_SAE, LAYERS = 8, 16, {"block_01": ("topk", 4), "block_02": ("relu", 1)}

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from hsae.errors import InputError
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.relevancy import METHODS, method_maps, record, relevancy_map, relevancy_maps, target_maps
-from hsae.targets import ClassTarget, LatentTarget
+from hsae.relevancy.targets import ClassTarget, LatentTarget
 from tests.tiny_models import (
     PATCH,
     SIDE,

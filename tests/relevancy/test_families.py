@@ -9,8 +9,8 @@ from hsae.backbones.base import Preprocessing
 from hsae.backbones.hf import HFBackbone, HFConvNet
 from hsae.errors import InputError
 from hsae.relevancy import METHODS, default_method, method_maps, relevancy_map, usable_methods
+from hsae.relevancy.targets import latent_target
 from hsae.relevancy.trace import record, record_direct, record_lrp
-from hsae.targets import latent_target
 from tests.backbones.odd_models import CAST_SIDE, RESNET_SIDE, noise, tiny_cast, tiny_clip_resnet
 from tests.backbones.tiny_families import CONVNETS, PREFIX, SIDE, tiny_family, tiny_pixels
 from tests.tiny_models import random_sae

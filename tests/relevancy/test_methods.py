@@ -12,8 +12,8 @@ from torch.nn.functional import gelu, linear, silu
 from hsae.errors import InputError
 from hsae.relevancy import METHODS, relevancy_map, relevancy_maps
 from hsae.relevancy.rules import attn_lrp
+from hsae.relevancy.targets import LatentTarget
 from hsae.relevancy.trace import record_direct
-from hsae.targets import LatentTarget
 from tests.tiny_models import (
     PATCH,
     PlainBackbone,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hsae.faithfulness.curves import faithfulness_curve
 from hsae.relevancy import relevancy_map
-from hsae.targets import LatentTarget
+from hsae.relevancy.targets import LatentTarget
 from tests.tiny_models import directions_sae
 
 

@@ -8,7 +8,7 @@ import torch
 
 from hsae.errors import InputError, LabelError
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.probes import LinearProbe
+from hsae.measures.probes import LinearProbe
 from hsae.steering.classification import SteeringResult, reaches, steer, steer_all
 from hsae.steering.edits import Edit
 from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2

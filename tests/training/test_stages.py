@@ -11,10 +11,10 @@ import torch
 from accelerate import Accelerator
 
 from hsae.activations.store import ActivationStore
-from hsae.analysis.colour_texture import colour_texture
 from hsae.artifacts.artifact import Artifact
 from hsae.backbones.registry import load_backbone
 from hsae.errors import InputError, LabelError
+from hsae.measures.colour_texture import colour_texture
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
 from tests.tiny_models import tiny_model

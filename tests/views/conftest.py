@@ -14,11 +14,11 @@ import torch
 
 from hsae.artifacts.artifact import Artifact
 from hsae.backbones.registry import load_backbone
-from hsae.probes import LinearProbe
-from hsae.views.desk import Desk
-from hsae.views.models import Models
-from hsae.views.photos import Photos
-from hsae.views.state import Choices
+from hsae.measures.probes import LinearProbe
+from hsae.views.page.desk import Desk
+from hsae.views.page.models import Models
+from hsae.views.page.photos import Photos
+from hsae.views.page.state import Choices
 from tests.tiny_models import SIDE, WIDTH, random_sae, tiny_model
 
 CLASSES = ("n02085620", "n02123045", "n02124075", "n04285008")  # chihuahua, tabby, Egyptian cat, sports car

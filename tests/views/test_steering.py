@@ -14,13 +14,14 @@ import pytest
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.steering.edits import Edit
-from hsae.views import steer, steer_panes
-from hsae.views.edit_text import SLIDERS, Steps
-from hsae.views.patches import grid_of, grid_payload
-from hsae.views.presets import PRESETS, Preset, preset_edit, running, verdict_html
-from hsae.views.steer_result import control_html, downstream_html
+from hsae.views.page.edit_text import SLIDERS, Steps
+from hsae.views.parts.patches import grid_of, grid_payload
+from hsae.views.tabs.steer import panes as steer_panes
+from hsae.views.tabs.steer import steer
+from hsae.views.tabs.steer.presets import PRESETS, Preset, preset_edit, running, verdict_html
+from hsae.views.tabs.steer.result import control_html, downstream_html
 from tests.views.conftest import CLASSES, HOSTILE, latents
-from tests.views.test_page import page_over
+from tests.views.page.test_page import page_over
 from tests.views.test_tabs import result
 
 DOG, FELINE = "n02084071", "n02120997"

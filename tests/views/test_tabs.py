@@ -15,11 +15,16 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.relevancy import RelevancyMap
 from hsae.steering.classification import SteeringResult
-from hsae.views import card, feature, hierarchy, layers, photo, relevancy, steer_result
-from hsae.views.bar import strip_html
-from hsae.views.desk import branching_path
-from hsae.views.markup import number
-from hsae.views.steer_result import branches, top_changes
+from hsae.views.page import photo
+from hsae.views.page.bar import strip_html
+from hsae.views.page.desk import branching_path
+from hsae.views.parts.markup import number
+from hsae.views.tabs.feature import card, feature
+from hsae.views.tabs.hierarchy import hierarchy
+from hsae.views.tabs.layers import layers
+from hsae.views.tabs.relevancy import relevancy
+from hsae.views.tabs.steer import result as steer_result
+from hsae.views.tabs.steer.result import branches, top_changes
 from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
 
 

@@ -10,8 +10,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from hsae.artifacts.documents import is_count, read_document
 from hsae.artifacts.index import MAX_D_IN, MAX_D_SAE
+from hsae.artifacts.strangers_json import is_count, read_document
 from hsae.errors import ArtifactError
 from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder

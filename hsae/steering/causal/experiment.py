@@ -14,6 +14,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
+from hsae.measures.statistics import against_control, against_shuffled, interval
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
 from hsae.steering.causal.push import Answers, answers, pushed
@@ -21,7 +22,6 @@ from hsae.steering.controls import along, equal_rate_latent
 from hsae.steering.deltas import edit_delta, scope_tokens
 from hsae.steering.edits import Op, Scope
 from hsae.steering.readout import Reader
-from hsae.steering.statistics import against_control, against_shuffled, interval
 
 VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}
 CONDITIONS = ("feature", "random", "other")

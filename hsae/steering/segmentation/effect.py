@@ -10,11 +10,11 @@ from torch import Tensor
 
 from hsae.backbones.base import Backbone
 from hsae.faithfulness.scenes import Scene, coverage
+from hsae.measures.statistics import against_control
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
-from hsae.steering.statistics import against_control
 
 
 def suppression(

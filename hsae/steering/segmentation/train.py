@@ -13,7 +13,7 @@ from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples
 from hsae.errors import InputError
 from hsae.faithfulness.scenes import Scene, blurred_photo, coverage, pasted
-from hsae.probes import fit_probe
+from hsae.measures.probes import fit_probe
 from hsae.steering.segmentation.head import BACKGROUND, PatchHead
 from hsae.steering.segmentation.kinds import KINDS, kind_of
 from hsae.steering.segmentation.maps import class_map

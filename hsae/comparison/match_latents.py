@@ -1,0 +1,101 @@
+"""Two artifacts compared on the same images, from activations that are there already or made for the purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scipy.sparse import csr_array
+
+from hsae.activations.extract import extract_activations
+from hsae.activations.store import ActivationStore
+from hsae.artifacts.artifact import Artifact
+from hsae.comparison.document import Photos
+from hsae.comparison.models import Comparison, Model, compare
+from hsae.data.samples import Samples
+from hsae.errors import StoreError
+from hsae.hierarchy import Taxonomy
+from hsae.measures.sparse_latents import image_latents, sparse_latents, stacked
+from hsae.sae.model import SparseAutoencoder
+
+
+def match_latents(
+    a: Artifact, b: Artifact, samples: Samples, *, stitch: bool = True, progress: bool = False
+) -> Comparison:
+    """Which latents of two artifacts stand for the same: every layer of A against every layer of B on `samples`.
+
+    Both backbones run over the images once. By top-k image overlap (k 9 and 20) and by correlation: best, mutual and
+    one-to-one partners, each beside what shuffled images give; stitch: also linear maps from A's latents to B's. Images
+    without labels are compared too. InputError for fewer than 20 images; BackboneError when a backbone cannot be had.
+    """
+    with TemporaryDirectory() as folder:
+        stores = [
+            extract_for(artifact, samples, Path(folder) / name, progress=progress)
+            for name, artifact in {"a": a, "b": b}.items()
+        ]
+        return compare_stores(a, b, *stores, stitch=stitch, progress=progress)
+
+
+def extract_for(artifact: Artifact, samples: Samples, folder: Path, *, progress: bool = True) -> ActivationStore:
+    """Activations of `samples` at the artifact's layers and token, from the very backbone it was made with."""
+    backbone = artifact.load_backbone()
+    return extract_activations(backbone, samples, folder, artifact.layers, artifact.token, progress=progress)
+
+
+def compare_stores(
+    a: Artifact,
+    b: Artifact,
+    store_a: ActivationStore,
+    store_b: ActivationStore,
+    *,
+    stitch: bool = True,
+    progress: bool = False,
+) -> Comparison:
+    """The same from stores of both artifacts' activations; StoreError unless they hold the same images in one order."""
+    _require_same_images(store_a, store_b)
+    models = [_model(artifact, store) for artifact, store in ((a, store_a), (b, store_b))]
+    return compare(*models, store_a.labels.numpy(), Taxonomy(a.classes), stitch=stitch, progress=progress)
+
+
+def starter_photos(artifact: Artifact) -> Photos:
+    """Keys of the starter photographs that move each latent most, by layer."""
+    return {
+        layer: [[key for key, _ in entry["starter"]] for entry in artifact.top_images(layer)]
+        for layer in artifact.layers
+    }
+
+
+def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
+    here, there = a.manifest.dataset, b.manifest.dataset
+    if here["fingerprint"] != there["fingerprint"]:
+        raise StoreError(
+            f"{a.folder} holds {len(a)} images of {here['id']}, {b.folder} {len(b)} others of {there['id']}",
+            "activations of the same images in the same order",
+            "Name the images to compare on: --data, or hsae.match_latents(a, b, samples).",
+        )
+    if a.rows.tolist() != b.rows.tolist():
+        raise StoreError(
+            f"{a.folder} and {b.folder} skipped different broken images", "the same", "Extract both again."
+        )
+
+
+def _model(artifact: Artifact, store: ActivationStore) -> Model:
+    """What the artifact's SAEs do with the store's activations, one latent an image: its largest over the tokens."""
+    made_by = store.manifest.backbone["weights_sha256"], store.manifest.backbone["image_size"], store.manifest.token
+    expected = artifact.backbone["weights_sha256"], artifact.backbone["image_size"], artifact.token
+    if made_by != expected:
+        raise StoreError(
+            f"{store.folder} holds activations by (weights, image size, token) {made_by}",
+            f"{expected} of {artifact.id}",
+        )
+    return Model(
+        artifact.backbone["id"],
+        {layer: _latents(artifact.sae(layer), store, layer) for layer in artifact.layers},
+        {layer: artifact.latents(layer) for layer in artifact.layers},
+        artifact.curves,
+    )
+
+
+def _latents(sae: SparseAutoencoder, store: ActivationStore, layer: str) -> csr_array:
+    shards = (store.shard(number, layer) for number in range(store.n_shards))
+    return stacked([image_latents(sparse_latents(sae, x.flatten(0, 1)), x.shape[1]) for x in shards], sae.d_sae)

@@ -1,0 +1,145 @@
+"""Two models compared latent by latent: every layer's SAE of A with every layer's of B, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from tqdm import tqdm
+
+from hsae.comparison.layer_pair import (
+    MAIN,
+    SHUFFLED,
+    LayerLatents,
+    LayerMatch,
+    beyond_chance,
+    match_layers,
+    shuffles,
+)
+from hsae.comparison.matching import NONE
+from hsae.comparison.stitching import Stitching
+from hsae.errors import InputError
+from hsae.hierarchy import Taxonomy
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One of the two: what its SAEs do on the images, and what is known of their latents."""
+
+    name: str
+    latents: Mapping[str, csr_array]
+    """z `[n_images, d_sae]` by layer, in model order."""
+    tables: Mapping[str, pd.DataFrame]
+    """By layer, one row a latent, columns as in an artifact's latents.parquet."""
+    curves: Mapping[str, Any]
+    """By layer, as in an artifact's curves.json; may be empty."""
+
+    def __post_init__(self) -> None:
+        wrong = [n for n, z in self.latents.items() if n not in self.tables or len(self.tables[n]) != z.shape[1]]
+        if wrong or not self.latents:
+            raise InputError(f"{self.name} without a table of the latents of {wrong or 'any layer'}", "one for each")
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """The best partner of every latent of one layer in all layers of the other model; arrays `[d_sae]`."""
+
+    score: NDArray[np.float32]
+    """By MAIN, in [0, 1]; NaN for a dead latent."""
+    layer: NDArray[np.int64]
+    """Number of the other model's layer."""
+    partner: NDArray[np.int32]
+    """Latent there; NONE without one."""
+    mutual: NDArray[np.bool_]
+    """Whether the two are each other's best partners between these two layers."""
+    chance: Mapping[str, NDArray[np.float32]]
+    """The same score on shuffled images, by the name of the shuffle."""
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Scores more than LEVEL of the layer's latents do on shuffled images."""
+        return beyond_chance(self.score, self.chance[SHUFFLED])
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Partners between all layers of two models, with their chance levels."""
+
+    a: Model
+    b: Model
+    n_images: int
+    taxonomy: Taxonomy
+    """Of the classes of A: heights of nodes are measured in it."""
+    pairs: Mapping[tuple[str, str], LayerMatch]
+    """By (layer of A, layer of B)."""
+    r2: Mapping[tuple[str, str], NDArray[np.float64]]
+    """How well a linear map of A's latents gives each latent of B, `[d_b]`; empty when it was not asked for."""
+
+    def partners(self, layer: str) -> Partners:
+        """Best partners of the latents of a layer of A anywhere in B."""
+        found = [self.pairs[layer, other][MAIN] for other in self.b.latents]
+        best = np.nan_to_num([one.found.score for one in found], nan=-1).argmax(0)
+        chosen = np.arange(len(best))
+
+        def at_best(arrays: list[np.ndarray]) -> np.ndarray:
+            return np.stack(arrays)[best, chosen]
+
+        return Partners(
+            at_best([one.found.score for one in found]),
+            best,
+            at_best([one.found.partner for one in found]),
+            at_best([one.found.mutual for one in found]),
+            {name: np.stack([one.chance[name].score for one in found]).max(0) for name in found[0].chance},
+        )
+
+    @cached_property
+    def reversed(self) -> Comparison:
+        """The same comparison seen from B, without the stitching."""
+        turned = {
+            (there, here): {name: scored.reversed() for name, scored in self.pairs[here, there].items()}
+            for there in self.b.latents
+            for here in self.a.latents
+        }
+        return Comparison(self.b, self.a, self.n_images, self.taxonomy, turned, {})
+
+    def shared_nodes(self, layer: str, other: str, partner: NDArray[np.int32]) -> NDArray[np.float64]:
+        """1 where a latent of A's layer and its `partner` in B's have the same best node, 0 where they differ, `[d_a]`.
+
+        NaN where either has no best node, or there is no partner.
+        """
+        here, there = self.a.tables[layer].best_node, self.b.tables[other].best_node
+        theirs = there.to_numpy(object)[partner]
+        known = here.notna().to_numpy() & pd.notna(theirs) & (partner != NONE)
+        return np.where(known, here.to_numpy(object) == theirs, np.nan)
+
+
+def compare(
+    a: Model, b: Model, labels: NDArray[np.int64], taxonomy: Taxonomy, *, stitch: bool = True, progress: bool = False
+) -> Comparison:
+    """Match every layer of A with every layer of B; row i of all latents is the same image.
+
+    labels `[n_images]`: their classes, -1 for none; stitch: also fit the linear maps from A to B. InputError for
+    different numbers of images, or fewer than 20.
+    """
+    counts = {z.shape[0] for model in (a, b) for z in model.latents.values()} | {len(labels)}
+    if len(counts) != 1:
+        raise InputError(f"latents and labels of {sorted(counts)} images", "the same images for everything")
+    orders = shuffles(len(labels), labels)
+    there = {name: LayerLatents.of(z) for name, z in b.latents.items()}
+    pairs, r2 = {}, {}
+    with tqdm(total=len(a.latents) * len(there), desc="comparison", unit="pair", disable=not progress) as bar:
+        for layer, z in a.latents.items():
+            here = LayerLatents.of(z)
+            stitching = Stitching(z) if stitch else None
+            for other, theirs in there.items():
+                pairs[layer, other] = match_layers(here, theirs, orders)
+                if stitching is not None:
+                    r2[layer, other] = stitching.r2(theirs.z)
+                bar.update()
+    return Comparison(a, b, len(labels), taxonomy, pairs, r2)

@@ -1,0 +1,68 @@
+"""Latents against WordNet: where the classes of a latent meet, and what that is worth."""
+
+from __future__ import annotations
+
+from hsae.measures.wordnet.absorption import hard_absorption, matched_soft_absorption, soft_absorption
+from hsae.measures.wordnet.class_rules import halves, select_by_mean, select_by_top_images, weighted_coverage_rows
+from hsae.measures.wordnet.class_sets import (
+    FiringRateFitter,
+    FiringRates,
+    firing_rates,
+    latent_hierarchy,
+    select_classes,
+    wnids,
+)
+from hsae.measures.wordnet.emergence import (
+    Emergence,
+    NodeScores,
+    emergence,
+    median_by_height,
+    multi_class_nodes,
+    node_scores,
+)
+from hsae.measures.wordnet.likeness import GROUP_SIZE, LikenessTest, likeness_groups, likeness_permutation_test
+from hsae.measures.wordnet.nulls import LayerNull, label_permutation_test, layer_permutation_test, set_nulls
+from hsae.measures.wordnet.tree import EdgeRule, FeatureTree, feature_tree
+from hsae.measures.wordnet.tree_checks import taxonomy_checks
+from hsae.measures.wordnet.tree_scores import TreeScores, score_tree, score_tree_with_null
+from hsae.measures.wordnet.weighted import WeightedFit, weighted_fit, weighted_permutation_test
+
+__all__ = [
+    "GROUP_SIZE",
+    "EdgeRule",
+    "Emergence",
+    "FeatureTree",
+    "FiringRateFitter",
+    "FiringRates",
+    "LayerNull",
+    "LikenessTest",
+    "NodeScores",
+    "TreeScores",
+    "WeightedFit",
+    "emergence",
+    "feature_tree",
+    "firing_rates",
+    "halves",
+    "hard_absorption",
+    "label_permutation_test",
+    "latent_hierarchy",
+    "layer_permutation_test",
+    "likeness_groups",
+    "likeness_permutation_test",
+    "matched_soft_absorption",
+    "median_by_height",
+    "multi_class_nodes",
+    "node_scores",
+    "score_tree",
+    "score_tree_with_null",
+    "select_by_mean",
+    "select_by_top_images",
+    "select_classes",
+    "set_nulls",
+    "soft_absorption",
+    "taxonomy_checks",
+    "weighted_coverage_rows",
+    "weighted_fit",
+    "weighted_permutation_test",
+    "wnids",
+]

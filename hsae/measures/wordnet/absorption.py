@@ -1,0 +1,89 @@
+"""Does a general latent fall silent where a special one fires? Hard and soft absorption; the forms are our own.
+
+The thresholds of the hard form are those of SAEBench's absorption score; the score is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hsae.errors import InputError
+from hsae.measures.wordnet.tree import FeatureTree
+
+LEAST_COSINE = 0.1
+LEAST_SHARE = 0.4
+
+Rows = NDArray[np.float64]
+
+
+def hard_absorption(
+    z: csr_array, cosines: Rows, latent: NDArray[np.int64], yes: NDArray[np.bool_], under: NDArray[np.bool_]
+) -> Rows:
+    """For each node, the share of its images on which its latent is silent and another one speaks in its place.
+
+    z `[n_images, n_latents]`; cosines `[n_latents, n_nodes]` of decoder rows with the node's probe; latent `[n_nodes]`;
+    yes and under `[n_images, n_nodes]`: the probe says yes, the image is under the node. An image counts when the probe
+    says yes, the latent is 0, and another with cosine >= 0.1 supplies >= 40 % of sum_q z_q cos_q. NaN without images.
+    """
+    if cosines.shape != (z.shape[1], len(latent)) or yes.shape != under.shape or yes.shape != (z.shape[0], len(latent)):
+        raise InputError(
+            f"latents {z.shape}, cosines {cosines.shape}, yes {yes.shape}, under {under.shape}",
+            "[n, f], [f, m], [n, m] and [n, m] for m nodes",
+        )
+    return np.array(
+        [
+            _absorbed(z, cosines[:, node], latent[node], yes[:, node] & under[:, node], under[:, node].sum())
+            for node in range(len(latent))
+        ]
+    )
+
+
+def soft_absorption(z: csr_array, tree: FeatureTree) -> Rows:
+    """s(p, c) = 1 - E[z_p | c fires] / E[z_p | p fires, no child fires] of each reduced edge, clipped to [0, 1].
+
+    0 is none, 1 is the hard form. NaN for a parent that never fires without a child. A child's images may just be
+    weaker examples of the parent: compare with `matched_soft_absorption`.
+    """
+    return matched_soft_absorption(z, tree, np.zeros(z.shape[0], np.int64))
+
+
+def matched_soft_absorption(z: csr_array, tree: FeatureTree, labels: NDArray[np.int64]) -> Rows:
+    """The same with both means taken class by class, weighted by the child's images: the control for soft absorption.
+
+    Only classes in which both kinds of image occur count; NaN when there is none.
+    """
+    parent, child = tree.edges
+    columns = z.tocsc()
+    shape = (len(labels), labels.max(initial=0) + 1)
+    one_hot = csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)), shape=shape)
+    found = np.full(len(parent), np.nan)
+    for p in np.unique(parent):
+        edges = np.flatnonzero(parent == p)
+        value = columns[:, [p]].toarray()[:, 0]
+        fires = (columns[:, child[edges]] > 0).astype(float).toarray()
+        alone = (value > 0) & ~fires.any(axis=1)
+        n_alone, sum_alone = one_hot.T @ alone.astype(float), one_hot.T @ (alone * value)
+        n_with, sum_with = one_hot.T @ fires, one_hot.T @ (fires * value[:, None])
+        found[edges] = [_soft(n_alone, sum_alone, n_with[:, i], sum_with[:, i]) for i in range(len(edges))]
+    return found
+
+
+def _soft(n_alone: Rows, sum_alone: Rows, n_with: Rows, sum_with: Rows) -> float:
+    both = (n_alone > 0) & (n_with > 0)
+    expected = (n_with[both] * sum_alone[both] / n_alone[both]).sum()
+    return float(np.clip(1 - sum_with[both].sum() / expected, 0, 1)) if expected > 0 else float("nan")
+
+
+def _absorbed(z: csr_array, cosine: Rows, latent: int, wanted: NDArray[np.bool_], n_images: int) -> float:
+    """Share of a node's images that are wanted and absorbed."""
+    if not n_images:
+        return float("nan")
+    rows = z[wanted]
+    silent = rows[:, [latent]].toarray()[:, 0] == 0
+    supply = rows[silent].multiply(cosine[None]).tocsr()
+    total = supply.sum(axis=1)
+    supply = supply.multiply((cosine >= LEAST_COSINE)[None])
+    largest = supply.max(axis=1).toarray().ravel() if supply.shape[0] else np.zeros(0)
+    return float(((total > 0) & (largest >= LEAST_SHARE * total)).sum() / n_images)

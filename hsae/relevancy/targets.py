@@ -1,0 +1,136 @@
+"""Targets: what a relevancy map explains, one number per image read from the activations at a layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone
+from hsae.errors import InputError
+from hsae.measures.probes import LinearProbe
+from hsae.sae.model import SparseAutoencoder
+
+Place = Literal["cls", "mean", "patch"] | int
+"""Where a target is read: class token, pooled patches, the patch with the largest score, or the patch of that index."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Target(ABC):
+    """A score of one token's activation: activations `[batch, tokens, d_in]` to `[batch]`, differentiable."""
+
+    token: Place = "cls"
+    n_prefix: int = 1
+    """Tokens before the patches at this layer (`LayerSpec.n_prefix`)."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """Activations `[..., d_in]` to scores `[...]`."""
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        return self.read(activations, self.weights(activations))
+
+    def read(self, activations: Tensor, weights: Tensor) -> Tensor:
+        """The score of the tokens' average with `weights [batch, tokens]`, of any layer of the target's width."""
+        return self.score(torch.einsum("bt,btd->bd", weights, activations))
+
+    def weights(self, activations: Tensor) -> Tensor:
+        """How much each token counts, `[batch, tokens]`: one-hot, or uniform over the patches for `mean`."""
+        weights = torch.zeros(activations.shape[:2], dtype=activations.dtype, device=activations.device)
+        n_patches = activations.shape[1] - self.n_prefix
+        if self.token == "mean":
+            weights[:, self.n_prefix :] = 1 / n_patches
+        else:
+            weights.scatter_(1, self._position(activations, n_patches), 1.0)
+        return weights
+
+    def _position(self, activations: Tensor, n_patches: int) -> Tensor:
+        """Index of the one token that counts, `[batch, 1]`."""
+        if self.token == "cls" and self.n_prefix > 0:
+            found = 0
+        elif self.token == "patch":
+            return self.n_prefix + self.score(activations[:, self.n_prefix :].detach()).argmax(1, keepdim=True)
+        elif type(self.token) is int and 0 <= self.token < n_patches:
+            found = self.n_prefix + self.token
+        else:
+            places = "cls, mean" if self.n_prefix else "mean"
+            raise InputError(f"token {self.token!r}", f"{places}, patch or a patch index from 0 to {n_patches - 1}")
+        return torch.full((len(activations), 1), found, device=activations.device)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentTarget(Target):
+    """Pre-activation of one latent: TopK and ReLU have no gradient where the latent is silent, this always has."""
+
+    sae: SparseAutoencoder
+    latent: int
+
+    def __post_init__(self) -> None:
+        _require_index("latent", self.latent, self.sae.d_sae)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.sae.pre_activation(x)[..., self.latent]
+
+
+def latent_target(
+    backbone: Backbone, sae: SparseAutoencoder, layer: str, latent: int, token: Place = "cls"
+) -> LatentTarget:
+    """The target of a latent at a layer of a backbone, which knows how many tokens come before the patches."""
+    (layer,) = backbone.layer_names([layer])
+    return LatentTarget(sae, latent, token=token, n_prefix=backbone.layers[layer].n_prefix)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTarget(Target):
+    """Logit of one class of a layer's linear probe."""
+
+    probe: LinearProbe
+    class_index: int
+
+    def __post_init__(self) -> None:
+        _require_index("class", self.class_index, self.probe.W.shape[1])
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.probe.logits(x)[..., self.class_index]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskTarget(Target):
+    """Mean logit of one class over the patches of a mask, by a head that labels each patch."""
+
+    head: Callable[[Tensor], Tensor]
+    """Activations `[..., d_in]` to logits `[..., n_classes]`, such as `LinearProbe.logits`."""
+    class_index: int
+    mask: np.ndarray
+    """bool `[rows, cols]` over the layer's patches; `token` has no meaning here."""
+
+    def __post_init__(self) -> None:
+        if not np.any(self.mask):
+            raise InputError("an empty mask", "a mask with at least one patch")
+
+    def score(self, x: Tensor) -> Tensor:
+        logits = self.head(x)
+        _require_index("class", self.class_index, logits.shape[-1])
+        return logits[..., self.class_index]
+
+    def read(self, activations: Tensor, weights: Tensor) -> Tensor:
+        return (weights * self.score(activations)).sum(1)
+
+    def weights(self, activations: Tensor) -> Tensor:
+        chosen = torch.from_numpy(np.asarray(self.mask, bool).ravel()).to(activations.device)
+        n_patches = activations.shape[1] - self.n_prefix
+        if len(chosen) != n_patches:
+            raise InputError(f"a mask of {len(chosen)} patches", f"one of the layer's {n_patches}")
+        weights = torch.zeros(activations.shape[:2], dtype=activations.dtype, device=activations.device)
+        weights[:, self.n_prefix :] = chosen / chosen.sum()
+        return weights
+
+
+def _require_index(what: str, index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise InputError(f"{what} {index}", f"a number from 0 to {size - 1}")

@@ -1,0 +1,102 @@
+"""The Space: builds the page, and the command line that starts it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import HsaeError
+from hsae.views.page import api
+from hsae.views.page.desk import Desk
+from hsae.views.page.models import Models
+from hsae.views.page.page import EVENT, Page
+from hsae.views.page.photos import Photos
+from hsae.views.page.state import Choices
+from hsae.views.page.uploads import MAX_FILE_SIZE
+from hsae.views.parts.view import asset
+
+_PATIENCE = 8.0  # seconds
+
+
+def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
+    """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
+    models, photos = Models(artifacts), Photos()
+    models.settle(0)
+    desk = Desk(models, photos)
+    with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
+        page = Page(desk, Choices(models, photos))
+        demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
+        api.build(desk)
+    models.settle(_PATIENCE)  # or the first visitor would share the processor with it
+    page.draw(page.choices.first(), {})  # reads WordNet and the thumbnails, once
+    return demo.queue(max_size=20, default_concurrency_limit=1)
+
+
+def launch(
+    demo: gr.Blocks,
+    host: str | None = None,
+    port: int | None = None,
+    *,
+    share: bool = False,
+    mcp: bool = False,
+    block: bool = True,
+) -> str:
+    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads.
+
+    mcp: its public functions are also tools for AI assistants, at /gradio_api/mcp.
+    """
+    font = gr.themes.utils.fonts.LocalFont("Source Sans Pro", weights=(400, 700))  # its 600 lacks most letters
+    theme = gr.themes.Default(primary_hue="blue", font=(font, "sans-serif"))
+    theme.set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")  # readable
+    _, address, _ = demo.launch(
+        server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
+        max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
+        footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
+        theme=theme, mcp_server=mcp,
+    )  # fmt: skip
+    return address
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Open the app on artifacts given by --artifact or $HSAE_ARTIFACT; exits with status 1 and a sentence on errors."""
+    options = _parse(arguments)
+    if options.mcp and find_spec("mcp") is None:
+        sys.exit('hsae: --mcp needs a package that is not installed: pip install "gradio[mcp]"')
+    try:
+        artifacts = [Artifact.load(_artifact_folder(source)) for source in options.artifact]
+        launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
+    except HsaeError as error:
+        sys.exit(f"hsae: {error}")
+    except OSError as error:  # such as a port that is taken
+        sys.exit(f"hsae: the server cannot start: {error}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.py", description="Explore where a vision model keeps its concepts.")
+    stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
+    parser.add_argument(
+        "--artifact", action="append",
+        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
+    )  # fmt: skip
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
+    parser.add_argument("--mcp", action="store_true", help='also serve AI assistants (pip install "gradio[mcp]")')
+    options = parser.parse_args(arguments)
+    options.artifact = options.artifact or stated or ["starter"]
+    return options
+
+
+def _artifact_folder(source: str) -> str:
+    """A run folder holds its artifact in a folder of that name."""
+    inside = Path(source) / "artifact"
+    return str(inside) if (inside / "hsae.json").is_file() else source

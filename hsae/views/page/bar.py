@@ -1,0 +1,83 @@
+"""The bar under the title: model, layers coloured by probe accuracy, light or dark, and the link to what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+import gradio as gr
+
+from hsae.views.page.desk import Desk
+from hsae.views.page.state import Choices, Selection
+from hsae.views.parts.charts import cell_css, short_layer
+from hsae.views.parts.markup import button, percent
+from hsae.views.parts.view import View, picker
+
+# Runs when the link changes: the address bar always holds it, and Back returns to the one before. The theme is not part
+# of the selection, so it stays.
+_FOLLOW = """
+let first = true;
+watch('value', () => {
+  const theme = new URLSearchParams(location.search).get('__theme');
+  const link = props.value + (theme ? '&__theme=' + theme : '');
+  const rest = (query) => { const parts = new URLSearchParams(query); parts.delete('edit'); return String(parts); };
+  const small = first || rest(link) === rest(location.search); // every move of a slider would be a step back
+  if (link !== location.search) history[small ? 'replaceState' : 'pushState'](null, '', link);
+  first = false;
+});
+addEventListener('popstate', () => trigger('select', { index: 'link', value: location.search }));
+"""
+_LINK = '<a class="hsae-link" href="${value}" title="Restores all but an uploaded photo">Link to this view</a>'
+
+
+def build(desk: Desk, choices: Choices) -> list[View]:
+    """Model menu, layer strip and link."""
+    names = list(desk.models)
+    with gr.Row(elem_id="bar"):
+        menu = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=180, scale=0)
+        strip = picker(elem_id="layer-strip", scale=6, min_width=320)
+        link = gr.HTML(
+            "", html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False,
+            scale=1, min_width=130, elem_id="link",
+        )  # fmt: skip
+        theme = gr.Button("Light / dark", size="sm", scale=0, min_width=100)
+    theme.click(None, js="() => { document.body.classList.toggle('dark'); }", api_visibility="private")
+    return [
+        View(
+            "strip",
+            ("model", "layer"),
+            [strip, menu],
+            lambda s: [_strip(desk, s), s.model],
+            pickers=[strip],
+            choosers=[(menu.input, "model", menu)],
+        ),
+        View(
+            "link",
+            tuple(field.name for field in fields(Selection)),
+            [link],
+            lambda s: [choices.query(s)],
+            pickers=[link],
+        ),
+    ]
+
+
+def _strip(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    accuracy = {layer: model.curve(layer, "acc1_x") for layer in model.artifact.layers}
+    return strip_html(accuracy, selection.layer)
+
+
+def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
+    """One button per layer, coloured from the lowest to the highest accuracy."""
+    known = [value for value in accuracy.values() if value is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    buttons = []
+    for layer, value in accuracy.items():
+        share = 0.0 if value is None or high == low else (value - low) / (high - low)
+        title = f"{layer}: a linear probe names the right class in {percent(value)} of held-out images"
+        face = button(short_layer(layer), ("layer", layer), title=title, pressed=layer == selected)
+        buttons.append(f'<span style="{cell_css(share)}">{face}</span>')
+    return (
+        '<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>'
+        f"{''.join(buttons)}<small>brighter = classes easier to read out here</small></div>"
+    )

@@ -1,0 +1,155 @@
+"""The artifacts an app shows, each with a backbone that is loaded in the background, once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import HsaeError
+from hsae.hierarchy import Taxonomy
+from hsae.hierarchy.branching import branching
+from hsae.relevancy import usable_methods
+from hsae.session import Session
+from hsae.views.tabs.compare.comparison import ComparisonReader
+from hsae.views.tabs.feature.profile import Profile, read_profile
+from hsae.views.tabs.hierarchy.scatter import densities
+from hsae.views.tabs.hierarchy.tree_document import Edge, read_edges, read_node_scores
+
+
+class BackboneLoading(HsaeError):
+    """The backbone is still being loaded: ask again."""
+
+
+class Model:
+    """One artifact under a short name; what needs its backbone goes through `session`."""
+
+    def __init__(self, name: str, artifact: Artifact) -> None:
+        self.name, self.artifact = name, artifact
+        self._lock = threading.Lock()
+        self._session: Future[Session] | None = None
+
+    def start(self) -> Future[Session]:
+        """Begin to load the backbone unless that was done before; returns at once."""
+        with self._lock:
+            if self._session is None:
+                worker = ThreadPoolExecutor(1, thread_name_prefix="backbone")
+                self._session = worker.submit(Session, self.artifact)
+                worker.shutdown(wait=False)
+            return self._session
+
+    @property
+    def loading(self) -> bool:
+        """Whether waiting will help."""
+        return not self.start().done()
+
+    def session(self, *, wait: bool = False) -> Session:
+        """A session without image; raises BackboneLoading, or the error that keeps the backbone from being loaded."""
+        future = self.start()
+        if not wait and not future.done():
+            raise BackboneLoading(
+                f"The model {self.artifact.backbone['id']} is being loaded; the first time it is downloaded too",
+                do="Charts, hierarchy and feature cards work already.",
+            )
+        try:
+            return future.result()
+        except HsaeError as error:
+            got = f"This needs the model {self.artifact.backbone['id']}, which could not be loaded. {error.got}"
+            raise type(error)(got, error.expected, error.do) from error
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """Closure of the artifact's classes."""
+        return Taxonomy(self.artifact.classes)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Relevancy methods that the backbone can serve; found out once, by a few forward passes."""
+        backbone = self.session().backbone
+        blank = Image.new("RGB", (backbone.preprocessing.image_size,) * 2)
+        return usable_methods(backbone, backbone.pixels([blank]), self.artifact.layers[-1])
+
+    @property
+    def best_layer(self) -> str:
+        """The layer with most features that beat chance; of several the one whose probe is right most often."""
+
+        def merit(layer: str) -> tuple[float, float]:
+            return self.curve(layer, "n_significant") or 0.0, self.curve(layer, "acc1_x") or 0.0
+
+        return max(reversed(self.artifact.layers), key=merit)  # the last one when nothing was measured
+
+    def curve(self, layer: str, measure: str) -> float | None:
+        """A measure of a layer, None when the artifact does not have it."""
+        value = self.artifact.curves.get(layer, {}).get(measure)
+        return float(value) if isinstance(value, int | float) else None
+
+    def edges(self, layer: str) -> list[Edge]:
+        """The feature tree of a layer."""
+        return read_edges(self.artifact.tree, layer, len(self.latents(layer)))
+
+    def node_scores(self, node: str) -> dict[str, tuple[int, float]]:
+        """By layer the latent that fits a WordNet node best, and its F1; only layers where one was found."""
+        return read_node_scores(
+            self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
+        )
+
+    def profile(self, layer: str, latent: int) -> Profile | None:
+        """How strongly and for which classes a latent fires, when the artifact says so."""
+        return read_profile(self.artifact.document("profiles"), layer, latent, len(self.artifact.classes))
+
+    @cached_property
+    def comparison(self) -> ComparisonReader | None:
+        """With another model, when the artifact has one."""
+        document = self.artifact.document("comparison")
+        sizes = {layer.name: layer.d_sae for layer in self.artifact.index.layers}
+        return None if document is None else ComparisonReader(document, sizes)
+
+    @cached_property
+    def branching(self) -> dict[str, list[str]]:
+        """WordNet above the classes without single-child chains (`hierarchy.branching`)."""
+        return branching(self.taxonomy)
+
+    @cached_property
+    def densities(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Of every layer, with what chance would give (`scatter.densities`)."""
+        return densities({layer: self.latents(layer) for layer in self.artifact.layers}, self.taxonomy)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - a model lives as long as the app
+    def latents(self, layer: str) -> pd.DataFrame:
+        """The artifact's table of a layer; shared, so leave it unchanged."""
+        return self.artifact.latents(layer)
+
+
+class Models(dict[str, Model]):
+    """Models by name, in the order given."""
+
+    def __init__(self, artifacts: Sequence[Artifact]) -> None:
+        for artifact in artifacts:
+            name = _short_name(artifact.id)
+            unique = name if name not in self else f"{name} ({len(self) + 1})"
+            self[unique] = Model(unique, artifact)
+
+    def settle(self, seconds: float) -> None:
+        """Load all backbones, and wait for them so long; none takes that long unless it has to be downloaded."""
+        wait([model.start() for model in self.values()], seconds)
+
+    @property
+    def loading(self) -> bool:
+        """Whether any backbone is still being loaded."""
+        return any(model.loading for model in self.values())
+
+
+def _short_name(id: str) -> str:
+    """A Hub id or "starter" as it is; of a folder only its own name, since a path is nobody else's business."""
+    path = Path(id)
+    if not path.is_dir():
+        return id
+    path = path.resolve()
+    return path.parent.name if path.name == "artifact" else path.name

@@ -1,0 +1,210 @@
+"""The page: lays the views out and wires every click to the one shared selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from hsae.errors import HsaeError
+from hsae.views.page import about, bar, photo
+from hsae.views.page.desk import Desk
+from hsae.views.page.edit_text import Steps
+from hsae.views.page.models import BackboneLoading
+from hsae.views.page.state import VIEWS, Choices, Selection
+from hsae.views.page.uploads import file_only, in_words, read_upload
+from hsae.views.parts.charts import square_marked
+from hsae.views.parts.markup import attributes
+from hsae.views.parts.view import View, picker
+from hsae.views.tabs.compare import compare
+from hsae.views.tabs.feature import feature
+from hsae.views.tabs.hierarchy import hierarchy
+from hsae.views.tabs.layers import layers
+from hsae.views.tabs.relevancy import relevancy
+from hsae.views.tabs.steer import steer
+
+_TITLE = (
+    "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
+    " layer, and turn it up or down.</p>"
+)
+EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
+
+
+def tabs_html(selected: str) -> str:
+    """One tab per view."""
+    tabs = "".join(
+        f'<button type="button" role="tab" class="hsae-pick" {attributes(("view", name))} aria-controls="view-{name}"'
+        f' aria-selected="{str(name == selected).lower()}">{name.capitalize()}</button>'
+        for name in VIEWS
+    )
+    return f'<div class="hsae-tabs" role="tablist" aria-label="Views">{tabs}</div>'
+
+
+class Page:
+    """All components of the page; made inside a `gr.Blocks`.
+
+    Every event is one call: it sets a field of the selection and redraws the views that read this field. `drawn` holds
+    what each view last showed, so that the others are left alone. Slow views follow in a second call.
+    """
+
+    def __init__(self, desk: Desk, choices: Choices) -> None:
+        self.desk, self.choices = desk, choices
+        self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
+        self.steps = gr.State(Steps())
+        gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
+        views = bar.build(desk, choices)
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=1, min_width=300, elem_id="left"):
+                left, self.image = photo.build(desk)
+            with gr.Column(scale=3, min_width=320, elem_id="right"):
+                tabs = self._tabs()
+        about.build(desk)
+        picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
+        found = [*views, picture, *left, *tabs]
+        self.views: list[View] = [view for view in found if not view.slow]
+        self.slow = [view for view in found if view.slow]
+        self.drawn_slow = gr.State({})
+        self.waiting = gr.Timer(1.0, active=False)
+        self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
+        self._wire()
+
+    def _tabs(self) -> list[View]:
+        """The views under their tabs; style.css shows the one whose tab is selected.
+
+        Gradio's own Tabs also report a selection that the server made, which would then answer its own echo.
+        """
+        tabs = picker(elem_id="tabs")
+        found = [View("tabs", ("view",), [tabs], lambda s: [tabs_html(s.view)], pickers=[tabs])]
+        with gr.Column(elem_id="view-layers", elem_classes="hsae-view"):
+            found += layers.build(self.desk)
+        with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
+            mapped, self.listing = hierarchy.build(self.desk, self.selection)
+        with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
+            found += feature.build(self.desk)
+        with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
+            found += relevancy.build(self.desk)
+        with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
+            steering, self.controls = steer.build(self.desk)
+        with gr.Column(elem_id="view-compare", elem_classes="hsae-view"):
+            compared = compare.build(self.desk)
+        return [*found, *mapped, *steering, *compared]
+
+    def _wire(self) -> None:
+        state = [self.selection, self.drawn]
+        pickers = [component.select for view in (*self.views, *self.slow) for component in view.pickers]
+        self.drawn.change(
+            in_words(self.draw_slow), [self.selection, self.drawn_slow],
+            [self.drawn_slow, *(out for view in self.slow for out in view.outputs)],
+            trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
+        )  # fmt: skip
+        gr.on(pickers, in_words(self.pick), state, self.outputs, **EVENT)
+        gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **EVENT)
+        for event, field, component in (chooser for view in self.views for chooser in view.choosers):
+            event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
+        self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **EVENT)
+        self._wire_photo(state)
+        self._wire_steering()
+
+    def _wire_photo(self, state: list[gr.State]) -> None:
+        """The image is no output of a view, since it must only be given values (`file_only`): it follows `shown`."""
+        sent = self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **EVENT)
+        for changed in (self.shown.change, sent.failure):
+            changed(in_words(self.picture), self.shown, self.image, **EVENT)
+        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **EVENT)
+
+    def _wire_steering(self) -> None:
+        state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
+        sliders = self.controls.sliders
+        gr.on(
+            [slider.input for slider in sliders], in_words(self.move), [*state, *sliders], outputs,
+            trigger_mode="always_last", **EVENT,
+        )  # fmt: skip
+        for button, step in (
+            (self.controls.undo, Steps.back),
+            (self.controls.redo, Steps.forth),
+            (self.controls.reset, Steps.nothing),
+        ):
+            button.click(in_words(partial(self.step, step)), state, outputs, **EVENT)
+
+    def load(self, request: gr.Request) -> list[Any]:
+        """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
+        selection, problems = self.choices.from_query(dict(request.query_params))
+        for problem in problems:
+            gr.Warning(problem)
+        waits = self.desk.models.loading
+        return [*self.draw(selection, {}), gr.Timer(active=waits)]
+
+    def wait(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """Draw what had to wait for a backbone; the timer stops when there is none left to wait for."""
+        waits = self.desk.models.loading
+        return [*self.draw(selection, drawn), gr.Timer(active=waits)]
+
+    def pick(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
+        """A click on something that names what it chooses."""
+        return self.draw(self.choices.choose(selection, event.index, event.value), drawn)
+
+    def pick_row(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
+        """A click on a row of the hierarchy's table."""
+        return self.draw(self.choices.choose(selection, "latent", event.row_value[0]), drawn)
+
+    def choose(self, field: str, selection: Selection, drawn: dict[str, Any], value: Any) -> list[Any]:
+        """A choice in a menu, or a photo taken away."""
+        return self.draw(self.choices.choose(selection, field, "" if value is None else value), drawn)
+
+    def move(self, selection: Selection, drawn: dict[str, Any], steps: Steps, *amounts: Any) -> list[Any]:
+        """Sliders were moved: they already stand where they should, all else follows."""
+        moved = self.choices.choose(selection, "edit", steer.moved(self.desk, selection, amounts))
+        sliders = next(view for view in self.views if view.name == "sliders")
+        steps = steps.at(selection.model, selection.layer).after(selection.edit, moved.edit)
+        return [steps, *self.draw(moved, drawn | {"sliders": sliders.key(moved)})]
+
+    def step(
+        self, way: Callable[[Steps, str], tuple[str, Steps]], selection: Selection, drawn: dict[str, Any], steps: Steps
+    ) -> list[Any]:
+        """Undo, redo or reset."""
+        edit, steps = way(steps.at(selection.model, selection.layer), selection.edit)
+        return [steps, *self.draw(self.choices.choose(selection, "edit", edit), drawn)]
+
+    def upload(self, selection: Selection, drawn: dict[str, Any], path: str | None) -> list[Any]:
+        """A photograph dropped, pasted or chosen."""
+        key = self.desk.photos.add(read_upload(path))
+        return self.draw(self.choices.choose(selection, "image", key), drawn)
+
+    def picture(self, key: str) -> Image.Image | None:
+        """The photograph to show; after an upload that cannot be read, the one before it again."""
+        return square_marked(self.desk.photos.image(key)) if key else None
+
+    def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """The new state, and a value for every output: the views that are open and out of date are drawn again."""
+        drawn = dict(drawn)
+        return [selection, drawn, *self._values(self.views, selection, drawn)]
+
+    def draw_slow(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """The same for the views that take their time."""
+        drawn = dict(drawn)
+        return [drawn, *self._values(self.slow, selection, drawn)]
+
+    def _values(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """A value for every output of the views; `drawn` learns what they show now."""
+        values: list[Any] = []
+        for view in views:
+            if view.tab in ("", selection.view) and drawn.get(view.name) != view.key(selection):
+                values += self._render(view, selection, drawn)
+            else:
+                values += view.nothing()
+        return values
+
+    def _render(self, view: View, selection: Selection, drawn: dict[str, Any]) -> Sequence[Any]:
+        """A view's values; what could not be drawn is not remembered, so it is tried again at the next event."""
+        drawn.pop(view.name, None)
+        try:
+            values = view.render(selection)
+        except BackboneLoading as error:
+            return view.problem(str(error), kind="info")
+        except HsaeError as error:
+            return view.problem(str(error))
+        drawn[view.name] = view.key(selection)
+        return values

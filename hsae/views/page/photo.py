@@ -1,0 +1,101 @@
+"""The left column: the photograph, what the model sees in it, and the features active in it at the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from hsae.hierarchy import wordnet
+from hsae.views.page.desk import Desk, branching_path, feature_name, significance
+from hsae.views.page.photos import starter_keys, thumbnail
+from hsae.views.page.state import FIRST_PHOTO, Selection
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import bar, button, esc, number, percent, picture_button, table
+from hsae.views.parts.view import View, picker
+
+THUMBNAILS = (
+    FIRST_PHOTO, "animals/european_bear", "animals/dromedary", "animals/elephant", "animals/pig_golden",
+    "animals/chimp", "animals/tiger", "animals/edward_bear", "food/orange", "food/pepper", "food/lemon",
+    "vehicles/garbagetruck",
+)  # fmt: skip
+_SHOWN = 10
+
+
+def build(desk: Desk) -> tuple[list[View], gr.Image]:
+    """Photo, thumbnails, classes and active features; the image is returned, because uploads start there."""
+    image = gr.Image(
+        label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=200, buttons=[],
+        placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
+        elem_id="photo", format="jpeg",
+    )  # fmt: skip
+    thumbnails = picker(elem_id="thumbnails")
+    names = [(name, key) for key, name in starter_keys().items()]
+    more = gr.Dropdown(names, value=None, label=f"or one of all {len(names)} starter photos", elem_id="more-photos")
+    sees = gr.HTML(apply_default_css=False, elem_id="sees")
+    active = picker(elem_id="active")
+    looks = ("model", "layer", "latent", "image")
+    return [
+        View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
+             choosers=[(more.input, "image", more)]),
+        View("sees", ("model", "image"), [sees], lambda s: [_sees(desk, s)]),
+        View("active", looks, [active], lambda s: [_active(desk, s)], pickers=[active], quiet=True),
+    ], image  # fmt: skip
+
+
+def _thumbnails(selection: Selection) -> list[Any]:
+    names = starter_keys()
+    buttons = [
+        picture_button(thumbnail(key), names[key], ("image", key), pressed=key == selection.image)
+        for key in THUMBNAILS
+        if key in names
+    ]
+    strip = f'<div class="hsae-thumbs" role="group" aria-label="Starter photos">{"".join(buttons)}</div>'
+    return [strip, selection.image if selection.image in names else None]
+
+
+def _sees(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    classes = desk.session(selection).classes(top=4)
+    path = " › ".join(map(wordnet().name, branching_path(model, classes["wnid"].iloc[0])))
+    return classes_html(classes, path, len(model.artifact.classes))
+
+
+def classes_html(classes: pd.DataFrame, path: str, n_classes: int) -> str:
+    """The most likely classes (wnid, name, probability) as bars, and where the first one stands in WordNet."""
+    rows = [
+        [f'<span title="{esc(wnid)}: {esc(wordnet().gloss(wnid))}">{esc(name)}</span>', bar(share) + percent(share)]
+        for wnid, name, share in classes[["wnid", "name", "probability"]].itertuples(index=False)
+    ]
+    where = f'<p class="hsae-path">{esc(path)} › <b>{esc(classes["name"].iloc[0])}</b></p>'
+    limits = f'<p class="hsae-hint">It looks at the bright square only, and knows {n_classes} classes, no others.</p>'
+    return f"<h2>The model sees</h2>{where}{table('Most likely classes', ['class', 'probability'], rows)}{limits}"
+
+
+def _active(desk: Desk, selection: Selection) -> str:
+    return active_html(desk.active(selection), selection.layer, desk.focus(selection))
+
+
+def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
+    """The features active in the photo (rows of `Session.latents`): name, strength, coverage; a click selects."""
+    shown = active.head(_SHOWN)
+    rows = [
+        [
+            button(f"{feature_name(row, int(row['latent']))} {significance(row)}", ("latent", int(row["latent"])),
+                   pressed=int(row["latent"]) == focus, title="Select this feature"),
+            bar(row["strength"]) + number(row["strength"]),
+            percent(row["coverage"]) if row["n_classes"] > 1 else "one class" if row["n_classes"] == 1 else "–",
+        ]
+        for _, row in shown.iterrows()
+    ]  # fmt: skip
+    current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
+    hint = (
+        f"{len(active)} features fire here; those with a name first. Strength 1 = about as strong as it ever gets."
+        " ★ = beats chance, ? = a doubtful name."
+    )
+    return (
+        f"<h2>Features active at layer {esc(short_layer(layer))}</h2>"
+        + table("Active features", ["feature", "strength", "coverage"], rows, current=current, css="hsae-features")
+        + f'<p class="hsae-hint">{hint}</p>'
+    )

@@ -1,0 +1,178 @@
+"""What a visitor has chosen, and how a click, a link or a query string changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from urllib.parse import parse_qsl, urlencode
+
+from hsae.errors import HsaeError, InputError
+from hsae.relevancy import METHODS
+from hsae.views.page.edit_text import read_edit, read_patches, write_edit
+from hsae.views.page.models import Models
+from hsae.views.page.photos import UPLOAD, Photos, starter_keys
+
+SCOPES = ("cls", "patches", "all", "chosen")
+SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
+VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer", "compare")
+_KEEPS_VIEW = ("feature", "relevancy", "steer")
+FIRST_PHOTO = "animals/dog"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The one shared state of a page: small values only, each visitor's own."""
+
+    model: str
+    layer: str
+    latent: int | None = None
+    """None: the views show the photo's strongest feature (`Models.focus`)."""
+    image: str = FIRST_PHOTO
+    """Key of a starter photograph or of an upload; "" for none."""
+    view: str = VIEWS[0]
+    method: str = ""
+    """Relevancy method; "" for the default of the model."""
+    edit: str = ""
+    """What is steered at the layer (`edit_text`); "" for nothing."""
+    scope: str = ""
+    """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
+    patches: str = ""
+    """Chosen patches of the photograph, e.g. 3.4.12."""
+    pair: str = ""
+    """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
+    shows: str = ""
+    """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Everything that can be chosen: checks what comes from browsers, which may be anything."""
+
+    models: Models
+    photos: Photos
+
+    def first(self) -> Selection:
+        """What a visitor without a link sees."""
+        name = next(iter(self.models))
+        return Selection(name, self.models[name].best_layer)
+
+    def choose(self, selection: Selection, field: str, value: object) -> Selection:
+        """The selection after a click that sets a field; InputError when there is no such field or value.
+
+        Besides the fields: "place", a layer of a model written starter|block_07; "feature", a latent written
+        block_07:12; "preset", a photograph and an edit written animals/dog|7~2; and "link", a whole query string.
+        """
+        if field == "link":
+            return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
+        if field not in _CHOOSERS:
+            raise InputError(f"a choice of {str(field)[:40]!r}", f"one of {', '.join(_CHOOSERS)}")
+        return _CHOOSERS[field](self, selection, str(value))
+
+    def from_query(self, query: Mapping[str, str]) -> tuple[Selection, list[str]]:
+        """The selection a link describes, and a sentence for each part of it that this app does not have."""
+        selection, problems = self.first(), []
+        for field in _CHOOSERS:
+            if field in query:
+                try:
+                    selection = self.choose(selection, field, query[field])
+                except HsaeError as error:
+                    problems.append(str(error))
+        return selection, problems
+
+    def query(self, selection: Selection) -> str:
+        """The query string that restores a selection; an upload stays out of it, since it is nobody else's."""
+        return "?" + urlencode(dict(self._stated(selection)))
+
+    def _stated(self, selection: Selection) -> Iterator[tuple[str, object]]:
+        first = self.first()
+        for field, value in asdict(selection).items():
+            private = field == "image" and str(value).startswith(UPLOAD)
+            implied = field not in ("layer", "view") and value == getattr(first, field)
+            if value is not None and not private and not implied:
+                yield field, value
+
+    def _model(self, selection: Selection, value: str) -> Selection:
+        model = self.models[_one_of("model", value, tuple(self.models))]
+        layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
+        return replace(selection, model=value, layer=layer, latent=None, method="", edit="", patches="", pair="")
+
+    def _layer(self, selection: Selection, value: str) -> Selection:
+        layers = self.models[selection.model].artifact.layers
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
+
+    def _place(self, selection: Selection, value: str) -> Selection:
+        model, _, layer = value.partition("|")
+        return self._layer(self._model(selection, model), layer)
+
+    def _latent(self, selection: Selection, value: str) -> Selection:
+        n = len(self.models[selection.model].latents(selection.layer))
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) < n):
+            raise InputError(f"feature {value[:40]!r}", f"a number from 0 to {n - 1}")
+        view = selection.view if selection.view in _KEEPS_VIEW else "feature"
+        return replace(selection, latent=int(value), view=view)
+
+    def _feature(self, selection: Selection, value: str) -> Selection:
+        layer, _, latent = value.partition(":")
+        return self._latent(self._layer(selection, layer), latent)
+
+    def _image(self, selection: Selection, value: str) -> Selection:
+        if value and value not in starter_keys() and value not in self.photos:
+            raise InputError(f"photo {value[:80]!r}", "one of the starter photographs", "Pick one on the left.")
+        return replace(selection, image=value)
+
+    def _view(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, view=_one_of("view", value, VIEWS))
+
+    def _method(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, method=_one_of("method", value, tuple(METHODS)))
+
+    def _edit(self, selection: Selection, value: str) -> Selection:
+        amounts = read_edit(value, len(self.models[selection.model].latents(selection.layer)))
+        return replace(selection, edit=write_edit(amounts))
+
+    def _scope(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, scope=_one_of("scope", value, SCOPES))
+
+    def _patches(self, selection: Selection, value: str) -> Selection:
+        read_patches(value)
+        return replace(selection, patches=value)
+
+    def _shows(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, shows=_one_of("part of the effect", value, SHOWS))
+
+    def _pair(self, selection: Selection, value: str) -> Selection:
+        reader, (a, _, b) = self.models[selection.model].comparison, value.partition(":")
+        first, second = reader.layers if reader else ((), ())
+        if a not in first or b not in second or a not in reader.sizes:
+            raise InputError(f"pair of layers {value[:80]!r}", "a layer of each compared model, joined by :")
+        return replace(selection, pair=value, view="compare")
+
+    def _preset(self, selection: Selection, value: str) -> Selection:
+        image, _, edit = value.partition("|")
+        steering = replace(self._image(selection, image), scope="", shows="", view="steer")
+        return self._edit(steering, edit)
+
+
+# In the order in which a link is read: a layer belongs to a model, a latent to a layer; some choices open a view.
+_CHOOSERS = {
+    "model": Choices._model,
+    "layer": Choices._layer,
+    "place": Choices._place,
+    "latent": Choices._latent,
+    "feature": Choices._feature,
+    "image": Choices._image,
+    "method": Choices._method,
+    "edit": Choices._edit,
+    "scope": Choices._scope,
+    "patches": Choices._patches,
+    "shows": Choices._shows,
+    "pair": Choices._pair,
+    "preset": Choices._preset,
+    "view": Choices._view,
+}
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise InputError(f"{what} {value[:80]!r}", f"one of {', '.join(known)}")
+    return value

@@ -1,0 +1,102 @@
+"""A feature's name with its evidence, its photographs, and its statistics in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hsae.hierarchy import wordnet
+from hsae.views.page.desk import feature_name
+from hsae.views.page.photos import starter_keys, thumbnail
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import esc, notice, number, percent, picture_button, table
+
+_MEANINGS = {
+    "frequency": ("frequency", "share of held-out images on which it fires", percent),
+    "mean": ("mean", "average strength when it fires, in units of the activations", number),
+    "max": ("maximum", "strongest ever seen", number),
+    "p999": ("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit", number),
+    "n_classes": ("classes", "classes it belongs to: the height and coverage come from these", number),
+    "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
+    "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
+    "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
+    "best_node_f1": (
+        "fit",
+        "how well the node that names it matches its classes on other images; 1 = exactly, 0 = not",
+        number,
+    ),
+    "label_entropy": ("label entropy", "spread over classes in nats; 0 = all in one class", number),
+    "monosemanticity": ("monosemanticity", "how alike the images are that it fires for; 1 = all the same", number),
+}
+
+
+def card_html(
+    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None
+) -> str:
+    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
+
+    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
+    """
+    return (
+        f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
+        f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
+        f"<p>{evidence_html(row, tau)}</p><h3>Starter photos that move it most</h3>{_photos(best)}</article>"
+    )
+
+
+def evidence_html(row: pd.Series, tau: float | None = None) -> str:
+    """One sentence on why the feature has its name, or that it has none."""
+    if row["dead"]:
+        return "It never fired on the held-out images."
+    fires = f"Fires on {percent(row['frequency'])} of the held-out images"
+    n, rule = (
+        int(row["n_classes"]),
+        f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else "",
+    )
+    if n < 1 or not isinstance(row["lch"], str):
+        return f"{fires}, but no class belongs to it{rule}: WordNet has no name for it."
+    node, name = row["lch"], esc(wordnet().name(row["lch"]))
+    where = f'<b title="{esc(node)}: {esc(wordnet().gloss(node))}">{name}</b>'
+    if n == 1:
+        return f"{fires}. One class belongs to it{rule}: {where}."
+    covers = f"it covers {percent(row['coverage'])} of the classes below"
+    meets = f"{fires}. {n} classes belong to it{rule}. They meet in {where}: {covers}"
+    return f"{meets}{_best_fit(row)}{_chance(row)}."
+
+
+def _best_fit(row: pd.Series) -> str:
+    """The node that fits the classes best, where it is not the one they meet in."""
+    if not isinstance(row["best_node"], str) or row["best_node"] == row["lch"]:
+        return ""
+    return f"; the node they match best is <b>{esc(wordnet().name(row['best_node']))}</b>"
+
+
+def _chance(row: pd.Series) -> str:
+    if pd.isna(row["p_value"]) or pd.isna(row["q_value"]):
+        return ""
+    verdict = "more" if row["q_value"] < 0.05 else "no more"
+    return f"; {verdict} than chance would give (p = {number(row['p_value'])}, q = {number(row['q_value'])})"
+
+
+def _photos(best: Sequence[tuple[str, float]]) -> str:
+    names = starter_keys()
+    known = [(key, value) for key, value in best if key in names]
+    if not known:
+        return notice("None of the starter photos moves it; it was found on other images.")
+    buttons = (
+        picture_button(thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}")
+        for key, value in known
+    )
+    hint = '<p class="hsae-hint">the number is the activation; click a photo to look at it</p>'
+    return f'<div class="hsae-top">{"".join(buttons)}</div>{hint}'
+
+
+def numbers_html(row: pd.Series) -> str:
+    """Every statistic with its meaning in one line."""
+    rows = [
+        [f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)]
+        for key, (name, meaning, show) in _MEANINGS.items()
+        if pd.notna(row[key]) and row[key] != -1
+    ]
+    return "<h3>Its numbers</h3>" + table("Statistics on held-out images", ["", "value", "what it means"], rows)

@@ -1,0 +1,79 @@
+"""A latent's profile on its card: a histogram of its activations, and the classes it fires for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from hsae.hierarchy import wordnet
+from hsae.views.parts.markup import bar, esc, number, table
+from hsae.views.parts.nodes import named_node
+from hsae.views.tabs.hierarchy.tree_document import listed, within
+
+_WIDTH, _HEIGHT = 300, 90
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Images by activation, in equal bins from 0 to the maximum; (column, percent) of the classes it fires for most."""
+
+    counts: tuple[int, ...]
+    classes: tuple[tuple[int, int], ...]
+
+
+def read_profile(document: Mapping[str, Any] | None, layer: str, latent: int, n_classes: int) -> Profile | None:
+    """The profile in a stranger's document; None where there is none that can be read."""
+    lines = listed(within(document, "layers", layer))
+    counts, _, shares = str(lines[latent] if latent < len(lines) else "").partition("|")
+    numbers = [part.split(" ") if part else [] for part in (counts, shares)]
+    if not counts or not all(len(n) < 16 and n.isascii() and n.isdigit() for part in numbers for n in part):
+        return None
+    pairs = [(int(column), int(percent)) for column, percent in zip(numbers[1][::2], numbers[1][1::2], strict=False)]
+    known = tuple((column, percent) for column, percent in pairs if column < n_classes and percent <= 100)
+    return Profile(tuple(map(int, numbers[0])), known)
+
+
+def profile_html(profile: Profile | None, classes: Sequence[str], row: pd.Series) -> str:
+    """Histogram and classes side by side; empty without a profile."""
+    if profile is None:
+        return ""
+    return f'<div class="hsae-profile">{_histogram(profile, row)}{_classes(profile, classes)}</div>'
+
+
+def _histogram(profile: Profile, row: pd.Series) -> str:
+    most, width = max(profile.counts) or 1, _WIDTH / len(profile.counts)
+    edges = [row["max"] * at / len(profile.counts) for at in range(len(profile.counts) + 1)]
+    bars = "".join(
+        f'<rect x="{at * width:.1f}" y="{_HEIGHT * (1 - count / most):.1f}" width="{width - 1:.1f}"'
+        f' height="{_HEIGHT * count / most:.1f}">'
+        f"<title>{count} images from {number(low)} to {number(high)}</title></rect>"
+        for at, (count, (low, high)) in enumerate(zip(profile.counts, pairwise(edges), strict=True))
+    )
+    told = f"{sum(profile.counts)} images, most between {number(edges[profile.counts.index(most)])}"
+    told += f" and {number(edges[profile.counts.index(most) + 1])}" if most else ""
+    return (
+        "<figure><figcaption><b>How strongly it fires</b></figcaption>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Histogram of activations: {esc(told)}">'
+        f"{bars}</svg>"
+        f'<div class="hsae-ends"><span>0</span><span>activation</span><span>{number(row["max"])}</span></div></figure>'
+    )
+
+
+def _classes(profile: Profile, classes: Sequence[str]) -> str:
+    """Bars of firing rates, classes of one parent together, the strongest group first."""
+    groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for column, percent in profile.classes:
+        path = wordnet().path(classes[column])
+        groups[path[-2] if len(path) > 1 else path[-1]].append((classes[column], percent))
+    rows = [
+        [named_node(parent, "hsae-hint") if at == 0 else "", named_node(wnid), f"{bar(percent / 100)} {percent} %"]
+        for parent, members in groups.items()
+        for at, (wnid, percent) in enumerate(members)
+    ]
+    listed_ = table("Share of the images of each class it fires on", ["kind", "class", "fires on"], rows)
+    return f"<figure><figcaption><b>Classes it fires for most</b></figcaption>{listed_}</figure>"

@@ -1,0 +1,145 @@
+"""Tab Hierarchy: where the features of a layer stand in WordNet, as a scatter and as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from hsae.errors import InputError
+from hsae.hierarchy import wordnet
+from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.state import Selection
+from hsae.views.page.uploads import in_words
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import esc, notice
+from hsae.views.parts.view import View, asset, picker
+from hsae.views.tabs.hierarchy.scatter import density_html, scatter_payload, scatter_points
+from hsae.views.tabs.hierarchy.trees import feature_tree_html, wordnet_html
+
+_CANVAS = (
+    '<div class="hsae-scatter"><div class="hsae-filters" role="group" aria-label="Which features to show">'
+    '<label>Find <input type="search" placeholder="node, word or no., e.g. mammal"></label>'
+    '<label><input type="checkbox"> only what beats chance</label>'
+    '<label>height <input type="number" class="low" min="0" max="20" value="0"> to'
+    ' <input type="number" class="high" min="0" max="20" value="20" aria-label="largest height"></label>'
+    '<output></output></div><canvas tabindex="0" role="application" aria-label="Features of this layer by height'
+    ' and coverage. Arrow keys move between features, Enter opens one. The table below lists the same features.">'
+    '</canvas><p class="hsae-read" aria-live="polite"></p></div>'
+)
+
+
+KINDS = ("two or more classes", "one class", "no clear class", "never fires")
+
+
+def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
+    """Words, canvas, table, trees and densities; the table is returned because choosing a row of it needs the row."""
+    words = gr.HTML(apply_default_css=False)
+    canvas = gr.HTML(
+        {},
+        html_template=_CANVAS,
+        js_on_load=asset("tabs/hierarchy/scatter.js"),
+        apply_default_css=False,
+        elem_id="scatter",
+    )
+    gr.HTML("<h3>All features as a table: choose a row to open one</h3>", apply_default_css=False)
+    kind = gr.Radio(KINDS, value=KINDS[0], show_label=False, container=False, elem_id="hierarchy-kind")
+    listing = gr.Dataframe(
+        interactive=False, max_height=320, show_label=False,
+        show_search="filter", elem_id="hierarchy-table", wrap=True,
+    )  # fmt: skip
+    kind.input(
+        in_words(lambda s, k: twin(desk.model(s).latents(s.layer), k)), [selection, kind], listing,
+        concurrency_id="model", api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
+    densities = picker(elem_id="densities")
+    with gr.Row():
+        with gr.Column(min_width=300):
+            tree = picker(elem_id="wordnet-tree")
+        with gr.Column(min_width=300):
+            features = picker(elem_id="feature-tree")
+    reads = ("model", "layer")
+    return [
+        View(
+            "hierarchy", (*reads, "latent"), [words, canvas], lambda s: _scatter(desk, s),
+            tab="hierarchy", pickers=[canvas],
+        ),
+        View(
+            "features", reads, [tree, features, listing, kind], lambda s: _features(desk, s),
+            tab="hierarchy", pickers=[tree, features],
+        ),
+        View("densities", reads, [densities], lambda s: [_densities(desk, s)], tab="hierarchy", pickers=[densities]),
+    ], listing  # fmt: skip
+
+
+def _scatter(desk: Desk, selection: Selection) -> list[Any]:
+    table = desk.model(selection).latents(selection.layer)
+    return [words_html(table, selection.layer), scatter_payload(table, desk.focus(selection))]
+
+
+def _features(desk: Desk, selection: Selection) -> list[Any]:
+    model = desk.model(selection)
+    table = model.latents(selection.layer)
+    tree = "<h3>WordNet: which node do how many features own?</h3>"
+    own = "<h3>The features' own tree</h3>"
+    return [
+        tree + wordnet_html(model.taxonomy, model.branching, table),
+        own + feature_tree_html(model.edges(selection.layer), table),
+        twin(table),
+        KINDS[0],
+    ]
+
+
+def _densities(desk: Desk, selection: Selection) -> str:
+    return density_html(desk.model(selection).densities, selection.layer)
+
+
+def words_html(latents: pd.DataFrame, layer: str) -> str:
+    """What the scatter shows and how many features it cannot show."""
+    points = len(scatter_points(latents))
+    dead, one = int(latents["dead"].sum()), int((latents["n_classes"] == 1).sum())
+    rest = len(latents) - points - dead - one
+    intro = (
+        '<p class="hsae-intro">Each dot is a feature that fires for several classes. <b>Height</b>: how far up WordNet'
+        " those classes meet (0 = a single class, high = very general). <b>Coverage</b>: the share of the classes below"
+        " that meeting point that the feature fires for. Top right are features that own a general concept.</p>"
+    )
+    counts = (
+        f"<p>Layer {esc(short_layer(layer))}: <b>{points}</b> features of two or more classes (shown), {one} of exactly"
+        f" one class, {rest} without a clear class, {dead} that never fire.</p>"
+    )
+    tested = scatter_points(latents)["q_value"]
+    beyond = int((tested < 0.05).sum())
+    chance = f"<p>{beyond} of the shown beat chance (q &lt; 0.05); the grey ones do not.</p>" * bool(
+        tested.notna().any()
+    )
+    empty = notice("No feature of this layer belongs to two or more classes. Try a later layer.") if not points else ""
+    return intro + counts + chance + empty
+
+
+def of_kind(latents: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The features of one of `KINDS`: those of the scatter best covered first, the others most frequent first."""
+    if kind == KINDS[0]:
+        return scatter_points(latents).iloc[::-1]
+    dead, one = latents["dead"], latents["n_classes"] == 1
+    chosen = {KINDS[1]: one & ~dead, KINDS[2]: (latents["n_classes"] < 1) & ~dead, KINDS[3]: dead}
+    return latents[chosen[kind]].sort_values("frequency", ascending=False, kind="stable")
+
+
+def twin(latents: pd.DataFrame, kind: str = KINDS[0]) -> pd.DataFrame:
+    """The features of a kind as a table; the first column is the latent's number."""
+    if kind not in KINDS:
+        raise InputError(f"features of the kind {kind!r:.40}", f"one of {', '.join(KINDS)}")
+    points = of_kind(latents, kind)
+    return pd.DataFrame(
+        {
+            "no.": points.index,
+            "feature": [feature_name(row, latent) for latent, row in points.iterrows()],
+            "classes meet in": [wordnet().name(node) if isinstance(node, str) else "" for node in points["lch"]],
+            "height": points["lch_height"].astype("Int64"),
+            "coverage, %": (100 * points["coverage"].astype(float)).round(0).astype("Int64"),
+            "classes": points["n_classes"],
+            "fires on, %": (100 * points["frequency"].astype(float)).round(1),
+        }
+    )

@@ -1,0 +1,157 @@
+"""Tab Layers: how well classes can be read, and how well the SAE does, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from hsae.hierarchy import wordnet
+from hsae.views.page.desk import Desk, branching_path, feature_name, significance
+from hsae.views.page.state import Selection
+from hsae.views.parts.charts import line_chart, short_layer
+from hsae.views.parts.markup import button, number, percent, table
+from hsae.views.parts.overlay import overlay_chart
+from hsae.views.parts.view import View, picker
+
+_INTRO = (
+    '<p class="hsae-intro">A layer <em>knows</em> a class when a linear probe can read it out. x is what the model has'
+    " at a layer, x̂ is what the sparse autoencoder (SAE) rebuilds of it, z are the SAE's features. Click a layer to"
+    " look there.</p>"
+)
+_FEATURES = 4
+_OVERLAID = {
+    "acc1_x": "Probe accuracy on x",
+    "fvu": "FVU",
+    "share_significant": "Share of features of 2+ classes that beat chance",
+    "mean_coverage": "Mean coverage",
+}
+_SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
+_COLUMNS = {
+    "acc1_x": "accuracy on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "fvu": "FVU", "mse": "mse", "var": "variance",
+    "l0": "L0", "dead": "dead", "n_multi_class": "features of 2+ classes", "median_height": "median height",
+    "median_coverage": "median coverage", "n_significant": "beat chance",
+}  # fmt: skip
+
+
+def build(desk: Desk) -> list[View]:
+    """What each layer makes of the photo and fires at it, then charts about the layers and their table."""
+    photo, fires, charts = picker(elem_id="emergence"), picker(elem_id="fires"), picker(elem_id="layers")
+    reads = ("model", "layer", "image")
+    return [
+        View("emergence", reads, [photo], lambda s: [_emergence(desk, s)], tab="layers", pickers=[photo]),
+        View("fires", reads, [fires], lambda s: [_fires(desk, s)], tab="layers", pickers=[fires], quiet=True),
+        View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
+    ]
+
+
+def _emergence(desk: Desk, selection: Selection) -> str:
+    model, session = desk.model(selection), desk.session(selection)
+    layers, taxonomy = model.artifact.layers, model.taxonomy
+    first = session.classes(top=1)["wnid"].iloc[0]
+    nodes = [first, *reversed(branching_path(model, first, last=3))]
+    chances: dict[str, list[float]] = {node: [] for node in nodes}
+    for layer in layers:
+        found = session.classes(layer, top=len(taxonomy.classes))
+        mass = taxonomy.members[:, taxonomy.columns(found["wnid"])] @ found["probability"].to_numpy(float)
+        for node in nodes:
+            chances[node].append(float(mass[taxonomy.position(node)]))
+    return emergence_html(layers, {wordnet().name(node): values for node, values in chances.items()}, selection.layer)
+
+
+def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]], selected: str) -> str:
+    """How likely the probe of each layer finds a class, and the branches above it, in the photo; the class first."""
+    name = next(iter(chances))
+    chart = line_chart(f"This photo: where it becomes “{name}”", layers, chances, selected, top=1.0)
+    hint = "probability of the class, and of the branches of WordNet above it, read out after each layer; click a layer"
+    return f'{chart}<p class="hsae-hint">{hint} to go there</p>'
+
+
+def _fires(desk: Desk, selection: Selection) -> str:
+    """The features of the photo in every layer."""
+    layers = desk.model(selection).artifact.layers
+    found = {layer: desk.active(replace(selection, layer=layer)).head(_FEATURES) for layer in layers}
+    return fires_html(found, selection.layer)
+
+
+def fires_html(found: Mapping[str, pd.DataFrame], selected: str) -> str:
+    """Per layer the first features of a table as `Desk.active` gives it, each with coverage and q; a fold-out."""
+    rows = [
+        [button(short_layer(layer), ("layer", layer), pressed=layer == selected), _faces(layer, features)]
+        for layer, features in found.items()
+    ]
+    listed = table("The strongest features of the photo by layer", ["layer", "features"], rows,
+                   current=list(found).index(selected))  # fmt: skip
+    hint = "★ beats chance at q < 0.05, ★★ 0.01, ★★★ 0.001; ? does not. The share is the feature's coverage."
+    return (
+        "<details><summary>The strongest features of this photo, layer by layer</summary>"
+        f'{listed}<p class="hsae-hint">{hint}</p></details>'
+    )
+
+
+def _faces(layer: str, features: pd.DataFrame) -> str:
+    return "".join(
+        button(
+            f"{feature_name(row, int(row['latent']))} {significance(row)} {percent(row['coverage'])}",
+            ("feature", f"{layer}:{int(row['latent'])}"),
+            title=f"feature no. {int(row['latent'])}, strength {number(row['strength'])}, p = {number(row['p_value'])}",
+        )
+        for _, row in features.iterrows()
+    )
+
+
+def _layers(desk: Desk, selection: Selection) -> str:
+    artifact = desk.model(selection).artifact
+    return _overlays(desk, selection) + layers_html(artifact.layers, artifact.curves, selection.layer)
+
+
+def _overlays(desk: Desk, selection: Selection) -> str:
+    """What all models of the page have in common, when there are several."""
+    charts = "".join(
+        overlay_chart(
+            title,
+            {
+                name: [(layer, model.curve(layer, measure)) for layer in model.artifact.layers]
+                for name, model in desk.models.items()
+            },
+            (selection.model, selection.layer),
+        )
+        for measure, title in _OVERLAID.items()
+    )
+    return f'<h3>All models of this page</h3><div class="hsae-charts">{charts}</div>' if charts else ""
+
+
+def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], selected: str) -> str:
+    """Charts over layers and a table with the same numbers; `curves` is that of an artifact."""
+
+    def read(measure: str) -> list[float | None]:
+        values = [curves.get(layer, {}).get(measure) for layer in layers]
+        return [float(value) if isinstance(value, int | float) else None for value in values]
+
+    accuracy = {name: read(key) for name, key in {"x": "acc1_x", "x̂": "acc1_x_hat", "z": "acc1_z"}.items()}
+    covered = {"measured": read("mean_coverage"), "chance": read("null_mean_coverage")}
+    charts = [
+        line_chart("Probe accuracy: share of held-out images named right", layers, accuracy, selected, top=1.0),
+        line_chart("FVU: share of the variance the SAE leaves unexplained", layers, {"FVU": read("fvu")}, selected),
+        line_chart("L0: features active per image", layers, {"L0": read("l0")}, selected),
+        line_chart("Dead: share of features that never fire", layers, {"dead": read("dead")}, selected),
+        line_chart("Coverage: mean of features of 2+ classes, and by chance", layers, covered, selected),
+        line_chart("Features that beat chance", layers, {"features": read("n_significant")}, selected),
+    ]
+    numbers = _table(layers, {key: read(key) for key in _COLUMNS}, selected)
+    return f'<h3>All held-out photos</h3>{_INTRO}<div class="hsae-charts">{"".join(charts)}</div>{numbers}'
+
+
+def _table(layers: Sequence[str], measures: Mapping[str, Sequence[float | None]], selected: str) -> str:
+    kept = {key: values for key, values in measures.items() if any(value is not None for value in values)}
+    rows = [
+        [button(short_layer(layer), ("layer", layer), pressed=layer == selected)]
+        + [(percent if key in _SHARES else number)(values[at]) for key, values in kept.items()]
+        for at, layer in enumerate(layers)
+    ]
+    heads = ["layer", *(_COLUMNS[key] for key in kept)]
+    return "<h3>The same as numbers</h3>" + table(
+        "Measures by layer, on held-out images", heads, rows, current=list(layers).index(selected)
+    )

@@ -1,0 +1,155 @@
+"""What an edit did, in HTML: classes and branches of WordNet, controls, photographs, features downstream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from hsae.hierarchy import Taxonomy
+from hsae.steering.classification import SteeringResult
+from hsae.views.page.photos import starter_keys, thumbnail
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import button, esc, number, percent, picture_button, points, table
+from hsae.views.parts.nodes import named_node
+
+_SHOWN = 5
+_VISIBLE = 5e-4  # a change of 0.05 points
+_LEAST_SCALE = 0.05  # changes below 5 points do not fill the bars, so that small ones look small
+Row = tuple[str, float, str]
+"""WordNet id, change, a last cell in plain text."""
+
+
+def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved: bool) -> str:
+    """The classes that gain and lose most, the WordNet nodes that do, and how large the push is."""
+    return f"{hint_html(result, layer, moved=moved)}{_classes(result)}{_branches(result, taxonomy)}"
+
+
+def hint_html(result: SteeringResult, layer: str, *, moved: bool) -> str:
+    """One sentence on what was pushed how far, and what makes the answer doubtful."""
+    if not moved:
+        hint = "Nothing is changed yet: move a slider with the mouse or the arrow keys."
+    elif not result.reaches_classifier:
+        hint = "This edit touches only tokens that the classifier cannot see any more: pick an earlier layer."
+    else:
+        at, size = short_layer(layer), percent(result.delta_norm_ratio)
+        hint = f"This changes what is touched at layer {at} by {size} of its length: the more, the less it means."
+        if result.off_distribution:
+            hint += f" Features now stronger than ever seen on real photos: {len(result.off_distribution)}."
+    return f'<p class="hsae-hint" role="status">{esc(hint)}</p>'
+
+
+def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> list[int]:
+    """Positions of the `top` largest gains and losses, from the largest gain to the largest loss; [n_classes] each.
+
+    Changes that read as 0.0 points do not count; where there are no others, the `top` most likely classes.
+    """
+    gained = after - before
+    order = np.argsort(-gained, kind="stable").tolist()
+    gains = [at for at in order[:top] if gained[at] >= _VISIBLE]
+    losses = [at for at in order[-top:] if gained[at] <= -_VISIBLE]
+    return gains + losses or np.argsort(-before, kind="stable")[:top].tolist()
+
+
+def _classes(result: SteeringResult) -> str:
+    before, after = result.probabilities_before.astype(float), result.probabilities_after.astype(float)
+    rows = [
+        (result.classes[at], float(after[at] - before[at]), f"{percent(before[at])} → {percent(after[at])}")
+        for at in top_changes(before, after)
+    ]
+    return "<h3>Classes</h3>" + _changes("Classes that change most", ["class", "before → after"], rows)
+
+
+def _branches(result: SteeringResult, taxonomy: Taxonomy) -> str:
+    kept = branches(result.mass_changes(taxonomy), taxonomy)
+    rows = [(node, gained, f"{taxonomy.leaf_count(node)} classes") for node, gained in kept.items()]
+    if not rows:
+        return ""
+    return "<h3>Branches of WordNet</h3>" + _changes("Branches that gain or lose", ["branch", "size"], rows)
+
+
+def branches(changes: Mapping[str, float], taxonomy: Taxonomy, top: int = _SHOWN) -> dict[str, float]:
+    """The `top` largest changes of nodes with two classes or more: {node: change}.
+
+    A node that shows the same number as one whose classes it holds too is left out: it repeats the tighter one.
+    """
+    kept: dict[str, float] = {}
+    held = {node: set(taxonomy.classes_under(node)) for node in changes if taxonomy.leaf_count(node) > 1}
+    for node in sorted(held, key=taxonomy.position):
+        if not any(points(changes[node]) == points(changes[k]) and held[k] <= held[node] for k in kept):
+            kept[node] = changes[node]
+    largest = sorted(kept, key=lambda node: -abs(kept[node]))[:top]
+    return {node: kept[node] for node in largest}
+
+
+def control_html(result: SteeringResult) -> str:
+    """The classes that the edit moves most, beside a random direction and another feature pushed as far."""
+    before = result.probabilities_before.astype(float)
+    columns = [result.probabilities_after, result.probabilities_control, result.probabilities_feature_control]
+    gained = [None if after is None else after.astype(float) - before for after in columns]
+    shown = top_changes(before, result.probabilities_after.astype(float))
+    rows = [
+        [named_node(result.classes[at]), *(points(g[at]) if g is not None else "–" for g in gained)] for at in shown
+    ]
+    moved = [f"{100 * np.abs(g).sum() / 2:.1f}" if g is not None else "–" for g in gained]
+    heads = ["class", "this edit", "random direction", "another feature"]
+    words = (
+        '<p class="hsae-hint">The same push, equally long at the same tokens: in a random direction, and along a'
+        " feature that fires as often. Where they do the same, the edit's meaning is not what did it.</p>"
+    )
+    listed = table("Changes in points by edit and controls", heads, [*rows, ["<b>moved in all</b>", *moved]])
+    return f"<h3>Control, in points</h3>{words}{listed}"
+
+
+def nearest_html(found: pd.DataFrame) -> str:
+    """Rows of photographs that look most alike to the last layer, before and after."""
+    return "".join(
+        f"<h3>Most similar starter photos {when}</h3>{_photos(found[when], found[f'{when}_cosine'])}"
+        for when in ("before", "after")
+    )
+
+
+def _photos(keys: Sequence[str], cosines: Sequence[float]) -> str:
+    names = starter_keys()
+    faces = "".join(
+        picture_button(thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {cosine:.2f}")
+        for key, cosine in zip(keys, cosines, strict=True)
+        if key in names
+    )
+    return f'<div class="hsae-top">{faces}</div>'
+
+
+def downstream_html(found: pd.DataFrame, names: Sequence[str]) -> str:
+    """The features of later layers that the edit moves most; `names`, one a row."""
+    if not len(found):
+        return '<p class="hsae-hint">No later layer, or nothing moves there.</p>'
+    rows = [
+        [
+            esc(short_layer(row["layer"])),
+            button(name, ("feature", f"{row['layer']}:{int(row['latent'])}")),
+            f"<b>{'+' if row['change'] > 0 else '−'}{number(abs(row['change']))}</b>",
+            f"{number(row['before'])} → {number(row['after'])}",
+        ]
+        for name, (_, row) in zip(names, found.iterrows(), strict=True)
+    ]
+    heads = ["layer", "feature", "change (of its p999)", "before → after"]
+    return "<h3>Features that move in later layers</h3>" + table("Features downstream", heads, rows)
+
+
+def _changes(caption: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table of signed changes."""
+    full = max([_LEAST_SCALE, *(abs(gained) for _, gained, _ in rows)])
+    cells = [
+        [named_node(wnid), signed_bar(gained / full), f"<b>{points(gained)}</b>", esc(last)]
+        for wnid, gained, last in rows
+    ]
+    return table(caption, [heads[0], "", "points", heads[1]], cells, css="hsae-changes")
+
+
+def signed_bar(share: float) -> str:
+    """A bar from the middle to the right for a gain, to the left for a loss; a share in [-1, 1] of half its width."""
+    side = "left" if share > 0 else "right"
+    width = 50 * min(abs(share), 1.0)
+    sign = "gain" if share > 0 else "loss"
+    return f'<span class="hsae-signed {sign}" aria-hidden="true"><i style="{side}:50%;width:{width:.1f}%"></i></span>'

@@ -1,0 +1,115 @@
+"""Tab Steer: turn features up or down inside the model and see which classes gain or lose."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hsae.errors import InputError
+from hsae.steering.edits import Edit
+from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
+from hsae.views.page.state import Selection
+from hsae.views.parts.markup import esc
+from hsae.views.parts.patches import grid_payload, patch_grid
+from hsae.views.parts.view import View, picker
+from hsae.views.tabs.steer.panes import PANES, amounts_of, edit_of, pane_html, scope_of, steered
+from hsae.views.tabs.steer.presets import preset_html
+
+_INTRO = (
+    '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own'
+    " strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
+)
+_SCOPES = [("the image's own token", "cls"), ("every patch", "patches"), ("both", "all"), ("chosen patches", "chosen")]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What page.py wires, since it changes the shared selection."""
+
+    sliders: list[gr.Slider]
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+
+
+def build(desk: Desk) -> tuple[list[View], Controls]:
+    """Presets, sliders, scope and what came of it."""
+    presets = picker(elem_id="presets")
+    gr.HTML(_INTRO, apply_default_css=False)
+    with gr.Row():
+        with gr.Column(min_width=240):
+            said = gr.HTML(apply_default_css=False)
+            sliders = [
+                gr.Slider(-REACH, REACH, 0, step=0.1, label="feature", buttons=[], elem_id=f"steer-{at}", visible=False)
+                for at in range(SLIDERS)
+            ]
+            with gr.Row():
+                undo, redo = (
+                    gr.Button(word, elem_id=f"steer-{word.lower()}", size="sm", min_width=60)
+                    for word in ("Undo", "Redo")
+                )
+                reset = gr.Button("Reset", elem_id="steer-reset", size="sm", min_width=60)
+            scope = gr.Radio(_SCOPES, label="Push at", elem_id="steer-scope")
+            grid = patch_grid("steer-patches")
+        with gr.Column(min_width=300, scale=2):
+            shows = gr.Radio([(words, name) for name, (words, _) in PANES.items()], label="Show", elem_id="steer-shows")
+            panel = picker(elem_id="steer-result")
+    with gr.Accordion("Take this edit with you: JSON and Python", open=False):
+        export = gr.HTML(apply_default_css=False, elem_id="steer-export")
+    where = ("model", "layer", "latent", "image")
+    what = ("edit", "scope", "patches")
+    views = [
+        View("presets", ("model", "layer", "image", "edit"), [presets], lambda s: [preset_html(desk, s)], tab="steer",
+             pickers=[presets], quiet=True),
+        View("sliders", (*where, "edit"), [said, *sliders], lambda s: _sliders(desk, s), tab="steer", quiet=True),
+        View("scope", ("model", "layer", "image", "scope", "patches"), [grid, scope], lambda s: _scope(desk, s),
+             tab="steer", pickers=[grid], choosers=[(scope.input, "scope", scope)], quiet=True),
+        View("steer", (*where, *what, "shows"), [panel, shows], lambda s: [pane_html(desk, s), s.shows or "classes"],
+             tab="steer", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
+        View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
+    ]  # fmt: skip
+    return views, Controls(sliders, undo, redo, reset)
+
+
+def moved(desk: Desk, selection: Selection, amounts: tuple[Any, ...]) -> str:
+    """The text of the edit that sliders in these positions make."""
+    if any(not isinstance(a, int | float) or not abs(a) <= REACH for a in amounts):
+        raise InputError(f"amounts {amounts!s:.80}", f"numbers from -{REACH:g} to {REACH:g}")
+    return write_edit({latent: round(a, 2) for latent, a in zip(steered(desk, selection), amounts, strict=False)})
+
+
+def _sliders(desk: Desk, selection: Selection) -> list[Any]:
+    table, amounts = desk.model(selection).latents(selection.layer), amounts_of(desk, selection)
+    shown = [
+        gr.Slider(label=f"{feature_name(table.iloc[at], at)} · {at}", value=amounts.get(at, 0), visible=True)
+        for at in steered(desk, selection)
+    ]
+    return ["", *shown, *[gr.Slider(value=0, visible=False)] * (SLIDERS - len(shown))]
+
+
+def _scope(desk: Desk, selection: Selection) -> list[Any]:
+    here = scope_of(desk, selection) if selection.scope != "chosen" else "chosen"
+    shown = selection.scope == "chosen"
+    return [gr.HTML(grid_payload(desk, selection) if shown else {}, visible=shown), here]
+
+
+def _export(desk: Desk, selection: Selection) -> str:
+    edit = desk.session(selection).signed(edit_of(desk, selection))
+    image = selection.image if not selection.image.startswith("upload-") else "your-photo.jpg"
+    return export_html(edit, image)
+
+
+def export_html(edit: Edit, image: str) -> str:
+    """The edit as a file to keep and as lines to run."""
+    data = base64.b64encode(edit.to_json().encode()).decode()
+    link = (
+        f'<a class="hsae-link" download="edit.json" href="data:application/json;base64,{data}">Download edit.json</a>'
+    )
+    return (
+        f"<p>{link}</p><h3>edit.json</h3><pre>{esc(edit.to_json())}</pre>"
+        f"<h3>The same in Python</h3><pre>{esc(edit.to_python(image))}print(result.probability_changes)</pre>"
+    )

@@ -1,0 +1,39 @@
+"""Node probes find a planted direction, stay at chance on noise, and are ridge regression."""
+
+import torch
+
+from hsae.measures.wordnet.node_probes import RIDGE, fit_node_probes
+
+MEMBERS = torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool)
+
+
+def test_planted_directions_are_found_whatever_the_units():
+    labels = torch.randint(0, 3, (600,))
+    x = 0.1 * torch.randn(600, 5) + 100
+    x[:, 1] += 50 * (labels == 2)
+    x[:, 3] *= 1e-3
+    scores = fit_node_probes(x, labels, MEMBERS).scores(x)
+    under = MEMBERS.T[labels]
+    assert scores[under[:, 0], 0].min() > scores[~under[:, 0], 0].max()  # class 2 against the rest
+    noise = fit_node_probes(torch.randn(600, 5), labels, MEMBERS).scores(torch.randn(600, 5))
+    gap = noise[under[:, 1], 1].mean() - noise[~under[:, 1], 1].mean()
+    assert gap.abs() < 0.05
+
+
+def test_the_solution_is_that_of_ridge_regression():
+    x, labels = torch.randn(40, 3).double(), torch.randint(-1, 3, (40,))
+    probes = fit_node_probes(x.float(), labels, MEMBERS)
+    x, target = x[labels >= 0], MEMBERS.T[labels[labels >= 0]].double()
+    standard = (x - x.mean(0)) / x.std(0, correction=0)
+    rows = torch.cat([standard, (RIDGE * len(x)) ** 0.5 * torch.eye(3)])
+    weights = torch.linalg.lstsq(rows, torch.cat([target - target.mean(0), torch.zeros(3, 2)])).solution
+    torch.testing.assert_close(probes.scores(x.float()), (standard @ weights).float(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_constant_dimension_has_no_say():
+    labels = torch.arange(30) % 3
+    x = torch.randn(30, 3)
+    x[:, 2] = 7
+    probes = fit_node_probes(x, labels, MEMBERS)
+    assert torch.isfinite(probes.W).all()
+    assert probes.W[2].abs().max() < 1e-6

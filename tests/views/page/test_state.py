@@ -1,0 +1,100 @@
+"""The selection: what may be chosen, and links that restore it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hsae.errors import InputError
+from hsae.views.page.photos import starter_keys
+from hsae.views.page.state import VIEWS, Selection
+from tests.views.conftest import LAYERS, N
+
+
+def test_the_first_layer_shown_is_the_one_whose_probe_is_best(choices):
+    assert choices.first().layer == "block_02"
+
+
+def test_a_layer_forgets_the_feature_of_the_one_before(choices):
+    chosen = choices.choose(choices.first(), "latent", "5")
+    assert (chosen.latent, chosen.view) == (5, "feature")
+    moved = choices.choose(chosen, "layer", "block_03")
+    assert (moved.layer, moved.latent) == ("block_03", None)
+    again = choices.choose(replace(chosen, view="steer"), "latent", 7)
+    assert (again.latent, again.view) == (7, "steer")
+
+
+def test_another_layer_or_model_forgets_the_edit_and_another_photo_keeps_it(choices):
+    edited = choices.choose(choices.first(), "edit", "3~1.5")
+    assert choices.choose(edited, "image", "food/lemon").edit == "3~1.5"
+    assert choices.choose(edited, "latent", "5").edit == "3~1.5"
+    assert choices.choose(edited, "layer", "block_03").edit == ""
+    assert choices.choose(edited, "model", edited.model).edit == ""
+
+
+def test_a_feature_of_another_layer_is_chosen_at_once(choices):
+    chosen = choices.choose(choices.first(), "feature", "block_03:7")
+    assert (chosen.layer, chosen.latent, chosen.view) == ("block_03", 7, "feature")
+
+
+def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
+    before = choices.choose(choices.first(), "feature", "block_03:7")
+    after = choices.choose(before, "image", "food/lemon")
+    assert choices.choose(after, "link", choices.query(before)) == before
+    assert choices.choose(after, "link", "") == choices.first()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("feature", "block_03"), ("feature", "block_99:1"), ("feature", f"block_03:{N}"),
+        ("layer", "block_99"), ("layer", ""), ("latent", "-1"), ("latent", str(N)), ("latent", "²"), ("latent", "1e3"),
+        ("image", "../../etc/passwd"), ("image", "upload-0"), ("view", "admin"), ("method", "x"), ("model", "x"),
+        ("__class__", "x"), ("drawn", "x"), ("layer", None),
+        ("edit", "99~1"), ("edit", "<b>"), ("scope", "x"), ("patches", "x"), ("shows", "x"), ("preset", "x|1~1"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_cannot_be_chosen(choices, field, value):
+    with pytest.raises(InputError, match="Expected"):
+        choices.choose(choices.first(), field, value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    layer=st.sampled_from(LAYERS),
+    latent=st.none() | st.integers(0, N - 1),
+    image=st.sampled_from(["", "animals/dog", "food/lemon"]),
+    view=st.sampled_from(VIEWS),
+    method=st.sampled_from(["", "activation", "input_gradient"]),
+    edit=st.sampled_from(["", "3~1.5_4~-2"]),
+    scope=st.sampled_from(["", "cls", "chosen"]),
+    patches=st.sampled_from(["", "0.3"]),
+    shows=st.sampled_from(["", "control"]),
+)
+def test_a_link_restores_everything(choices, layer, latent, image, view, method, edit, scope, patches, shows):
+    selection = Selection("unsaved", layer, latent, image, view, method, edit, scope, patches, shows=shows)
+    restored, problems = choices.from_query(dict(parse_qsl(choices.query(selection)[1:], keep_blank_values=True)))
+    assert (restored, problems) == (selection, [])
+
+
+def test_a_link_never_names_an_upload(choices):
+    key = choices.photos.add(Image.new("RGB", (20, 20), "red"))
+    selection = choices.choose(choices.first(), "image", key)
+    assert selection.image == key
+    assert "image" not in choices.query(selection)
+
+
+def test_a_broken_link_opens_what_it_can_and_says_what_it_cannot(choices):
+    found, problems = choices.from_query({"layer": "block_03", "latent": "x", "view": "steer", "junk": "1"})
+    assert (found.layer, found.latent, found.view) == ("block_03", None, "steer")
+    assert len(problems) == 1
+    assert "'x'" in problems[0]
+
+
+def test_the_first_photo_exists(choices):
+    assert choices.first().image in starter_keys()
