@@ -1,6 +1,9 @@
 """The Space: python app.py [--artifact FOLDER_OR_HUB_ID ...]"""
 
-from hsae.views.page.app import main
+import sys
+
+from hsae.commands.command_line import run_command
+from hsae.views.page import app
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(app, "app.py", sys.argv[1:]))

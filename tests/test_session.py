@@ -36,7 +36,7 @@ def artifact(backbone):
     probe = LinearProbe(
         torch.randn(WIDTH, 3, generator=generator), torch.zeros(3), torch.zeros(WIDTH), torch.ones(WIDTH)
     )
-    return Artifact(
+    return Artifact.from_parts(
         backbone={
             "id": "tiny",
             "revision": None,
@@ -155,7 +155,9 @@ def test_segmentation_before_and_after_with_the_artifacts_head_or_ones_own(sessi
     parts |= {"saes": {n: artifact.sae(n) for n in LAYERS}, "probes": {n: artifact.probe(n) for n in LAYERS}}
     described = {"backbone": artifact.backbone, "dataset": artifact.dataset, "taxonomy": artifact.taxonomy_rule}
     extras = {"segmentation": head.to_document()}
-    own = Session(Artifact(**parts, **described, curves={}, tree={}, extras=extras), backbone).set_image(session.crop)
+    own = Session(Artifact.from_parts(**parts, **described, curves={}, tree={}, extras=extras), backbone).set_image(
+        session.crop
+    )
     np.testing.assert_array_equal(own.segment(push).after, found.after)
 
 

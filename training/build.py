@@ -47,7 +47,7 @@ def build_artifact(
         starter = stores.starter.layer(name)
         reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, here)
     rules = RULES | ({} if encoder is None else {"second_encoder": describe_encoder(encoder)})
-    return Artifact(
+    return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset={
             "id": config.dataset_name or config.data,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsae.artifacts.card_figure import layer_figure
+from hsae.artifacts.save import save_artifact
 from hsae.errors import InputError
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
-    from hsae.artifacts.artifact import Artifact
+    from hsae.artifacts.contents import Contents
     from hsae.artifacts.sae_folder import Dtype
 
 UNPUBLISHED = "org/name"
@@ -39,15 +40,16 @@ _METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "med
 
 
 def save_with_card(
-    artifact: Artifact, folder: str | Path, dtype: Dtype = "float16", command: str | None = None
+    artifact: Contents, folder: str | Path, dtype: Dtype = "float16", command: str | None = None
 ) -> Path:
     """Save an artifact with its model card and the card's figure; command: what trained it."""
     figures = {FIGURE: layer_figure(_measured(artifact), _PANELS)}
-    return artifact.save(folder, dtype, render_card(artifact, command=command, figures=list(figures)), figures)
+    card = render_card(artifact, command=command, figures=list(figures))
+    return save_artifact(artifact, folder, dtype, card, figures)
 
 
 def render_card(
-    artifact: Artifact,
+    artifact: Contents,
     name: str = UNPUBLISHED,
     *,
     command: str | None = None,
@@ -94,7 +96,7 @@ def render_space_card(artifacts: Sequence[str], title: str = "hsae") -> str:
     return _tidy(str(SpaceCard.from_template(data, template_path=template, title=title, models=artifacts)))
 
 
-def _measured(artifact: Artifact) -> dict[str, dict[str, float]]:
+def _measured(artifact: Contents) -> dict[str, dict[str, float]]:
     return {layer: _measures(artifact.curves.get(layer, {})) for layer in artifact.layers}
 
 
@@ -106,7 +108,7 @@ def _measures(curves: dict[str, Any]) -> dict[str, float]:
     return known
 
 
-def _card_data(artifact: Artifact, name: str, license: str, measured: dict[str, dict[str, float]]) -> ModelCardData:
+def _card_data(artifact: Contents, name: str, license: str, measured: dict[str, dict[str, float]]) -> ModelCardData:
     from huggingface_hub import ModelCardData
 
     backbone, dataset = artifact.backbone["id"], artifact.dataset["id"]
@@ -125,11 +127,11 @@ def _card_data(artifact: Artifact, name: str, license: str, measured: dict[str, 
     )
 
 
-def _model_name(artifact: Artifact, name: str) -> str:
+def _model_name(artifact: Contents, name: str) -> str:
     return f"SAEs of {artifact.backbone['id']}" if name == UNPUBLISHED else name.split("/")[-1]
 
 
-def _result(artifact: Artifact, layer: str, key: str, value: float) -> EvalResult:
+def _result(artifact: Contents, layer: str, key: str, value: float) -> EvalResult:
     from huggingface_hub import EvalResult
 
     return EvalResult(

@@ -17,7 +17,7 @@ from hsae.artifacts.files import sha256_of
 from hsae.artifacts.hub import TIMEOUT, HubFiles, check_names
 from hsae.artifacts.hub_errors import explained
 from hsae.artifacts.index import INDEX, MAX_INDEX_BYTES, Index
-from hsae.artifacts.save import CARD, FIGURES
+from hsae.artifacts.save import CARD, FIGURES, save_artifact
 from hsae.artifacts.strangers_json import read_document
 from hsae.atomic import write_text
 from hsae.errors import ArtifactError
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-    from hsae.artifacts.artifact import Artifact
+    from hsae.artifacts.contents import Contents
 
 _COMMON = {".gitattributes", ".gitignore", "LICENSE", CARD}  # lie in any repository, and say nothing about what it is
 _FORCE = "Choose another repository, or push with force (--force) to replace it"
 
 
 def push_artifact(
-    artifact: Artifact,
+    artifact: Contents,
     repo_id: str,
     *,
     private: bool = False,
@@ -95,9 +95,9 @@ def _check_token(repo_id: str) -> None:
         raise ArtifactError(f"No token to create {repo_id} with", "one that may write", "Log in with `hf auth login`")
 
 
-def _files(artifact: Artifact, repo_id: str, temporary: Path) -> tuple[dict[str, Path], Index]:
+def _files(artifact: Contents, repo_id: str, temporary: Path) -> tuple[dict[str, Path], Index]:
     """What is to lie in the repository, by path: hsae.json, all it lists, and the card with its figures."""
-    folder = artifact.folder or artifact.save(temporary / "artifact", dtype=artifact.dtype)
+    folder = artifact.folder or save_artifact(artifact, temporary / "artifact", artifact.dtype)
     index = Index.from_json(read_document(folder / INDEX, INDEX, MAX_INDEX_BYTES))
     for path, sha in index.files.items():
         require(sha256_of(folder / path) == sha, path, "another sha256", f"{sha}, as hsae.json says")

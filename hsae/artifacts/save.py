@@ -18,14 +18,14 @@ from hsae.errors import ArtifactError, InputError
 from hsae.version import __version__
 
 if TYPE_CHECKING:
-    from hsae.artifacts.artifact import Artifact
+    from hsae.artifacts.contents import Contents
 
 CARD, FIGURES = "README.md", "card"
 _OWN_NAMES = {INDEX, PROBES, CURVES, TREE, CARD, FIGURES, *EXTRAS.values()}
 
 
 def save_artifact(
-    artifact: Artifact,
+    artifact: Contents,
     folder: Path | str,
     dtype: Dtype = "float16",
     card: str | None = None,
@@ -54,7 +54,7 @@ def save_artifact(
     return target
 
 
-def _write_layer(artifact: Artifact, name: str, folder: Path, dtype: Dtype) -> None:
+def _write_layer(artifact: Contents, name: str, folder: Path, dtype: Dtype) -> None:
     layer = artifact.index.layer(name)
     write_sae(folder / name, artifact.sae(name), layer, artifact.index, dtype)
     write_latents(folder / name / LATENTS, artifact.latents(name))

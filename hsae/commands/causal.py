@@ -1,4 +1,4 @@
-"""Test whether steering a feature moves its WordNet subtree: python -m hsae causal ARTIFACT [--data IMAGES]
+"""Test whether steering a feature moves its WordNet subtree.
 
 The result becomes the artifact's document "causal", and causal.png with causal.csv. Takes about 8 minutes on one core
 for four layers of the starter artifact; broken off, it goes on with the layers that are missing.
@@ -7,7 +7,6 @@ for four layers of the starter artifact; broken off, it goes on with the layers 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from tqdm import tqdm
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.extras import add_document
+from hsae.commands.command_line import figures_beside
 from hsae.data.samples import Samples, load_samples
-from hsae.errors import HsaeError
 from hsae.measures.plain import significant
 from hsae.report.figures import write_figure
 from hsae.session import Session
@@ -29,22 +28,16 @@ from hsae.steering.causal.push import BATCH
 from hsae.steering.readout import reader
 
 
-def main(arguments: list[str]) -> int:
-    """Run the test, say what it found; errors a user can cause are one sentence and exit status 1."""
-    options = _options(arguments)
-    try:
-        session = Session(Artifact.load(options.artifact))
-        found = run(session, load_samples(options.data, split=options.split), options)
-        beside = Path(str(session.artifact.folder or "artifact")).resolve()
-        print(write_figure(options.out or beside.with_name(f"{beside.name}-figures"), "causal", *causal_figure(found)))
-        print("\n".join(summary_lines(found)))
-    except HsaeError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+def run(options: argparse.Namespace) -> None:
+    """Run the test, store and draw what it measured."""
+    session = Session(Artifact.load(options.artifact))
+    measured = measure_layers(session, load_samples(options.data, split=options.split), options)
+    folder = Path(str(session.artifact.folder or "artifact")).resolve()
+    print(write_figure(options.out or figures_beside(folder), "causal", *causal_figure(measured)))
+    print("\n".join(summary_lines(measured)))
 
 
-def run(session: Session, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
+def measure_layers(session: Session, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """The document, from up to `options.pool` images drawn from `samples`; stored after every layer, and resumed."""
     artifact, last = session.artifact, session.artifact.layers[-1]
     layers = options.layers or spread(artifact.layers)
@@ -109,8 +102,8 @@ def _line(summary: dict[str, Any]) -> str:
     return f"{summary['n_features']} {own['feature']['mean']:+.3f} {compared} {locality:.2f}"
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m hsae causal", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command can be told."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or a Hub model (nothing is stored in it)")
     parser.add_argument("--data", default="starter", help="images: starter, a folder, parquet files or a Hub data set")
     parser.add_argument("--split", help="of the images")
@@ -120,8 +113,3 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--pool", type=int, default=800, help="images to choose from")
     parser.add_argument("--seed", type=int, default=Setting.seed)
     parser.add_argument("--out", type=Path, help="folder of the figure (default: beside the artifact)")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

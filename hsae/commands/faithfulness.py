@@ -1,14 +1,11 @@
 """Measure how true relevancy maps are for an artifact: tables, and its document "faithfulness".
 
-    python -m hsae faithfulness ARTIFACT [--layers block_06,block_11] [--features 30] [--scenes 60] [--out FOLDER]
-
 Every method explains random latents on photographs that move them, and the objects of pasted scenes.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from hsae.artifacts.artifact import Artifact
@@ -16,29 +13,22 @@ from hsae.artifacts.extras import add_document
 from hsae.atomic import write_json, write_text
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
-from hsae.errors import HsaeError
 from hsae.faithfulness.measure import Subject
 from hsae.faithfulness.report import FaithfulnessConfig, LayerScores, document, score_layer, table
 
 
-def main(arguments: list[str]) -> int:
-    """Measure, write and print; errors a user can cause are one sentence and exit status 1."""
-    options = _options(arguments)
-    try:
-        artifact, samples = Artifact.load(options.artifact), load_samples("starter")
-        backbone = artifact.load_backbone()
-        config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")), options.seed)
-        layers = options.layers.split(",") if options.layers else artifact.layers
-        scores = {layer: _score(artifact, backbone, layer, samples, config) for layer in layers}
-        _write(options, artifact, scores, samples.name, config)
-    except HsaeError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+def run(options: argparse.Namespace) -> None:
+    """Measure, write and print."""
+    artifact, samples = Artifact.load(options.artifact), load_samples("starter")
+    backbone = artifact.load_backbone()
+    config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")), options.seed)
+    layers = options.layers.split(",") if options.layers else artifact.layers
+    scores = {layer: _score(artifact, backbone, layer, samples, config) for layer in layers}
+    _write(options, artifact, scores, samples.name, config)
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m hsae faithfulness", description=__doc__.split("\n")[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command can be told."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or org/name")
     parser.add_argument("--layers", help="names with commas between (default: all)")
     parser.add_argument("--features", type=int, default=30, help="latents a layer")
@@ -46,7 +36,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--baselines", default="blur,mean", help="of blur, mean and mask; the first is kept by feature")
     parser.add_argument("--seed", type=int, default=0, help="of latents, photographs and scenes")
     parser.add_argument("--out", type=Path, help="folder for CSV and JSON; the artifact then stays as it is")
-    return parser.parse_args(arguments)
 
 
 def _score(
@@ -73,7 +62,3 @@ def _write(
     write_json(options.out / "faithfulness.json", found)
     write_text(options.out / "faithfulness.csv", rows.to_csv(index=False))
     print(options.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

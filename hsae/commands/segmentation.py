@@ -1,4 +1,4 @@
-"""Train and score a head that says what each patch shows: python -m hsae segmentation ARTIFACT
+"""Train and score a head that says what each patch shows.
 
 Photographs are the starter's cut-outs on other photographs' blurred colours; every fourth of each kind is kept for the
 scores. The head and all numbers become the artifact's document "segmentation". Takes about 5 minutes on one core.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +17,6 @@ import torch
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.extras import add_document
 from hsae.data.samples import load_samples
-from hsae.errors import HsaeError
 from hsae.session import Session
 from hsae.steering.segmentation.effect import suppression
 from hsae.steering.segmentation.head import PatchHead, write_head
@@ -26,24 +24,18 @@ from hsae.steering.segmentation.kinds import held_out, kind_of
 from hsae.steering.segmentation.train import pasted_scenes, patches, score_head, score_maps, train_head
 
 
-def main(arguments: list[str]) -> int:
-    """Train, score, store, print; errors a user can cause are one sentence and exit status 1."""
-    options = _options(arguments)
-    try:
-        session = Session(Artifact.load(options.artifact))
-        head, found = run(session, options)
-        if options.out:
-            print(write_head(head, options.out))
-        if session.artifact.folder:
-            print(add_document(session.artifact.folder, "segmentation", head.to_document() | found))
-        print(json.dumps(found, indent=1))
-    except HsaeError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+def run(options: argparse.Namespace) -> None:
+    """Train, score, store, print."""
+    session = Session(Artifact.load(options.artifact))
+    head, measured = measure(session, options)
+    if options.out:
+        print(write_head(head, options.out))
+    if session.artifact.folder:
+        print(add_document(session.artifact.folder, "segmentation", head.to_document() | measured))
+    print(json.dumps(measured, indent=1))
 
 
-def run(session: Session, options: argparse.Namespace) -> tuple[PatchHead, dict[str, Any]]:
+def measure(session: Session, options: argparse.Namespace) -> tuple[PatchHead, dict[str, Any]]:
     """The head, and everything measured on it."""
     backbone, last = session.backbone, session.artifact.layers[-1]
     samples = load_samples("starter")
@@ -95,8 +87,8 @@ def _suppression(session: Session, head: PatchHead, scenes: list[Any], options: 
     }
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m hsae segmentation", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command can be told."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or a Hub model (nothing is stored in it)")
     parser.add_argument("--copies", type=int, default=6, help="scenes a photograph to train on; half of it to test on")
     parser.add_argument("--layers", nargs="+", help="where latents are switched off (default: three late ones)")
@@ -104,8 +96,3 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=60, help="on how many scenes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="also write the head to this .safetensors file")
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

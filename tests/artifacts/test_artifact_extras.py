@@ -105,7 +105,7 @@ def test_given_documents_are_saved(tmp_path, folder):
     parts = {
         name: {layer: getattr(loaded, name)(layer) for layer in loaded.layers} for name in ("latents", "top_images")
     }
-    made = Artifact(
+    made = Artifact.from_parts(
         backbone=loaded.backbone,
         dataset=loaded.dataset,
         taxonomy=loaded.taxonomy_rule,

@@ -30,7 +30,7 @@ def parts(**other) -> Artifact:
         "curves": made.curves,
         "tree": made.tree,
     }
-    return Artifact(**(given | other))
+    return Artifact.from_parts(**(given | other))
 
 
 def assert_equal(a: Artifact, b: Artifact) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import hsae
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.commands.causal import main, resumed, spread
+from hsae.commands.causal import resumed, spread
 
 STARTER = Path(hsae.__file__).parent / "starter" / "artifact"
 
@@ -30,9 +31,9 @@ def test_only_a_run_of_the_same_rules_is_resumed():
 def test_the_result_is_in_the_artifact_and_in_a_figure(focus, tmp_path, capsys):
     folder = Path(shutil.copytree(STARTER, tmp_path / "artifact"))
     small = [str(folder), "--features", "3", "--images", "4", "--pool", "24"]
-    assert main([*small, "--layers", "block_12"]) == 0
+    assert main(["causal", *small, "--layers", "block_12"]) == 0
     first = Artifact.load(folder).document("causal")
-    assert main([*small, "--layers", "block_11"]) == 0
+    assert main(["causal", *small, "--layers", "block_11"]) == 0
     found = Artifact.load(folder).document("causal")
     assert list(found["layers"]) == ["block_11", "block_12"]
     assert found["layers"]["block_12"] == first["layers"]["block_12"]
@@ -43,5 +44,5 @@ def test_the_result_is_in_the_artifact_and_in_a_figure(focus, tmp_path, capsys):
 
 
 def test_errors_are_one_sentence(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+    assert main(["causal", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("ArtifactError: ")

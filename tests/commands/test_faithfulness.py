@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
 from hsae.backbones.registry import REGISTRY
-from hsae.commands import faithfulness as command
 from hsae.measures.probes import LinearProbe
 from tests.tiny_models import WIDTH, random_sae, tiny_dinov2
 
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     stated = {"id": "tiny", "revision": None, "weights_sha256": backbone.fingerprint, "image_size": 56, "token": "cls"}
     photos = [{"dataset": [], "starter": [["animals/badger", 1.0]]}] * 24
 
-    artifact = Artifact(
+    artifact = Artifact.from_parts(
         backbone=stated,
         dataset={"id": "toy", "split": None, "n_images": 1, "classes": ["n02084071"]},
         taxonomy={"tau": 0.5, "q": None, "nulls": []},
@@ -46,7 +46,7 @@ FEW = ["--features", "2", "--scenes", "1", "--baselines", "blur,mask"]
 
 
 def test_the_document_is_added_to_the_artifact(folder, capsys):
-    assert command.main([str(folder), *FEW]) == 0
+    assert main(["faithfulness", str(folder), *FEW]) == 0
     found = Artifact.load(folder).document("faithfulness")
     assert list(found["layers"]) == list(LAYERS)
     assert found["baselines"] == ["blur", "mask"]
@@ -55,7 +55,7 @@ def test_the_document_is_added_to_the_artifact(folder, capsys):
 
 
 def test_with_a_folder_for_the_tables_the_artifact_stays_as_it_is(folder, tmp_path, capsys):
-    assert command.main([str(folder), *FEW, "--layers", "block_03", "--out", str(tmp_path / "out")]) == 0
+    assert main(["faithfulness", str(folder), *FEW, "--layers", "block_03", "--out", str(tmp_path / "out")]) == 0
     assert Artifact.load(folder).document("faithfulness") is None
     assert list(json.loads((tmp_path / "out" / "faithfulness.json").read_text())["layers"]) == ["block_03"]
     rows = pd.read_csv(tmp_path / "out" / "faithfulness.csv")
@@ -63,5 +63,5 @@ def test_with_a_folder_for_the_tables_the_artifact_stays_as_it_is(folder, tmp_pa
 
 
 def test_what_cannot_be_measured_is_one_sentence(folder, capsys):
-    assert command.main([str(folder), *FEW, "--layers", "block_99"]) == 1
+    assert main(["faithfulness", str(folder), *FEW, "--layers", "block_99"]) == 1
     assert "block_02, block_03" in capsys.readouterr().err

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import hsae
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.commands.figures import main
 from hsae.comparison.match_latents import extract_for
 from hsae.errors import ArtifactError, StoreError
 from hsae.measures.probes import LinearProbe
@@ -49,7 +49,7 @@ def runs(tmp_path_factory, images):
 
 def made(backbone: str, fingerprint: str, seed: int) -> Artifact:
     table = pd.DataFrame({"dead": [False] * 24, "best_node": [CLASSES[0]] * 24, "best_node_f1": 0.75})
-    return Artifact(
+    return Artifact.from_parts(
         backbone={
             "id": backbone,
             "revision": None,

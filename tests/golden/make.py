@@ -64,7 +64,7 @@ def make_probe() -> LinearProbe:
 def make_artifact() -> Artifact:
     """All parts, by formulas."""
     images = [{"dataset": [[j, j / 2], [j + 1, j / 4]], "starter": [["animals/cat", 0.25]]} for j in range(D_SAE)]
-    return Artifact(
+    return Artifact.from_parts(
         backbone={"id": "golden", "revision": None, "weights_sha256": "0" * 64, "image_size": 28, "token": "cls"},
         dataset={"id": "four classes", "split": None, "n_images": 100, "classes": CLASSES},
         taxonomy={"tau": 0.5, "q": None, "nulls": []},

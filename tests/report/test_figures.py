@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.commands.figures import main
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import set_nulls
@@ -29,7 +29,7 @@ def artifact():
         n: report_layer(sae, data, LabelledActivations(data.x, data.labels), data.x[:2], taxonomy)
         for n, sae in saes.items()
     }
-    return Artifact(
+    return Artifact.from_parts(
         backbone={"id": "x", "revision": None, "weights_sha256": "0" * 64, "image_size": 28, "token": "cls"},
         dataset={"id": "x", "split": None, "n_images": len(data.x), "classes": list(CLASSES)},
         taxonomy={"tau": 0.5, "q": None, "nulls": []},
@@ -44,7 +44,7 @@ def artifact():
 
 def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, capsys):
     artifact.save(tmp_path / "run" / "artifact", dtype="float32")
-    assert main([str(tmp_path / "run")]) == 0
+    assert main(["figures", str(tmp_path / "run")]) == 0
     folder = tmp_path / "run" / "figures"
     assert sorted(p.name for p in folder.iterdir()) == sorted(f"{n}.{kind}" for n in NAMES for kind in ("png", "csv"))
     assert capsys.readouterr().out.split() == [str(folder / f"{name}.png") for name in NAMES]
@@ -63,27 +63,27 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
 
 def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, monkeypatch):
     artifact.save(tmp_path / "artifact")
-    assert main([str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
+    assert main(["figures", str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
     files = sorted((tmp_path / "figures").iterdir())
     assert [file.name for file in files] == sorted(f"{name}.png" for name in NAMES)
     sizes = {file.name: file.stat().st_size for file in files}
     assert max(sizes.values()) < 150_000
     limit = max(sizes.values()) - 1
     monkeypatch.setattr("hsae.report.figures.SMALL_BYTES", limit)
-    assert main([str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
+    assert main(["figures", str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
     assert max(file.stat().st_size for file in files) < limit
 
 
 def test_an_artifact_stays_as_it_is(artifact, tmp_path):
     folder = artifact.save(tmp_path / "artifact")
     before = sorted(p.name for p in folder.iterdir())
-    assert main([str(folder)]) == 0
+    assert main(["figures", str(folder)]) == 0
     assert sorted(p.name for p in folder.iterdir()) == before
     assert (tmp_path / "artifact-figures" / "layers.png").is_file()
 
 
 def test_a_folder_without_artifact_is_one_sentence(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+    assert main(["figures", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("ArtifactError: ")
 
 

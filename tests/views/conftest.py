@@ -59,7 +59,7 @@ def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifact(backbone_folder: Path) -> Artifact:
     backbone = load_backbone(backbone_folder, image_size=SIDE)
     images = [{"dataset": [[1, 0.5]], "starter": [["animals/dog", 0.5], ["no/such", 0.25]]}] * N
-    return Artifact(
+    return Artifact.from_parts(
         backbone={
             "id": str(backbone_folder), "revision": None, "weights_sha256": backbone.fingerprint,
             "image_size": SIDE, "token": "cls",
@@ -85,7 +85,7 @@ def artifact_with(artifact: Artifact, **changes: Any) -> Artifact:
         "probes": {name: artifact.probe(name) for name in LAYERS},
         "curves": artifact.curves, "tree": artifact.tree,
     }  # fmt: skip
-    return Artifact(**(parts | changes))
+    return Artifact.from_parts(**(parts | changes))
 
 
 def in_a_loop(make: Callable[[], Any]) -> Any:

@@ -139,7 +139,7 @@ def run_app(*arguments: str) -> subprocess.CompletedProcess:
 def test_a_missing_artifact_is_one_sentence_and_status_1(source):
     done = run_app("--artifact", source)
     assert done.returncode == 1
-    assert done.stderr.startswith("hsae: ")
+    assert done.stderr.startswith("ArtifactError: ")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -147,7 +147,7 @@ def test_a_taken_port_is_a_sentence_and_status_1(server):
     port = server[0].rstrip("/").rsplit(":", 1)[1]
     done = run_app("--port", port, "--artifact", str(server[1]))
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("hsae: the server cannot start: ")
+    assert done.stderr.strip().splitlines()[-1].startswith("InputError: the server cannot start: ")
     assert "Traceback" not in done.stderr
 
 
@@ -158,7 +158,7 @@ MCP = find_spec("mcp") is not None
 def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
     done = run_app("--mcp")
     assert done.returncode == 1
-    assert done.stderr.startswith("hsae: ")
+    assert done.stderr.startswith("InputError: ")
     assert 'pip install "gradio[mcp]"' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

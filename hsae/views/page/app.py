@@ -1,20 +1,19 @@
-"""The Space: builds the page, and the command line that starts it."""
+"""Explore artifacts in a browser: where a vision model keeps its concepts."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
 
 from hsae.artifacts.artifact import Artifact
-from hsae.errors import HsaeError
+from hsae.commands.command_line import artifact_in
+from hsae.errors import InputError
 from hsae.views.page import api
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
@@ -66,23 +65,8 @@ def launch(
     return address
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Open the app on artifacts given by --artifact or $HSAE_ARTIFACT; exits with status 1 and a sentence on errors."""
-    options = _parse(arguments)
-    if options.mcp and find_spec("mcp") is None:
-        sys.exit('hsae: --mcp needs a package that is not installed: pip install "gradio[mcp]"')
-    try:
-        artifacts = [Artifact.load(_artifact_folder(source)) for source in options.artifact]
-        launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
-    except HsaeError as error:
-        sys.exit(f"hsae: {error}")
-    except OSError as error:  # such as a port that is taken
-        sys.exit(f"hsae: the server cannot start: {error}")
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="app.py", description="Explore where a vision model keeps its concepts.")
-    stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command can be told."""
     parser.add_argument(
         "--artifact", action="append",
         help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
@@ -91,12 +75,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
     parser.add_argument("--mcp", action="store_true", help='also serve AI assistants (pip install "gradio[mcp]")')
-    options = parser.parse_args(arguments)
-    options.artifact = options.artifact or stated or ["starter"]
-    return options
 
 
-def _artifact_folder(source: str) -> str:
-    """A run folder holds its artifact in a folder of that name."""
-    inside = Path(source) / "artifact"
-    return str(inside) if (inside / "hsae.json").is_file() else source
+def run(options: argparse.Namespace) -> None:
+    """Serve until stopped; InputError when the server cannot start."""
+    if options.mcp and find_spec("mcp") is None:
+        raise InputError("--mcp without its package", 'pip install "gradio[mcp]"')
+    stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
+    artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or stated or ["starter"]]
+    try:
+        launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
+    except OSError as error:  # such as a port that is taken
+        raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error

@@ -1,0 +1,66 @@
+"""Every command line of the package: python -m hsae COMMAND [--help]"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+
+from hsae.commands.command_line import run_command
+
+
+@dataclass(frozen=True)
+class Row:
+    """A command: a module with `add_arguments(parser)` and `run(options)`, imported only when it is asked for."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "app": Row("hsae.views.page.app", "Explore artifacts in a browser."),
+    "causal": Row("hsae.commands.causal", "Test whether steering a feature moves its WordNet subtree."),
+    "compare": Row("hsae.commands.compare", "Compare two runs or artifacts latent by latent."),
+    "faithfulness": Row("hsae.commands.faithfulness", "Measure how true relevancy maps are."),
+    "figures": Row("hsae.commands.figures", "Draw the figures of a run, as PNG and CSV."),
+    "nearest": Row("hsae.commands.nearest", "Store where the starter photographs lie in the last layer."),
+    "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
+}
+RENAMED = {
+    "hsae.analysis": "figures",
+    "hsae.faithfulness": "faithfulness",
+    "hsae.steering": "nearest",
+    "hsae.steering.causal": "causal",
+    "hsae.steering.segmentation": "segmentation",
+}
+"""Modules that were commands before version 2, and what they are called now."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command that the first argument names; returns the exit status."""
+    name, *rest = arguments or ["--help"]
+    if name in COMMANDS:
+        return run_command(import_module(COMMANDS[name].module), f"python -m hsae {name}", rest)
+    asked = name in ("-h", "--help")
+    print(usage() if asked else f"hsae: no command {name[:80]!r}\n{usage()}", file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+def usage() -> str:
+    """One line per command."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {row.summary}" for name, row in COMMANDS.items()]
+    return "\n".join(["usage: python -m hsae COMMAND [--help]", "", *lines])
+
+
+def renamed(module: str, arguments: list[str]) -> int:
+    """Run a command under the spelling it had before, after naming the present one."""
+    name = RENAMED[module]
+    if module == "hsae.analysis" and arguments[:1] == ["compare"]:
+        name, arguments = "compare", arguments[1:]
+    print(f"python -m {module} is now: python -m hsae {name}", file=sys.stderr)
+    return main([name, *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Nothing is here any more but the old spelling of two commands."""

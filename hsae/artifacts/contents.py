@@ -1,0 +1,184 @@
+"""What an artifact holds, read and checked part by part when it is asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from hsae.artifacts.index import CURVES, EXTRAS, TREE, Index, Layer
+from hsae.artifacts.latents_file import check_latents
+from hsae.artifacts.parts import GivenParts, Parts
+from hsae.artifacts.probes_file import check_probe
+from hsae.artifacts.sae_folder import Dtype, check_sae
+from hsae.artifacts.strangers_json import check_plain
+from hsae.artifacts.top_images_file import TopImages, check_top_images
+from hsae.errors import ArtifactError, InputError
+from hsae.measures.probes import LinearProbe
+from hsae.sae.model import SparseAutoencoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+
+class Contents:
+    """SAEs, latent tables, top images and probes by layer, with curves and tree over all layers.
+
+    Each part is read and checked when first asked for, then kept; what comes back is shared, so leave it unchanged.
+    Safe to use from several threads. Every defect raises ArtifactError.
+    """
+
+    def __init__(
+        self, index: Index, parts: Parts, id: str = "unsaved", sha256: str | None = None, folder: Path | None = None
+    ) -> None:
+        """index: what there is; parts: where it comes from.
+
+        id: what it was loaded by: "starter", a folder, or org/name. sha256: of hsae.json, and so of the whole content;
+        None in memory. folder: where all of it lies on this disk, if it does.
+        """
+        self.index, self.id, self.sha256, self.folder = index, id, sha256, folder
+        self._parts = parts
+        self._made: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_parts(
+        cls,
+        *,
+        backbone: Mapping[str, Any],
+        dataset: Mapping[str, Any],
+        taxonomy: Mapping[str, Any],
+        saes: Mapping[str, SparseAutoencoder],
+        latents: Mapping[str, pd.DataFrame],
+        top_images: Mapping[str, TopImages],
+        probes: Mapping[str, LinearProbe],
+        curves: Mapping[str, Any],
+        tree: Mapping[str, Any],
+        extras: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Made in memory, ready to save; the layers and their order are those of `saes`.
+
+        backbone {id, revision, weights_sha256, image_size, token}, dataset {id, split, n_images, classes},
+        taxonomy {tau, q, nulls, ...}; curves and tree are plain JSON. extras: the optional documents by name ("causal",
+        ...). artifacts/README.md has the fields.
+        """
+        for name, given in {"latents": latents, "top_images": top_images, "probes": probes}.items():
+            if set(given) != set(saes):
+                raise ArtifactError(
+                    f"{name} of the layers {sorted(given)}", f"of the same layers as saes: {list(saes)}"
+                )
+        for name in extras or {}:
+            _check_extra(name)
+        layers = tuple(Layer(name, sae.d_in, sae.d_sae) for name, sae in saes.items())
+        index = Index(dict(backbone), dict(dataset), dict(taxonomy), layers)
+        return cls(index, GivenParts(saes, latents, top_images, probes, curves, tree, extras or {}))
+
+    def only(self, layers: Sequence[str] | str | None) -> Self:
+        """The same with some of its layers; itself for None."""
+        if layers is None:
+            return self
+        return type(self)(self.index.only(layers), self._parts, self.id, self.sha256)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layer names in model order."""
+        return tuple(layer.name for layer in self.index.layers)
+
+    @property
+    def backbone(self) -> dict[str, Any]:
+        """id, revision, weights_sha256, image_size and token."""
+        return dict(self.index.backbone)
+
+    @property
+    def token(self) -> str:
+        """cls, patch or mean: the token the SAEs were trained on."""
+        return self.index.backbone["token"]
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """id, split, n_images and classes."""
+        return dict(self.index.dataset)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """WordNet ids in the order of the probes' columns."""
+        return tuple(self.index.dataset["classes"])
+
+    @property
+    def taxonomy_rule(self) -> dict[str, Any]:
+        """How classes were chosen for latents: tau, q, nulls, ..."""
+        return dict(self.index.taxonomy)
+
+    @property
+    def dtype(self) -> Dtype:
+        """float16 or float32: what its SAE weights are stored in, or will be."""
+        return self._parts.dtype(self.index.layers[0])
+
+    def sae(self, layer: str) -> SparseAutoencoder:
+        """The SAE of a layer: float32, on the CPU, without gradients."""
+        entry = self.index.layer(layer)
+        return self._once(("sae", layer), lambda: check_sae(self._parts.sae(entry), entry))
+
+    def latents(self, layer: str) -> pd.DataFrame:
+        """One row a latent, with the columns of artifacts/README.md; the caller's own to change."""
+        entry = self.index.layer(layer)
+        n_classes = len(self.classes)
+        frame = self._once(("latents", layer), lambda: check_latents(self._parts.latents(entry), entry, n_classes))
+        return frame.copy(deep=False)  # pandas copies on write
+
+    def top_images(self, layer: str) -> TopImages:
+        """One entry a latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}."""
+        entry = self.index.layer(layer)
+        return self._once(("top_images", layer), lambda: check_top_images(self._parts.top_images(entry), entry))
+
+    def probe(self, layer: str) -> LinearProbe:
+        """The linear probe of a layer's activations over `classes`."""
+        entry = self.index.layer(layer)
+        return self._once(("probe", layer), lambda: check_probe(self._parts.probe(entry), entry, len(self.classes)))
+
+    @property
+    def curves(self) -> dict[str, Any]:
+        """Measures by layer, as plain JSON."""
+        return self._once(("curves", ""), lambda: _check_object(self._parts.curves(), CURVES))
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The feature tree with its scores against WordNet, as plain JSON."""
+        return self._once(("tree", ""), lambda: _check_object(self._parts.tree(), TREE))
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Names of the optional documents the artifact has."""
+        return self._parts.extras()
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """One of the optional documents, as plain JSON: "causal", "comparison", ... (artifacts/README.md).
+
+        None when it is not there; InputError for any other name.
+        """
+        _check_extra(name)
+        if name not in self.documents:
+            return None
+        return self._once((name, ""), lambda: _check_object(self._parts.extra(name), EXTRAS[name]))
+
+    def _once(self, key: tuple[str, str], make: Callable[[], T]) -> T:
+        if key not in self._made:  # asked again under the lock; outside it, so that what is there never waits
+            with self._lock:
+                if key not in self._made:
+                    self._made[key] = make()
+        return self._made[key]
+
+
+def _check_extra(name: str) -> None:
+    if name not in EXTRAS:
+        raise InputError(f"document {name!r:.80}", f"one of {', '.join(EXTRAS)}")
+
+
+def _check_object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{where} holds a {type(value).__name__}", "an object")
+    check_plain(value, where)
+    return value

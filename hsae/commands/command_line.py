@@ -1,0 +1,61 @@
+"""How every command line parses, reports what a user can cause, and ends."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from hsae.errors import HsaeError
+
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, as shells have it."""
+
+
+def run_command(command: ModuleType, program: str, arguments: list[str]) -> int:
+    """Parse the arguments of a command module and run it; returns the exit status.
+
+    command: has `add_arguments(parser)` and `run(options)`; its docstring is the help text.
+    """
+    parser = argparse.ArgumentParser(
+        prog=program, description=inspect.getdoc(command), formatter_class=_DocumentedDefaults
+    )
+    command.add_arguments(parser)
+    options = parser.parse_args(arguments)
+    return reported(lambda: command.run(options))
+
+
+def reported(run: Callable[[], object]) -> int:
+    """Run; an error that a user can cause is one line and status 1, Ctrl+C one line and status 130."""
+    try:
+        run()
+    except HsaeError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def artifact_in(source: str | Path) -> str | Path:
+    """The artifact in the folder of a run; anything else as it is: an artifact, "starter" or a Hub id."""
+    inside = Path(source) / "artifact"
+    return inside if (inside / "hsae.json").is_file() else source
+
+
+def figures_beside(run: Path) -> Path:
+    """Where figures go when nothing else is said: inside a run, beside an artifact."""
+    return run / "figures" if (run / "artifact").is_dir() else run.with_name(f"{run.name}-figures")
+
+
+class _DocumentedDefaults(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """The docstring as it stands, and every default that is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False) or "default:" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
