@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hsae.sae.model import SparseAutoencoder
     from hsae.sae.train import TrainConfig, train_bank
     from hsae.session import Session
+    from hsae.steering.editor import run_with_edits
     from hsae.steering.edits import Edit
-    from hsae.steering.splice import run_with_edits
 
 _HOMES = {
     "ActivationStore": "hsae.activations.store",
@@ -51,7 +51,7 @@ _HOMES = {
     "load_samples": "hsae.data.samples",
     "match_latents": "hsae.comparison.match_latents",
     "relevancy_map": "hsae.relevancy",
-    "run_with_edits": "hsae.steering.splice",
+    "run_with_edits": "hsae.steering.editor",
     "stream_samples": "hsae.data.stream",
     "train_bank": "hsae.sae.train",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -17,18 +17,16 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
-from hsae.measures.probes import LinearProbe
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.targets import latent_target
-from hsae.sae.model import SparseAutoencoder
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
+from hsae.steering.editor import Editor
 from hsae.steering.edits import Edit
 from hsae.steering.nearest import nearest_rows, starter_bank
-from hsae.steering.readout import Head
+from hsae.steering.readout import Readout
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
-from hsae.steering.splice import run_with_edits
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
@@ -143,43 +141,27 @@ class Session:
         classifier: Literal["probe", "model"] = "probe",
     ) -> tuple[SteeringResult, ...]:
         """`steer` of several alternative edits, in one batch."""
-        tables = self._tables(edits)
-        read, classes, layer = self._classifier(classifier)
-        return steer_all(
-            self.backbone,
-            edits,
-            *self._latents_of(tables),
-            self._activations,
-            read,
-            classes,
-            layer=layer,
-            token=self.class_token,
-            maxima={layer: table["max"].to_numpy(float) for layer, table in tables.items()},
-            control_seed=control_seed,
-            frequencies={layer: t["frequency"].to_numpy(float) for layer, t in tables.items() if "frequency" in t},
-        )
+        return steer_all(self._editor(edits), edits, self._activations, self._readout(classifier), control_seed)
 
-    def _classifier(self, name: Literal["probe", "model"]) -> tuple[LinearProbe | Head, tuple[str, ...], str]:
-        """A classifier with its classes and the layer it reads."""
+    def _readout(self, name: Literal["probe", "model"]) -> Readout:
+        """The classifier of that name, where it reads."""
         if name == "probe":
             last = self.artifact.layers[-1]
-            return self.artifact.probe(last), self.artifact.classes, last
-        if self.backbone.classifier is None:
+            return Readout(self.backbone, self.artifact.probe(last), self.artifact.classes, last, self.class_token)
+        head = self.backbone.classifier
+        if head is None:
             got = f"{self.backbone.id} has no classifier of its own"
             raise InputError(got, "a model trained on classes", "Use the artifact's probe.")
-        return self.backbone.classifier, self.backbone.classifier.classes, self.backbone.layer_names()[-1]
+        return Readout(self.backbone, head, head.classes, self.backbone.layer_names()[-1])
 
     def downstream(self, edit: Edit, top: int = 10) -> pd.DataFrame:
         """The latents of later layers that an edit moves most, in units of their p999.
 
         Columns: layer, latent, label, before, after (in units of the activations), change (after - before, of p999).
         """
-        tables = self._tables([edit])
-        later = later_layers(self.backbone, edit, self.artifact.layers)
-        tables |= {layer: self.artifact.latents(layer) for layer in later}
-        found = latent_changes(
-            self.backbone, edit, *self._latents_of(tables), self._activations, token=self.artifact.token, top=top
-        )
+        editor = self._editor([edit], later_layers(self.backbone, edit, self.artifact.layers))
+        found = latent_changes(editor, edit, self._activations, token=self.artifact.token, top=top)
+        tables = {layer: self.artifact.latents(layer) for layer in editor.saes}
         rows = [(c.layer, c.latent, tables[c.layer]["label"].iloc[c.latent], c.before, c.after) for c in found]
         frame = pd.DataFrame(rows, columns=["layer", "latent", "label", "before", "after"])
         units = np.array([tables[c.layer]["p999"].iloc[c.latent] for c in found], dtype=float)
@@ -195,9 +177,7 @@ class Session:
         bank = starter_bank(self.backbone, last, token, self.artifact.document("starter"))
         before = after = self.activations(last)
         if edit is not None:
-            run = run_with_edits(
-                self.backbone, [edit], *self._latents_of(self._tables([edit])), self._activations, [last]
-            )
+            run = self._editor([edit]).run([edit], self._activations, [last])
             after = run.activations[last] if run.touches(0) else before
         found = [bank.nearest(self.backbone.select_token(x, last, token)[0, 0], top) for x in (before, after)]
         return pd.DataFrame(nearest_rows(*found))
@@ -208,11 +188,10 @@ class Session:
         head: any linear head for the artifact's last layer (`read_head`); by default the artifact's own, and InputError
         where it has none. control_seed: also add a random direction of the same norm at the same patches.
         """
-        tables = self._tables([edit])
-        last, size = self.artifact.layers[-1], self.backbone.preprocessing.image_size
-        parts = self._latents_of(tables)
+        editor, last = self._editor([edit]), self.artifact.layers[-1]
+        size = self.backbone.preprocessing.image_size
         head = head or self.patch_head
-        return segment(self.backbone, edit, *parts, self._activations, head, last, size=size, control_seed=control_seed)
+        return segment(editor, edit, self._activations, head, last, size=size, control_seed=control_seed)
 
     @cached_property
     def patch_head(self) -> PatchHead:
@@ -227,8 +206,20 @@ class Session:
         """The edit with the artifact's id and version in it, to be saved or shared."""
         return edit.of(self.artifact.id, self.artifact.sha256)
 
-    def _tables(self, edits: Sequence[Edit]) -> dict[str, pd.DataFrame]:
-        """Latent tables of the edited layers; InputError for edits of other layers or of another artifact."""
+    def _editor(self, edits: Sequence[Edit], also: Sequence[str] = ()) -> Editor:
+        """The editor of the edited layers and those `also`; InputError for edits it cannot make."""
+        self._check(edits)
+        layers = dict.fromkeys([*(step.layer for edit in edits for step in edit.steps()), *also])
+        tables = {layer: self.artifact.latents(layer) for layer in layers}
+
+        def values(column: str) -> dict[str, np.ndarray]:
+            return {layer: table[column].to_numpy(float) for layer, table in tables.items() if column in table}
+
+        saes = {layer: self.artifact.sae(layer) for layer in layers}
+        return Editor(self.backbone, saes, values("p999"), values("frequency"), values("max"))
+
+    def _check(self, edits: Sequence[Edit]) -> None:
+        """InputError without an image, for edits of other layers and for edits of another artifact."""
         self._require_image()
         steps = [step for edit in edits for step in edit.steps()]
         unknown = sorted({step.layer for step in steps} - set(self.artifact.layers))
@@ -238,14 +229,6 @@ class Session:
             if step.sha and self.artifact.sha256 and not self.artifact.sha256.startswith(step.sha):
                 got = f"an edit of {step.artifact} in version {step.sha}"
                 raise InputError(got, f"{self.artifact.id} in version {self.artifact.sha256}", "Load that version.")
-        return {step.layer: self.artifact.latents(step.layer) for step in steps}
-
-    def _latents_of(
-        self, tables: Mapping[str, pd.DataFrame]
-    ) -> tuple[dict[str, SparseAutoencoder], dict[str, np.ndarray]]:
-        """SAEs and p999 of these layers."""
-        saes = {layer: self.artifact.sae(layer) for layer in tables}
-        return saes, {layer: table["p999"].to_numpy(float) for layer, table in tables.items()}
 
     @property
     def class_token(self) -> Token:

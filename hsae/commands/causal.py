@@ -25,7 +25,7 @@ from hsae.session import Session
 from hsae.steering.causal.experiment import Images, LayerTest, Setting, document
 from hsae.steering.causal.figure import causal_figure
 from hsae.steering.causal.push import BATCH
-from hsae.steering.readout import reader
+from hsae.steering.readout import Readout
 
 
 def run(options: argparse.Namespace) -> None:
@@ -46,13 +46,13 @@ def measure_layers(session: Session, samples: Samples, options: argparse.Namespa
     rows = np.random.default_rng(options.seed).permutation(len(samples))[: options.pool]
     data = Path(samples.name).name  # whose folders it lay in is nobody's business
     found = resumed(artifact.document("causal"), document({}, setting, len(rows), data))
-    read = reader(session.backbone, artifact.probe(last), last, session.class_token)
+    readout = Readout(session.backbone, artifact.probe(last), artifact.classes, last, session.class_token)
     missing = [layer for layer in layers if layer not in found["layers"]]
     activations, wnids = collect(session, samples.subset(rows), [*missing, last]) if missing else ({}, [])
     for layer in tqdm(missing, desc="layers"):
         images = Images(activations[layer], activations[last], wnids)
         table, sae = artifact.latents(layer), artifact.sae(layer)
-        test = LayerTest(session.backbone, layer, last, sae, table, session.taxonomy, images, read, setting)
+        test = LayerTest(layer, sae, table, session.taxonomy, images, readout, setting)
         tested = found["layers"] | {layer: significant(test.run(), 3)}
         found["layers"] = {name: tested[name] for name in artifact.layers if name in tested}
         if artifact.folder:

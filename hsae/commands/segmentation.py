@@ -18,6 +18,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.extras import add_document
 from hsae.data.samples import load_samples
 from hsae.session import Session
+from hsae.steering.editor import Editor
 from hsae.steering.segmentation.effect import suppression
 from hsae.steering.segmentation.head import PatchHead, write_head
 from hsae.steering.segmentation.kinds import held_out, kind_of
@@ -69,21 +70,13 @@ def _suppression(session: Session, head: PatchHead, scenes: list[Any], options: 
     artifact, last = session.artifact, session.artifact.layers[-1]
     layers = options.layers or [artifact.layers[3 * len(artifact.layers) // 4 - 1], artifact.layers[-2], last]
     chosen = [scene for scene, _ in scenes[:: max(1, len(scenes) // options.scenes)]]
+    editor = Editor(
+        session.backbone,
+        {layer: artifact.sae(layer) for layer in layers},
+        {layer: artifact.latents(layer)["p999"].to_numpy(float) for layer in layers},
+    )
     return {
-        layer: {
-            str(n): suppression(
-                session.backbone,
-                chosen,
-                layer,
-                artifact.sae(layer),
-                artifact.latents(layer)["p999"].to_numpy(float),
-                head,
-                last,
-                n,
-            )
-            for n in options.latents
-        }
-        for layer in layers
+        layer: {str(n): suppression(editor, chosen, layer, head, last, n) for n in options.latents} for layer in layers
     }
 
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hsae.backbones.base import Backbone, Token
 from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.probes import LinearProbe
-from hsae.sae.model import SparseAutoencoder
-from hsae.steering.controls import feature_like, random_like
+from hsae.steering.deltas import Change
+from hsae.steering.editor import Editor, edited_layers, first_layer
 from hsae.steering.edits import Edit
-from hsae.steering.readout import Head, Reader, n_outputs, reader
-from hsae.steering.splice import Change, EditedRun, add_deltas, edited_layers, first_layer, run_with_edits
-
-Answer = tuple[np.ndarray, np.ndarray]
-"""Logits and probabilities, float32 `[n_classes]` each."""
+from hsae.steering.readout import Answer, Readout
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,131 +66,79 @@ class SteeringResult:
         return {taxonomy.nodes[i]: float(mass[i]) for i in order if abs(mass[i]) > threshold}
 
 
-def steer(backbone: Backbone, edit: Edit, *arguments: Any, **options: Any) -> SteeringResult:
+def steer(
+    editor: Editor,
+    edit: Edit,
+    start: Tensor | Mapping[str, Tensor],
+    readout: Readout,
+    control_seed: int | None = None,
+) -> SteeringResult:
     """`steer_all` of a single edit."""
-    return steer_all(backbone, [edit], *arguments, **options)[0]
+    return steer_all(editor, [edit], start, readout, control_seed)[0]
 
 
 def steer_all(
-    backbone: Backbone,
+    editor: Editor,
     edits: Sequence[Edit],
-    saes: Mapping[str, SparseAutoencoder],
-    refs: Mapping[str, np.ndarray | Tensor],
     start: Tensor | Mapping[str, Tensor],
-    classifier: LinearProbe | Head,
-    classes: Sequence[str],
-    *,
-    layer: str | None = None,
-    token: Token = "cls",
-    maxima: Mapping[str, np.ndarray | Tensor] | None = None,
+    readout: Readout,
     control_seed: int | None = None,
-    frequencies: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[SteeringResult, ...]:
     """Class probabilities of one image without and with each of several alternative edits, in one batch.
 
-    Only the layers after the first edited one are run. saes, refs, start: as for `run_with_edits`; cached activations
-    that hold `layer` spare the unedited pass.
-    classifier, classes: a probe of the `token` (cls or mean) at `layer` (default: the last), or the model's own head,
-    which reads all tokens of the last layer. InputError when `layer` comes before an edit.
-    maxima: per layer the largest value of each latent ever seen `[d_sae]`. control_seed: also run the random control
-    and, where `frequencies` (per layer the firing rates `[d_sae]`) are given, the control by other features.
+    Only the layers after the first edited one are run. start: as for `Editor.run`; cached activations that hold the
+    readout's layer spare the unedited pass. InputError when that layer comes before an edit. control_seed: also run the
+    editor's controls.
     """
-    layer = _classifier_layer(backbone, edits, layer)
-    if len(classes) != n_outputs(classifier):
-        raise InputError(f"{len(classes)} classes", f"one per output of the classifier, {n_outputs(classifier)}")
-    first, tokens = first_layer(backbone, edits, start)
+    _check_order(editor, edits, readout.layer)
+    first, tokens = first_layer(editor.backbone, edits, start)
     cached = {first: tokens} if isinstance(start, Tensor) else start
-    run = run_with_edits(backbone, edits, saes, refs, cached, [layer])
-    answers = partial(_answers, reader(backbone, classifier, layer, token))
-    (before,) = answers(_unedited(backbone, first, cached, layer))
-    after = {"after": answers(run.activations[layer])}
-    for name, deltas in _controls(run, saes, control_seed, frequencies).items():
-        after[name] = answers(add_deltas(backbone, tokens, deltas, [layer])[layer])
+    run = editor.run(edits, cached, [readout.layer])
+    (before,) = readout.answers(_unedited(editor, first, cached, readout.layer))
+    after = {"after": readout.answers(run.activations[readout.layer])}
+    for name, deltas in ({} if control_seed is None else editor.controls(run, control_seed)).items():
+        after[name] = readout.answers(editor.add(tokens, deltas, [readout.layer])[readout.layer])
     results: list[SteeringResult] = []
     for row, edit in enumerate(edits):
         # Rows of a batch may be rounded differently, and an edit that changes nothing has to change nothing.
-        own = {name: found[row] if run.touches(row) else before for name, found in after.items()}
-        if isinstance(classifier, LinearProbe):
-            seen = reaches(edit, layer, token)
-        else:  # only the head itself knows what it reads
-            seen = own["after"] is before or bool((own["after"][0] != before[0]).any())
-        results.append(_result(run, row, {"before": before} | own, classes, maxima or {}, seen))
+        answers = {name: rows[row] if run.touches(row) else before for name, rows in after.items()}
+        results.append(
+            SteeringResult(
+                classes=readout.classes,
+                **_named({"before": before, **answers}),
+                changes=run.changes[row],
+                delta_norm_ratio=run.delta_norm_ratios[row],
+                off_distribution=editor.beyond(run.changes[row]),
+                reaches_classifier=_reached(readout, edit, before, answers["after"]),
+            )
+        )
     return tuple(results)
 
 
-def _result(
-    run: EditedRun,
-    row: int,
-    answers: Mapping[str, Answer],
-    classes: Sequence[str],
-    maxima: Mapping[str, np.ndarray | Tensor],
-    seen: bool,
-) -> SteeringResult:
-    """What became of the edit in one row of the batch."""
-    return SteeringResult(
-        classes=tuple(classes),
-        **_named(answers),
-        changes=run.changes[row],
-        delta_norm_ratio=run.delta_norm_ratios[row],
-        off_distribution=_beyond(run.changes[row], maxima),
-        reaches_classifier=seen,
-    )
+def _reached(readout: Readout, edit: Edit, before: Answer, after: Answer) -> bool:
+    """Whether the classifier can see the edit; of a head's answer it is seen by its change."""
+    if isinstance(readout.classifier, LinearProbe):
+        return readout.reached_by(edit)
+    return after is before or bool((after[0] != before[0]).any())
 
 
-def _controls(
-    run: EditedRun,
-    saes: Mapping[str, SparseAutoencoder],
-    seed: int | None,
-    frequencies: Mapping[str, np.ndarray] | None,
-) -> dict[str, dict[str, Tensor]]:
-    """What each control adds instead, `{control: {layer: [edits, tokens, d_in]}}`."""
-    if seed is None:
-        return {}
-    found = {"control": random_like(run.deltas, seed)}
-    if frequencies is not None:
-        found["feature_control"] = feature_like(run.deltas, run.changes, saes, frequencies, seed)
-    return found
-
-
-def _named(answers: Mapping[str, Answer]) -> dict[str, np.ndarray]:
+def _named(answers: Mapping[str, Answer]) -> dict[str, Any]:
     """`{"logits_before": ..., "probabilities_before": ...}` for every name."""
     parts = ("logits", "probabilities")
     return {
-        f"{part}_{name}": value for name, found in answers.items() for part, value in zip(parts, found, strict=True)
+        f"{part}_{name}": value for name, answer in answers.items() for part, value in zip(parts, answer, strict=True)
     }
 
 
-def reaches(edit: Edit, layer: str, token: Token) -> bool:
-    """Whether an edit can change `token` as read at `layer`: patches edited there no longer reach the class token."""
-    return any(
-        step.layer != layer or step.scope == "all" or (step.scope == "cls") == (token == "cls") for step in edit.steps()
-    )
-
-
-def _unedited(backbone: Backbone, first: str, cached: Mapping[str, Tensor], layer: str) -> Tensor:
+def _unedited(editor: Editor, first: str, cached: Mapping[str, Tensor], layer: str) -> Tensor:
     """Activations at the classifier's layer without any edit, `[1, tokens, d_in]`."""
     with torch.no_grad():
-        return cached[layer] if layer in cached else backbone.run_from(first, cached[first], [layer])[layer]
+        return cached[layer] if layer in cached else editor.backbone.run_from(first, cached[first], [layer])[layer]
 
 
-def _beyond(changes: Sequence[Change], maxima: Mapping[str, np.ndarray | Tensor]) -> tuple[Change, ...]:
-    return tuple(
-        change for change in changes if change.layer in maxima and change.after > maxima[change.layer][change.latent]
-    )
-
-
-def _answers(read: Reader, activations: Tensor) -> list[Answer]:
-    """Logits and probabilities, both `[n_classes]`, for each of activations `[batch, tokens, d_in]`."""
-    with torch.no_grad():
-        logits = read(activations).float().cpu()
-    return list(zip(logits.numpy(), logits.softmax(-1).numpy(), strict=True))
-
-
-def _classifier_layer(backbone: Backbone, edits: Sequence[Edit], layer: str | None) -> str:
-    """The layer the classes are read at, checked to be no earlier than any edited one."""
-    order = list(backbone.layers)
-    (layer,) = backbone.layer_names([layer or order[-1]])
-    late = [name for name in edited_layers(backbone, edits) if order.index(name) > order.index(layer)]
+def _check_order(editor: Editor, edits: Sequence[Edit], layer: str) -> None:
+    """InputError for an edit after the layer where the classes are read."""
+    order = list(editor.backbone.layers)
+    late = [name for name in edited_layers(editor.backbone, edits) if order.index(name) > order.index(layer)]
     if late:
         raise InputError(f"an edit at {', '.join(late)}", f"{layer} or earlier, where the classes are read")
-    return layer

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hsae.errors import InputError
 from hsae.sae.model import SparseAutoencoder
-from hsae.steering.splice import Change
+from hsae.steering.deltas import Change
 
 NEIGHBOURS = 10
 """Among how many latents of nearest firing rate the random one is drawn."""

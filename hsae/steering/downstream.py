@@ -4,50 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
 from hsae.errors import InputError
-from hsae.sae.model import SparseAutoencoder
+from hsae.steering.deltas import Change
+from hsae.steering.editor import Editor, edited_layers
 from hsae.steering.edits import Edit
-from hsae.steering.splice import Change, edited_layers, run_with_edits
 
 
 @torch.no_grad()
 def latent_changes(
-    backbone: Backbone,
-    edit: Edit,
-    saes: Mapping[str, SparseAutoencoder],
-    refs: Mapping[str, np.ndarray | Tensor],
-    start: Mapping[str, Tensor],
-    *,
-    token: Token = "cls",
-    top: int = 10,
+    editor: Editor, edit: Edit, start: Mapping[str, Tensor], *, token: Token = "cls", top: int = 10
 ) -> tuple[Change, ...]:
     """The `top` latents that moved most, in units of their p999, at layers after the first edited one.
 
-    saes, refs (p999 `[d_sae]`): of the edited layers and of those to look at. start: cached activations of one image
+    editor: knows the edited layers and those to look at. start: cached activations of one image
     `{layer: [1, tokens, d_in]}` at all of these. token: what the SAEs read; of several patches the largest counts.
     Latents that never fired have no unit and are left out, as are those that did not move.
     """
-    layers = later_layers(backbone, edit, saes)
+    layers = later_layers(editor.backbone, edit, editor.saes)
     if not layers:
         return ()
-    run = run_with_edits(backbone, [edit], saes, refs, start, layers)
+    run = editor.run([edit], start, layers)
     if not run.touches(0):
         return ()
-    found: list[tuple[float, Change]] = []
+    moves: list[tuple[float, Change]] = []
     for layer in layers:
-        before = _strongest(backbone, saes[layer], start[layer], layer, token)
-        after = _strongest(backbone, saes[layer], run.activations[layer], layer, token)
-        units = torch.as_tensor(refs[layer]).to(before)
+        before = _strongest(editor, start[layer], layer, token)
+        after = _strongest(editor, run.activations[layer], layer, token)
+        units = torch.as_tensor(editor.p999[layer]).to(before)
         moved = ((after - before).abs() / units).where(units > 0, 0.0)
         for latent in moved.topk(min(top, len(moved))).indices.tolist():
             change = Change(layer, latent, before[latent].item(), after[latent].item())
-            found += [(moved[latent].item(), change)] if moved[latent] > 0 else []
-    return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0])[:top])
+            moves += [(moved[latent].item(), change)] if moved[latent] > 0 else []
+    return tuple(change for _, change in sorted(moves, key=lambda pair: -pair[0])[:top])
 
 
 def later_layers(backbone: Backbone, edit: Edit, among: Sequence[str] | Mapping[str, object]) -> tuple[str, ...]:
@@ -60,6 +52,6 @@ def later_layers(backbone: Backbone, edit: Edit, among: Sequence[str] | Mapping[
     return tuple(layer for layer in order[first + 1 :] if layer in among)
 
 
-def _strongest(backbone: Backbone, sae: SparseAutoencoder, x: Tensor, layer: str, token: Token) -> Tensor:
+def _strongest(editor: Editor, x: Tensor, layer: str, token: Token) -> Tensor:
     """Latents `[d_sae]` of one image's activations `[1, tokens, d_in]`, the largest over the tokens the SAE reads."""
-    return sae.encode(backbone.select_token(x, layer, token)[0]).amax(0)
+    return editor.saes[layer].encode(editor.backbone.select_token(x, layer, token)[0]).amax(0)

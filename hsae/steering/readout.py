@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
+from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
+from hsae.steering.edits import Edit
 
-Reader = Callable[[Tensor], Tensor]
-"""Activations at the layer where classes are read `[batch, tokens, d_in]` to logits `[batch, n_classes]`."""
+Answer = tuple[np.ndarray, np.ndarray]
+"""Logits and probabilities, float32 `[n_classes]` each."""
 
 
 class Head(Protocol):
@@ -23,13 +27,44 @@ class Head(Protocol):
     def logits(self, tokens: Tensor) -> Tensor: ...
 
 
-def reader(backbone: Backbone, classifier: LinearProbe | Head, layer: str, token: Token) -> Reader:
-    """How the classifier reads activations at `layer`; `token` is the probe's, a head knows its own."""
-    if isinstance(classifier, LinearProbe):
-        return lambda x: classifier.logits(backbone.select_token(x, layer, token)[:, 0])
-    return classifier.logits
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """A classifier at a layer of a backbone; InputError unless it has one output per class."""
 
+    backbone: Backbone
+    classifier: LinearProbe | Head
+    classes: tuple[str, ...]
+    """WordNet ids, in the order of the classifier's outputs."""
+    layer: str
+    token: Token = "cls"
+    """What a probe reads, cls or mean; a head knows its own."""
 
-def n_outputs(classifier: LinearProbe | Head) -> int:
-    """How many classes it tells apart."""
-    return classifier.W.shape[1] if isinstance(classifier, LinearProbe) else len(classifier.classes)
+    def __post_init__(self) -> None:
+        self.backbone.layer_names([self.layer])
+        n = self.classifier.W.shape[1] if isinstance(self.classifier, LinearProbe) else len(self.classifier.classes)
+        if len(self.classes) != n:
+            raise InputError(f"{len(self.classes)} classes", f"one per output of the classifier, {n}")
+
+    def logits(self, x: Tensor) -> Tensor:
+        """`[batch, n_classes]` of activations at the layer, `[batch, tokens, d_in]`."""
+        if isinstance(self.classifier, LinearProbe):
+            return self.classifier.logits(self.backbone.select_token(x, self.layer, self.token)[:, 0])
+        return self.classifier.logits(x)
+
+    @torch.no_grad()
+    def answers(self, x: Tensor) -> list[Answer]:
+        """Logits and probabilities of each of activations `[batch, tokens, d_in]`."""
+        logits = self.logits(x).float().cpu()
+        return list(zip(logits.numpy(), logits.softmax(-1).numpy(), strict=True))
+
+    def reached_by(self, edit: Edit) -> bool:
+        """Whether an edit can change what a probe reads: patches edited at its layer no longer reach the class token.
+
+        True for a head: only it knows what it reads.
+        """
+        if not isinstance(self.classifier, LinearProbe):
+            return True
+        return any(
+            step.layer != self.layer or step.scope == "all" or (step.scope == "cls") == (self.token == "cls")
+            for step in edit.steps()
+        )

@@ -9,8 +9,10 @@ import torch
 from hsae.errors import InputError, LabelError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.probes import LinearProbe
-from hsae.steering.classification import SteeringResult, reaches, steer, steer_all
+from hsae.steering.classification import SteeringResult, steer_all
+from hsae.steering.editor import Editor
 from hsae.steering.edits import Edit
+from hsae.steering.readout import Readout
 from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 # tabby, Persian cat, beagle, fire engine
@@ -42,6 +44,17 @@ def cached(backbone):
 
 def edit(layer="block_02", amount=3.0, scope="cls", mode="add", latent=7):
     return Edit(layer, [{"latent": latent, "mode": mode, "amount": amount}], scope)
+
+
+def readout(backbone, classifier, classes=CLASSES, layer=None, token="cls"):
+    return Readout(backbone, classifier, tuple(classes), layer or list(backbone.layers)[-1], token)
+
+
+def steer(backbone, one, saes, p999, start, classifier, classes=CLASSES, *, layer=None, token="cls", **options):
+    """`steer_all` of one edit; options: control_seed, and what else the editor knows."""
+    seed = options.pop("control_seed", None)
+    editor = Editor(backbone, saes, p999, **options)
+    return steer_all(editor, [one], start, readout(backbone, classifier, classes, layer, token), seed)[0]
 
 
 def test_before_and_after_are_the_probes_answers(backbone, saes, probe, cached):
@@ -97,7 +110,7 @@ def test_the_control_by_another_feature_moves_that_feature(backbone, saes, probe
 
 def test_several_edits_in_one_batch_are_answered_as_they_are_alone(backbone, saes, probe, cached):
     edits = [edit(), edit("block_03", scope="all"), edit(amount=0.0), edit("block_01", mode="off", amount=0)]
-    together = steer_all(backbone, edits, saes, REFS, cached, probe, CLASSES)
+    together = steer_all(Editor(backbone, saes, REFS), edits, cached, readout(backbone, probe))
     for found, single in zip(together, edits, strict=True):
         alone = steer(backbone, single, saes, REFS, cached, probe, CLASSES)
         np.testing.assert_allclose(found.logits_after, alone.logits_after, rtol=1e-4, atol=1e-5)
@@ -169,7 +182,8 @@ def test_latents_beyond_anything_seen_are_flagged(backbone, saes, probe, cached)
 )
 def test_edits_that_cannot_reach_the_classifier_say_so(backbone, saes, probe, cached, layer, scope, token, expected):
     found = steer(backbone, edit(layer, 50.0, scope), saes, REFS, cached, probe, CLASSES, token=token)
-    assert found.reaches_classifier is reaches(edit(layer, 50.0, scope), "block_03", token) is expected
+    reached = readout(backbone, probe, token=token).reached_by(edit(layer, 50.0, scope))
+    assert found.reaches_classifier is reached is expected
     assert np.array_equal(found.logits_before, found.logits_after) is not expected
 
 

@@ -6,7 +6,7 @@ import torch
 
 from hsae.errors import InputError
 from hsae.steering.controls import NEIGHBOURS, along, equal_rate_latent, feature_like, random_like
-from hsae.steering.splice import Change
+from hsae.steering.deltas import Change
 from tests.tiny_models import random_sae
 
 DELTAS = {"block_02": torch.randn(1, 17, 32), "block_03": torch.randn(1, 17, 32)}

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
 from hsae.measures.statistics import against_control, against_shuffled, interval
@@ -21,7 +20,7 @@ from hsae.steering.causal.push import Answers, answers, pushed
 from hsae.steering.controls import along, equal_rate_latent
 from hsae.steering.deltas import edit_delta, scope_tokens
 from hsae.steering.edits import Op, Scope
-from hsae.steering.readout import Reader
+from hsae.steering.readout import Readout
 
 VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}
 CONDITIONS = ("feature", "random", "other")
@@ -57,15 +56,13 @@ class Images:
 class LayerTest:
     """What is fixed while the features of one layer are tested."""
 
-    backbone: Backbone
     layer: str
-    last: str
     sae: SparseAutoencoder
     table: pd.DataFrame
     """The artifact's latents: p999, frequency, dead, best_node, best_node_f1, label."""
     taxonomy: Taxonomy
     images: Images
-    read: Reader
+    readout: Readout
     setting: Setting = field(default_factory=Setting)
 
     def run(self) -> dict[str, Any]:
@@ -73,7 +70,7 @@ class LayerTest:
         chosen = testable_features(self.table, self.taxonomy, self.setting.features)
         if not len(chosen):
             raise InputError(f"no testable latent at {self.layer}", "latents with a node of 2 classes or more")
-        before = answers(self.read, self.images.last)
+        before = answers(self.readout, self.images.last)
         moves = {int(j): self._moves(int(j), str(node), before) for j, node in chosen["best_node"].items()}
         nodes = [distances(self.taxonomy, node) for node in chosen["best_node"]]
         features = [
@@ -96,7 +93,7 @@ class LayerTest:
     def _move(self, latent: int, value: str, rows: np.ndarray, before: Answers) -> Move:
         x = self.images.x[rows]
         found = {
-            condition: pushed(self.backbone, self.layer, self.last, x, delta, self.read)
+            condition: pushed(self.readout, self.layer, x, delta)
             for condition, delta in self._deltas(latent, value, x).items()
         }
         sense = -1 if value == "off" else 1
@@ -108,9 +105,9 @@ class LayerTest:
     def _deltas(self, latent: int, value: str, x: Tensor) -> dict[str, Tensor]:
         """What each condition adds to `x [images, tokens, d_in]`, the same norm at every token."""
         op = Op(latent, VALUES[value].mode, VALUES[value].amount)
-        refs = self.table["p999"].to_numpy(float)
+        p999 = self.table["p999"].to_numpy(float)
         delta = torch.zeros_like(x)
-        delta[:, self._positions] = edit_delta(x[:, self._positions], [op], self.sae, refs)[0]
+        delta[:, self._positions] = edit_delta(x[:, self._positions], [op], self.sae, p999)[0]
         other = equal_rate_latent(self.table["frequency"], latent, self.setting.seed)
         generator = torch.Generator().manual_seed(1_000_003 * self.setting.seed + latent)
         sense = -1 if value == "off" else 1
@@ -122,7 +119,9 @@ class LayerTest:
 
     @property
     def _positions(self) -> list[int]:
-        return scope_tokens(self.setting.scope, self.images.x.shape[1], self.backbone.layers[self.layer].n_prefix)
+        return scope_tokens(
+            self.setting.scope, self.images.x.shape[1], self.readout.backbone.layers[self.layer].n_prefix
+        )
 
     def _summary(self, moves: Sequence[Move | None], nodes: Sequence[np.ndarray]) -> dict[str, Any]:
         """Means over features, each against the three controls; and how far predictions went."""

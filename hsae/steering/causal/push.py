@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
-from hsae.steering.readout import Reader
-from hsae.steering.splice import add_deltas
+from hsae.steering.editor import add_deltas
+from hsae.steering.readout import Readout
 
 BATCH = 32
 
@@ -29,17 +28,17 @@ class Answers:
 
 
 @torch.no_grad()
-def answers(read: Reader, activations: Tensor) -> Answers:
-    """The classifier's answers to activations of the last layer, `[images, tokens, d_in]`."""
-    logits = torch.cat([read(part) for part in activations.split(BATCH)]).float().cpu()
+def answers(readout: Readout, activations: Tensor) -> Answers:
+    """The classifier's answers to activations of its layer, `[images, tokens, d_in]`."""
+    logits = torch.cat([readout.logits(part) for part in activations.split(BATCH)]).float().cpu()
     return Answers(logits.numpy(), logits.softmax(-1).numpy())
 
 
 @torch.no_grad()
-def pushed(backbone: Backbone, layer: str, last: str, x: Tensor, deltas: Tensor, read: Reader) -> Answers:
+def pushed(readout: Readout, layer: str, x: Tensor, deltas: Tensor) -> Answers:
     """Answers when `deltas` are added to the activations `x` at `layer`, both `[images, tokens, d_in]`."""
     parts = [
-        answers(read, add_deltas(backbone, tokens, {layer: delta}, [last])[last])
+        answers(readout, add_deltas(readout.backbone, tokens, {layer: delta}, [readout.layer])[readout.layer])
         for tokens, delta in zip(x.split(BATCH), deltas.split(BATCH), strict=True)
     ]
     return Answers(

@@ -8,33 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsae.backbones.base import Backbone
 from hsae.faithfulness.scenes import Scene, coverage
 from hsae.measures.statistics import against_control
 from hsae.sae.model import SparseAutoencoder
+from hsae.steering.editor import Editor
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
 
 
 def suppression(
-    backbone: Backbone,
-    scenes: Sequence[Scene],
-    layer: str,
-    sae: SparseAutoencoder,
-    refs: np.ndarray,
-    head: PatchHead,
-    last: str,
-    n_latents: int,
+    editor: Editor, scenes: Sequence[Scene], layer: str, head: PatchHead, last: str, n_latents: int
 ) -> dict[str, float | None]:
     """Share of pixels, on the object's patches and elsewhere, whose class changes when its latents are switched off.
 
     The `n_latents` of each scene are those that fire most on the object's patches compared with all others. Beside
     them stand the same shares for a random direction of equal norm at the same patches, and the paired difference.
     """
+    backbone, sae = editor.backbone, editor.saes[layer]
     size = backbone.preprocessing.image_size
     places = backbone.token_map(layer, torch.zeros(1, 3, size, size))
-    found: list[Segmentation] = []
+    segmentations: list[Segmentation] = []
     for seed, scene in enumerate(scenes):
         start = backbone.run([scene.image], [layer, last])
         x = backbone.select_token(start[layer], layer, "patch")[0]
@@ -43,9 +37,8 @@ def suppression(
         if not latents:
             continue
         edit = Edit(layer, [{"latent": j, "mode": "off"} for j in latents], np.flatnonzero(on_object))
-        saes, units = {layer: sae}, {layer: refs}
-        found.append(segment(backbone, edit, saes, units, start, head, last, size=size, control_seed=seed))
-    return _summary(found)
+        segmentations.append(segment(editor, edit, start, head, last, size=size, control_seed=seed))
+    return _summary(segmentations)
 
 
 @torch.no_grad()
@@ -59,15 +52,15 @@ def specific_latents(sae: SparseAutoencoder, x: Tensor, on_object: np.ndarray, n
     return [latent for latent, value in zip(latents.tolist(), values.tolist(), strict=True) if value > 0]
 
 
-def _summary(found: Sequence[Segmentation]) -> Mapping[str, float | None]:
-    if not found:
+def _summary(segmentations: Sequence[Segmentation]) -> Mapping[str, float | None]:
+    if not segmentations:
         return {"n_scenes": 0}
-    target = np.array([one.target_changed for one in found])
-    random = np.array([one.control_changed for one in found])
+    target = np.array([one.target_changed for one in segmentations])
+    random = np.array([one.control_changed for one in segmentations])
     return {
-        "n_scenes": len(found),
+        "n_scenes": len(segmentations),
         "target_changed": float(target.mean()),
-        "other_changed": float(np.mean([one.other_changed for one in found])),
+        "other_changed": float(np.mean([one.other_changed for one in segmentations])),
         "target_changed_random": float(random[:, 0].mean()),
         "other_changed_random": float(random[:, 1].mean()),
         **{f"target_{name}": value for name, value in against_control(target, random[:, 0]).items()},

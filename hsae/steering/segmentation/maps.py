@@ -12,12 +12,11 @@ from torch.nn.functional import interpolate
 
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
-from hsae.sae.model import SparseAutoencoder
 from hsae.steering.controls import random_like
 from hsae.steering.deltas import scope_tokens
+from hsae.steering.editor import Editor, first_layer
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
-from hsae.steering.splice import add_deltas, first_layer, run_with_edits
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +54,8 @@ class Segmentation:
 
 @torch.no_grad()
 def segment(
-    backbone: Backbone,
+    editor: Editor,
     edit: Edit,
-    saes: Mapping[str, SparseAutoencoder],
-    refs: Mapping[str, np.ndarray | Tensor],
     start: Mapping[str, Tensor],
     head: PatchHead,
     layer: str,
@@ -68,16 +65,17 @@ def segment(
 ) -> Segmentation:
     """The classes a head sees in one image of `size` x `size` pixels, before and after an edit.
 
-    saes, refs: as for `run_with_edits`. start: cached activations, also at `layer`, where the head reads.
+    start: cached activations, also at `layer`, where the head reads.
     """
+    backbone = editor.backbone
     _, tokens = first_layer(backbone, [edit], start)
-    run = run_with_edits(backbone, [edit], saes, refs, start, [layer])
+    run = editor.run([edit], start, [layer])
     before = class_map(backbone, head, start[layer], layer, size)
     after, control = before, None
     if run.touches(0):
         after = class_map(backbone, head, run.activations[layer], layer, size)
     if control_seed is not None:
-        pushed = add_deltas(backbone, tokens, random_like(run.deltas, control_seed), [layer])[layer]
+        pushed = editor.add(tokens, random_like(run.deltas, control_seed), [layer])[layer]
         control = class_map(backbone, head, pushed, layer, size) if run.touches(0) else before
     return Segmentation(head.classes, before, after, control, _edited_pixels(backbone, edit, start[layer], layer, size))
 

@@ -11,6 +11,7 @@ import torch
 
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
+from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.experiment import (
     Images,
@@ -21,6 +22,7 @@ from hsae.steering.causal.experiment import (
     testable_features,
 )
 from hsae.steering.causal.figure import causal_figure
+from hsae.steering.readout import Readout
 from tests.tiny_models import WIDTH, random_pixels, tiny_dinov2
 
 testable_features.__test__ = False
@@ -63,7 +65,9 @@ def planted(layer, backbone, x, *, causal, images=8):
     wnids = [CLASSES[i % len(CLASSES)] for i in range(24)]
     pictures = Images(x[layer], x["block_03"], wnids)
     setting = Setting(features=6, images=images)
-    return LayerTest(backbone, layer, "block_03", sae, table, TAXONOMY, pictures, lambda x: x[:, 0] @ W, setting)
+    probe = LinearProbe(W, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
+    readout = Readout(backbone, probe, CLASSES, "block_03")
+    return LayerTest(layer, sae, table, TAXONOMY, pictures, readout, setting)
 
 
 def advantages(found, value):
@@ -100,8 +104,8 @@ def test_inner_layers_are_run_on_to_the_end(backbone, x):
     with torch.no_grad():
         z = test.sae.encode(by_hand[:, 0])[:, 0]
         by_hand[:, 0] += (90 - z)[:, None] * test.sae.W_dec[0]
-        after = test.read(backbone.run_from("block_02", by_hand, ["block_03"])["block_03"])
-        change = (after - test.read(x["block_03"][:3])).mean(0)
+        after = test.readout.logits(backbone.run_from("block_02", by_hand, ["block_03"])["block_03"])
+        change = (after - test.readout.logits(x["block_03"][:3])).mean(0)
     ring = found["features"][0]["set"]["profile"]["feature"][0]
     inside = torch.tensor(TAXONOMY.members[TAXONOMY.position(NODES[0])])
     assert ring["logit"] == pytest.approx(change[inside].mean().item(), rel=1e-3)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hsae.errors import InputError
+from hsae.steering.editor import Editor
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import class_map, segment
@@ -14,7 +15,7 @@ from tests.backbones.odd_models import CAST_SIDE, noise, tiny_cast
 from tests.tiny_models import PATCH, SIDE, PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 COLOURS = PatchHead(torch.eye(3), torch.zeros(3), ("red", "green", "blue"))
-SAES, REFS = {"stage_1": colour_sae()}, {"stage_1": np.ones(3)}
+SAES, P999 = {"stage_1": colour_sae()}, {"stage_1": np.ones(3)}
 
 
 def red_with_one_green_patch() -> dict[str, torch.Tensor]:
@@ -25,10 +26,8 @@ def red_with_one_green_patch() -> dict[str, torch.Tensor]:
 
 def coloured(edit: Edit, seed: int | None = None):
     return segment(
-        PlainBackbone(),
+        Editor(PlainBackbone(), SAES, P999),
         edit,
-        SAES,
-        REFS,
         red_with_one_green_patch(),
         COLOURS,
         "stage_1",
@@ -82,14 +81,13 @@ def test_in_a_transformer_edited_patches_reach_others_by_attention():
     start = backbone.run_pixels(random_pixels())
     edit = Edit("block_01", [{"latent": 3, "mode": "add", "amount": 90.0}], [0, 1, 2, 3])
     saes, refs = {"block_01": random_sae()}, {"block_01": np.ones(24)}
-    found = segment(backbone, edit, saes, refs, start, head, "block_03", size=SIDE, control_seed=0)
+    found = segment(Editor(backbone, saes, refs), edit, start, head, "block_03", size=SIDE, control_seed=0)
     assert found.target.reshape(4, PATCH, 4, PATCH).any((1, 3))[0].all()
     assert found.target.mean() == pytest.approx(0.25)
     assert found.target_changed > 0
     last = Edit("block_03", [{"latent": 3, "mode": "add", "amount": 90.0}], "cls")
-    at_the_end = segment(
-        backbone, last, {"block_03": random_sae()}, {"block_03": np.ones(24)}, start, head, "block_03", size=SIDE
-    )
+    ends = Editor(backbone, {"block_03": random_sae()}, {"block_03": np.ones(24)})
+    at_the_end = segment(ends, last, start, head, "block_03", size=SIDE)
     np.testing.assert_array_equal(at_the_end.before, at_the_end.after)  # no block is left to hand it on
     assert np.isnan(at_the_end.target_changed)
 

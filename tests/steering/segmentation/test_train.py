@@ -6,6 +6,7 @@ import torch
 
 from hsae.data.samples import load_samples
 from hsae.errors import InputError
+from hsae.steering.editor import Editor
 from hsae.steering.segmentation.effect import specific_latents, suppression
 from hsae.steering.segmentation.head import BACKGROUND, PatchHead
 from hsae.steering.segmentation.kinds import KINDS, held_out, kind_of
@@ -112,9 +113,10 @@ def test_the_latents_of_an_object_are_those_that_fire_on_it_and_not_elsewhere():
 
 def test_suppression_is_reported_beside_its_control():
     scenes = [scene for scene, _ in pasted_scenes(load_samples("starter").take(8), 1, SIDE, 0)]
-    arguments = (colour_sae(), np.ones(3), bright_head(), "stage_1", 3)
-    found = suppression(PlainBackbone(), scenes, "stage_1", *arguments)
+    editor = Editor(PlainBackbone(), {"stage_1": colour_sae()}, {"stage_1": np.ones(3)})
+    arguments = (bright_head(), "stage_1", 3)
+    found = suppression(editor, scenes, "stage_1", *arguments)
     assert 0 < found["n_scenes"] <= 8
     difference = found["target_changed"] - found["target_changed_random"]
     assert found["target_difference"] == pytest.approx(difference)
-    assert suppression(PlainBackbone(), [], "stage_1", *arguments) == {"n_scenes": 0}
+    assert suppression(editor, [], "stage_1", *arguments) == {"n_scenes": 0}

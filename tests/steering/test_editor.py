@@ -6,8 +6,8 @@ import torch
 
 from hsae.errors import InputError
 from hsae.steering.deltas import edit_delta
+from hsae.steering.editor import run_with_edits
 from hsae.steering.edits import Edit, Op
-from hsae.steering.splice import run_with_edits
 from tests.tiny_models import PlainBackbone, colour_sae, random_pixels, random_sae, tiny_dinov2
 
 D_SAE = 24
