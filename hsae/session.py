@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -85,7 +86,7 @@ class Session:
         return self._activations[layer]
 
     @torch.no_grad()
-    def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
+    def active_latents(self, layer: str, top: int = 20) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
         Columns: latent, activation (in units of the activations), strength (activation / p999), then the table's.
@@ -101,6 +102,11 @@ class Session:
         table.insert(1, "activation", values[strongest])
         table.insert(2, "strength", values[strongest] / table["p999"].where(table["p999"] > 0).to_numpy(float))
         return table
+
+    def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
+        """The former name of `active_latents`; `Artifact.latents` is the table of all latents."""
+        warnings.warn("Session.latents is now Session.active_latents", DeprecationWarning, stacklevel=2)
+        return self.active_latents(layer, top)
 
     @torch.no_grad()
     def classes(self, layer: str | None = None, top: int = 5) -> pd.DataFrame:

@@ -66,14 +66,14 @@ def session(artifact, backbone):
 def test_latents_are_the_active_ones_in_falling_order_with_their_table_row(session, artifact):
     x = session.activations("block_03")[0, 0]
     z = artifact.sae("block_03").encode(x)
-    found = session.latents("block_03")
+    found = session.active_latents("block_03")
     assert sorted(found.latent) == z.nonzero().flatten().tolist()
     assert found.activation.to_numpy() == pytest.approx(z[found.latent.to_list()].detach().numpy())
     assert found.activation.is_monotonic_decreasing
     assert found.p999.to_list() == found.latent.to_list()
     for row in found.itertuples():
         assert row.strength == pytest.approx(row.activation / row.p999, nan_ok=True) or row.p999 == 0
-    assert len(session.latents("block_03", top=2)) == 2
+    assert len(session.active_latents("block_03", top=2)) == 2
 
 
 def test_classes_are_the_probes_probabilities(session, artifact):
@@ -87,7 +87,7 @@ def test_classes_are_the_probes_probabilities(session, artifact):
 
 
 def test_a_neutral_edit_changes_nothing_and_another_one_something(session):
-    latent = int(session.latents("block_02").query("p999 > 0").latent.iloc[0])
+    latent = int(session.active_latents("block_02").query("p999 > 0").latent.iloc[0])
     neutral = session.steer(Edit("block_02", [{"latent": latent, "mode": "add", "amount": 0.0}]))
     assert np.array_equal(neutral.probabilities_before, neutral.probabilities_after)
     pushed = session.steer(Edit("block_02", [{"latent": latent, "mode": "add", "amount": 3.0}]))
@@ -96,7 +96,7 @@ def test_a_neutral_edit_changes_nothing_and_another_one_something(session):
 
 
 def active(session):
-    return int(session.latents("block_02").query("p999 > 0").latent.iloc[0])
+    return int(session.active_latents("block_02").query("p999 > 0").latent.iloc[0])
 
 
 def push(session, amount=3.0):
@@ -202,7 +202,7 @@ def test_faithfulness_is_the_removal_curve_of_the_sessions_own_map(session):
 def test_sessions_that_share_a_backbone_do_not_share_images(session):
     other = session.like()
     with pytest.raises(InputError, match="no image"):
-        other.latents("block_02")
+        other.active_latents("block_02")
     other.set_image(Image.new("RGB", (60, 60), "red"))
     assert not torch.equal(other.activations("block_02"), session.activations("block_02"))
 
@@ -211,7 +211,7 @@ def test_sessions_that_share_a_backbone_do_not_share_images(session):
 def test_a_replay_runs_as_it_is(focus, tmp_path):
     session = Session(Artifact.load("starter"))
     photo = load_samples("starter").read(0)
-    latent = int(session.set_image(photo.image).latents("block_11").latent.iloc[0])
+    latent = int(session.set_image(photo.image).active_latents("block_11").latent.iloc[0])
     edit = session.signed(Edit("block_11", [{"latent": latent, "mode": "off"}]))
     photo.image.save(tmp_path / "photo.png")
     for image in (photo.key, str(tmp_path / "photo.png")):
@@ -226,7 +226,13 @@ def test_another_backbones_weights_are_refused(artifact):
         Session(artifact, tiny_dinov2(seed=1))
 
 
-@pytest.mark.parametrize("ask", [lambda s: s.latents("block_01"), lambda s: s.steer(Edit("block_01", []))])
+@pytest.mark.parametrize("ask", [lambda s: s.active_latents("block_01"), lambda s: s.steer(Edit("block_01", []))])
 def test_a_layer_the_artifact_does_not_have_is_an_error_that_lists_those_it_has(session, ask):
     with pytest.raises(InputError, match="block_02, block_03"):
         ask(session)
+
+
+def test_the_former_name_of_active_latents_works_and_warns(session):
+    with pytest.warns(DeprecationWarning, match="active_latents"):
+        former = session.latents("block_03", top=2)
+    pd.testing.assert_frame_equal(former, session.active_latents("block_03", top=2))

@@ -67,12 +67,12 @@ def test_classes_and_latents_are_the_sessions(client, photo, session):
     assert [row["wnid"] for row in found] == expected["wnid"].tolist()
     assert [row["probability"] for row in found] == pytest.approx(expected["probability"].tolist(), abs=1e-5)
     active = ask(client, "/latents", photo, LAYERS[1], 3)
-    assert [row["latent"] for row in active] == session.latents(LAYERS[1], top=3)["latent"].tolist()
+    assert [row["latent"] for row in active] == session.active_latents(LAYERS[1], top=3)["latent"].tolist()
     assert active[0]["q_value"] is None
 
 
 def test_relevancy_and_steering_are_the_sessions(client, photo, session):
-    latent = int(session.latents(LAYERS[1])["latent"][0])
+    latent = int(session.active_latents(LAYERS[1])["latent"][0])
     found = ask(client, "/relevancy", photo, LAYERS[1], latent, "gradient_rollout")
     assert np.array(found["values"]) == pytest.approx(
         session.relevancy(LAYERS[1], latent, "gradient_rollout").values, abs=1e-5
@@ -95,7 +95,7 @@ def test_steering_says_which_branches_gain_and_runs_the_controls_when_asked(clie
 
 
 def test_faithfulness_is_the_sessions(client, photo, session):
-    latent = int(session.latents(LAYERS[1])["latent"][0])
+    latent = int(session.active_latents(LAYERS[1])["latent"][0])
     found = ask(client, "/faithfulness", photo, LAYERS[1], latent, "")
     curve = session.faithfulness(LAYERS[1], latent)
     for name in ("fractions", "morf", "random", "lerf"):

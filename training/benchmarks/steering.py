@@ -65,7 +65,7 @@ def best(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, flo
 
 def _edit(session: Session, layer: str) -> Edit:
     """The photograph's strongest latent turned up by one p999."""
-    table = session.latents(layer, top=50)
+    table = session.active_latents(layer, top=50)
     latent = int(table["latent"][table["p999"] > 0].iloc[0])
     scope = "cls" if session.class_token == "cls" else "patches"
     return Edit(layer, [{"latent": latent, "mode": "add", "amount": 1.0}], scope)

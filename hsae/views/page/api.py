@@ -37,7 +37,7 @@ class Api:
     def latents(self, image: str, model: str, layer: str, top: float) -> list[dict[str, Any]]:
         """Strongest features of an image at a layer ("" for the last): latent, activation, strength, label, ..."""
         known = self._model(model)
-        return _records(self._session(image, known).latents(_layer(known, layer), top=_count(top)))
+        return _records(self._session(image, known).active_latents(_layer(known, layer), top=_count(top)))
 
     def relevancy(self, image: str, model: str, layer: str, latent: float, method: str) -> dict[str, Any]:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""

@@ -34,7 +34,7 @@ class Desk:
 
     def active(self, selection: Selection) -> pd.DataFrame:
         """Features active in the photo at the layer: with a name, with a doubtful one, without; each by strength."""
-        table = self.session(selection).latents(selection.layer, top=10**6)
+        table = self.session(selection).active_latents(selection.layer, top=10**6)
         doubtful = np.array([significance(row) == "?" for _, row in table.iterrows()], dtype=bool)
         order = np.lexsort((-table["strength"].fillna(0), doubtful, ~has_name(table)))
         return table.iloc[order].reset_index(drop=True)

@@ -1,0 +1,31 @@
+"""The public names, each with its home; `as` says that a name is meant for users."""
+
+from .activations.extract import extract_activations as extract_activations
+from .activations.online import OnlineActivations as OnlineActivations
+from .activations.store import ActivationStore as ActivationStore
+from .artifacts.artifact import Artifact as Artifact
+from .backbones.base import Backbone as Backbone
+from .backbones.registry import load_backbone as load_backbone
+from .comparison.match_latents import match_latents as match_latents
+from .comparison.models import Comparison as Comparison
+from .data.sample import Sample as Sample
+from .data.samples import Samples as Samples
+from .data.samples import load_samples as load_samples
+from .data.stream import SampleStream as SampleStream
+from .data.stream import stream_samples as stream_samples
+from .errors import HsaeError as HsaeError
+from .hierarchy.taxonomy import Taxonomy as Taxonomy
+from .measures.probes import LinearProbe as LinearProbe
+from .measures.probes import fit_probe as fit_probe
+from .measures.wordnet.tree import feature_tree as feature_tree
+from .relevancy.explain import relevancy_map as relevancy_map
+from .relevancy.maps import RelevancyMap as RelevancyMap
+from .sae.config import SAEConfig as SAEConfig
+from .sae.model import SparseAutoencoder as SparseAutoencoder
+from .sae.train import TrainConfig as TrainConfig
+from .sae.train import train_bank as train_bank
+from .session import Session as Session
+from .steering.classification import SteeringResult as SteeringResult
+from .steering.editor import run_with_edits as run_with_edits
+from .steering.edits import Edit as Edit
+from .version import __version__ as __version__
