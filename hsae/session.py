@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hsae.artifacts.documents.segmentation import read_segmentation
+from hsae.artifacts.documents.starter import read_starter
 from hsae.backbones.base import Backbone, Token
 from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
@@ -180,7 +182,7 @@ class Session:
         artifact has no document "starter", the first call runs the backbone over all of them.
         """
         last, token = self.artifact.layers[-1], self.class_token
-        bank = starter_bank(self.backbone, last, token, self.artifact.document("starter"))
+        bank = starter_bank(self.backbone, last, token, read_starter(self.artifact.document("starter")))
         before = after = self.activations(last)
         if edit is not None:
             run = self._editor([edit]).run([edit], self._activations, [last])
@@ -202,11 +204,11 @@ class Session:
     @cached_property
     def patch_head(self) -> PatchHead:
         """The artifact's own head for coarse kinds of things, from its document "segmentation"."""
-        stated = self.artifact.document("segmentation")
-        if stated is None:
+        head = read_segmentation(self.artifact.document("segmentation"))
+        if head is None:
             do = "Make one with python -m hsae segmentation ARTIFACT, or give a head of your own."
             raise InputError(f"{self.artifact.id} has no patch head", "the document segmentation", do)
-        return PatchHead.from_document(stated)
+        return head
 
     def signed(self, edit: Edit) -> Edit:
         """The edit with the artifact's id and version in it, to be saved or shared."""

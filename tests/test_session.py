@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.backbones.classifier import Classifier
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
@@ -154,7 +155,7 @@ def test_segmentation_before_and_after_with_the_artifacts_head_or_ones_own(sessi
     parts = {name: {layer: getattr(artifact, name)(layer) for layer in LAYERS} for name in ("latents", "top_images")}
     parts |= {"saes": {n: artifact.sae(n) for n in LAYERS}, "probes": {n: artifact.probe(n) for n in LAYERS}}
     described = {"backbone": artifact.backbone, "dataset": artifact.dataset, "taxonomy": artifact.taxonomy_rule}
-    extras = {"segmentation": head.to_document()}
+    extras = {"segmentation": write_segmentation(head, {})}
     own = Session(Artifact.from_parts(**parts, **described, curves={}, tree={}, extras=extras), backbone).set_image(
         session.crop
     )

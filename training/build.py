@@ -10,14 +10,15 @@ from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.profiles import write_profiles
+from hsae.artifacts.documents.starter import write_starter
+from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.top_images_file import TopImages
 from hsae.backbones.base import Backbone
 from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.measures.profiles import profile_document
 from hsae.report.layer import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
-from hsae.report.tree_document import tree_document
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
@@ -61,10 +62,10 @@ def build_artifact(
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
         probes={name: report.probe for name, report in reports.items()},
         curves={name: significant(report.curves, 6) for name, report in reports.items()},
-        tree=tree_document(taxonomy, {name: report.structure for name, report in reports.items()}),
+        tree=write_tree(taxonomy, {name: report.structure for name, report in reports.items()}),
         extras={
-            "profiles": profile_document({name: report.profiles for name, report in reports.items()}),
-            "starter": _starter_bank(config, stores.starter, starter_keys).to_document(),
+            "profiles": write_profiles({name: report.profiles for name, report in reports.items()}),
+            "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
         },
     )
 

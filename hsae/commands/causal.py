@@ -16,13 +16,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.causal import resumed, write_causal
 from hsae.artifacts.extras import add_document
 from hsae.commands.command_line import figures_beside
 from hsae.data.samples import Samples, load_samples
 from hsae.measures.plain import significant
 from hsae.report.figures import write_figure
 from hsae.session import Session
-from hsae.steering.causal.experiment import Images, LayerTest, Setting, document
+from hsae.steering.causal.experiment import Images, LayerTest, Setting
 from hsae.steering.causal.figure import causal_figure
 from hsae.steering.causal.push import BATCH
 from hsae.steering.readout import Readout
@@ -45,7 +46,7 @@ def measure_layers(session: Session, samples: Samples, options: argparse.Namespa
     setting = Setting(options.features, options.images, options.seed, scope)
     rows = np.random.default_rng(options.seed).permutation(len(samples))[: options.pool]
     data = Path(samples.name).name  # whose folders it lay in is nobody's business
-    found = resumed(artifact.document("causal"), document({}, setting, len(rows), data))
+    found = resumed(artifact.document("causal"), write_causal({}, setting, len(rows), data))
     readout = Readout(session.backbone, artifact.probe(last), artifact.classes, last, session.class_token)
     missing = [layer for layer in layers if layer not in found["layers"]]
     activations, wnids = collect(session, samples.subset(rows), [*missing, last]) if missing else ({}, [])
@@ -58,12 +59,6 @@ def measure_layers(session: Session, samples: Samples, options: argparse.Namespa
         if artifact.folder:
             add_document(artifact.folder, "causal", found)
     return found
-
-
-def resumed(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """The layers found before, when everything else was as it is now."""
-    same = before is not None and before["rules"] == now["rules"]
-    return {"rules": now["rules"], "layers": dict(before["layers"]) if same else {}}
 
 
 def collect(session: Session, samples: Samples, layers: list[str]) -> tuple[dict[str, Tensor], list[str | None]]:

@@ -9,12 +9,13 @@ import argparse
 from pathlib import Path
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.faithfulness import write_faithfulness
 from hsae.artifacts.extras import add_document
 from hsae.atomic import write_json, write_text
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
 from hsae.faithfulness.measure import Subject
-from hsae.faithfulness.report import FaithfulnessConfig, LayerScores, document, score_layer, table
+from hsae.faithfulness.report import FaithfulnessConfig, LayerScores, score_layer, table
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,7 +55,7 @@ def _write(
     images: str,
     config: FaithfulnessConfig,
 ) -> None:
-    found, rows = document(scores, images, config), table(scores)
+    found, rows = write_faithfulness(scores, images, config), table(scores)
     print(rows.round(3).to_string(index=False))
     if options.out is None:
         print(add_document(options.artifact, "faithfulness", found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.extras import add_document
 from hsae.data.samples import load_samples
 from hsae.session import Session
@@ -20,4 +21,4 @@ def run(options: argparse.Namespace) -> None:
     """Add the document "starter" and name its file."""
     session = Session(Artifact.load(options.artifact))
     bank = photo_bank(session.backbone, load_samples("starter"), session.artifact.layers[-1], session.class_token)
-    print(add_document(options.artifact, "starter", bank.to_document()))
+    print(add_document(options.artifact, "starter", write_starter(bank)))

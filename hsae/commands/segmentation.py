@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.artifacts.extras import add_document
 from hsae.data.samples import load_samples
 from hsae.session import Session
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         print(write_head(head, options.out))
     if session.artifact.folder:
-        print(add_document(session.artifact.folder, "segmentation", head.to_document() | measured))
+        print(add_document(session.artifact.folder, "segmentation", write_segmentation(head, measured)))
     print(json.dumps(measured, indent=1))
 
 

@@ -1,10 +1,9 @@
-"""Scores of all methods at one layer, as tables and as what an artifact keeps."""
+"""Scores of all methods at one layer, as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,10 @@ from tqdm import tqdm
 
 from hsae.data.samples import Samples
 from hsae.errors import InputError
-from hsae.faithfulness.curves import FRACTIONS
 from hsae.faithfulness.measure import Placement, Removal, Subject, placements, removals
 from hsae.faithfulness.removal import Baseline
 from hsae.faithfulness.scenes import scenes
-from hsae.faithfulness.summary import feature_columns, placement_table, removal_table
+from hsae.faithfulness.summary import placement_table, removal_table
 from hsae.relevancy.methods import usable_methods
 
 
@@ -113,24 +111,6 @@ def _on_scenes(
         bar.update()
 
 
-def document(scores: Mapping[str, LayerScores], images: str, config: FaithfulnessConfig) -> dict[str, Any]:
-    """What an artifact keeps under "faithfulness": artifacts/README.md says what each field is."""
-    return {
-        "images": images,
-        "baselines": list(config.baselines),
-        "fractions": [0.0, *FRACTIONS, 1.0],
-        "seed": config.seed,
-        "layers": {
-            layer: {
-                "removal": _records(removal_table(found.removals)),
-                "placement": _records(placement_table(found.placements)),
-                "features": feature_columns(found.removals, config.baselines[0]),
-            }
-            for layer, found in scores.items()
-        },
-    }
-
-
 def table(scores: Mapping[str, LayerScores]) -> pd.DataFrame:
     """One row a layer, method and baseline, with all columns of `removal_table` and `placement_table`."""
     parts = []
@@ -141,9 +121,3 @@ def table(scores: Mapping[str, LayerScores]) -> pd.DataFrame:
         both.insert(0, "layer", layer)
         parts.append(both)
     return pd.concat(parts, ignore_index=True)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain JSON, with None where a number does not exist."""
-    rounded = frame.round(4).astype(object)
-    return rounded.where(frame.notna(), None).to_dict("records")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -13,28 +13,31 @@ TOP = 5
 """Classes with the highest firing rates."""
 
 
-def profile_lines(z: csr_array, rates: np.ndarray) -> list[str]:
-    """One line a latent: `n n ...|class percent class percent ...`; empty for one that never fires.
+@dataclass(frozen=True)
+class Profile:
+    """Images by activation, in equal bins from 0 to the maximum; (column, percent) of the classes it fires for most."""
 
-    The counts of images `z [n_images, d_sae]` by activation in `BINS` bins; then up to `TOP` classes by column, with
-    the share of their images it fires on, from rates `[d_sae, n_classes]` in [0, 1] (NaN without images).
+    counts: tuple[int, ...]
+    classes: tuple[tuple[int, int], ...]
+
+
+def latent_profiles(z: csr_array, rates: np.ndarray) -> list[Profile | None]:
+    """One profile per latent of `z [n_images, d_sae]`; None for one that never fires.
+
+    rates `[d_sae, n_classes]`: the share of a class's images a latent fires on, in [0, 1] (NaN without images); a
+    profile has up to `TOP` classes, the highest rates first.
     """
     columns = csc_array(z)
     order = np.argsort(-np.nan_to_num(rates), axis=1, kind="stable")[:, :TOP]
-    lines = []
+    profiles: list[Profile | None] = []
     for latent in range(z.shape[1]):
         values = columns.data[columns.indptr[latent] : columns.indptr[latent + 1]]
         positive = values[values > 0]
-        lines.append(_line(positive, order[latent], rates[latent]) if len(positive) else "")
-    return lines
+        profiles.append(_profile(positive, order[latent], rates[latent]) if len(positive) else None)
+    return profiles
 
 
-def _line(values: np.ndarray, classes: np.ndarray, rates: np.ndarray) -> str:
+def _profile(values: np.ndarray, classes: np.ndarray, rates: np.ndarray) -> Profile:
     counts, _ = np.histogram(values, BINS, (0, values.max()))
-    shares = [f"{column} {round(100 * rates[column])}" for column in classes.tolist() if rates[column] > 0]
-    return " ".join(map(str, counts)) + "|" + " ".join(shares)
-
-
-def profile_document(lines: dict[str, list[str]]) -> dict[str, Any]:
-    """Plain JSON of all layers' lines."""
-    return {"bins": BINS, "layers": lines}
+    shares = [(column, round(100 * float(rates[column]))) for column in classes.tolist() if rates[column] > 0]
+    return Profile(tuple(counts.tolist()), tuple(shares))

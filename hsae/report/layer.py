@@ -16,7 +16,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.measures.activity import LatentActivity, latent_activity
 from hsae.measures.directions import matched_latents, neuron_directions, principal_directions, random_directions
 from hsae.measures.probes import LinearProbe, fit_probe
-from hsae.measures.profiles import profile_lines
+from hsae.measures.profiles import Profile, latent_profiles
 from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.top_images import TopImages, top_images
@@ -88,11 +88,11 @@ class LayerReport:
     """mse, var, fvu, cosine, l0, dead; acc1/acc5 on x, x_hat and z; summaries of the latents, nulls and baselines."""
     latents: pd.DataFrame
     structure: LayerStructure
-    """Its tree of latents and node scores, for tree_document."""
+    """Its tree of latents and node scores, for the artifact's tree."""
     top_heldout: TopImages
     top_starter: TopImages
-    profiles: list[str]
-    """A line a latent, for profile_document."""
+    profiles: list[Profile | None]
+    """One per latent."""
 
 
 def report_layer(
@@ -131,7 +131,7 @@ def report_layer(
         structure=_structure(sae, train, heldout, known, tau),
         top_heldout=top_images(images),
         top_starter=top_images(image_latents(sparse_latents(sae, starter.flatten(0, 1)), starter.shape[1])),
-        profiles=profile_lines(known.z, known.rates().rates),
+        profiles=latent_profiles(known.z, known.rates().rates),
     )
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
 from hsae.data.samples import Samples, load_samples
-from hsae.errors import ArtifactError, InputError
+from hsae.errors import InputError
 
 _BATCH = 16
 _computing = threading.Lock()
@@ -42,30 +40,6 @@ class PhotoBank:
         values, rows = cosines.topk(min(top, len(self.keys)))
         return [(self.keys[row], value) for row, value in zip(rows.tolist(), values.tolist(), strict=True)]
 
-    def to_document(self) -> dict[str, Any]:
-        """`{"layer", "token", "keys", "vectors"}` as plain JSON: each vector as base64 of little-endian float16."""
-        halves = self.vectors.numpy().astype("<f2")
-        vectors = [base64.b64encode(row.tobytes()).decode() for row in halves]
-        return {"layer": self.layer, "token": self.token, "keys": list(self.keys), "vectors": vectors}
-
-    @classmethod
-    def from_document(cls, stated: Mapping[str, Any]) -> PhotoBank:
-        """The inverse of `to_document`, up to float16; ArtifactError for anything else."""
-        try:
-            rows = [np.frombuffer(base64.b64decode(text, validate=True), "<f2") for text in stated["vectors"]]
-            vectors = torch.from_numpy(np.stack(rows).astype(np.float32))
-            keys = tuple(map(str, stated["keys"]))
-            bank = cls(str(stated["layer"]), str(stated["token"]), keys, vectors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"the document starter is broken: {error}", "what hsae.steering.nearest writes"
-            ) from error
-        if len(keys) != len(vectors) or not vectors.isfinite().all():
-            raise ArtifactError(
-                f"{len(keys)} keys, {len(vectors)} vectors in the document starter", "finite ones, as many"
-            )
-        return bank
-
 
 def photo_bank(backbone: Backbone, samples: Samples, layer: str, token: Token) -> PhotoBank:
     """Run the backbone over all `samples`; token: cls or mean, one activation a photograph."""
@@ -79,15 +53,13 @@ def photo_bank(backbone: Backbone, samples: Samples, layer: str, token: Token) -
     return PhotoBank(layer, token, tuple(keys), torch.cat(found))
 
 
-def starter_bank(backbone: Backbone, layer: str, token: Token, stored: Mapping[str, Any] | None = None) -> PhotoBank:
-    """The bank of the packaged photographs: the `stored` document if it is of that layer and token, else computed once.
+def starter_bank(backbone: Backbone, layer: str, token: Token, stored: PhotoBank | None = None) -> PhotoBank:
+    """The bank of the packaged photographs: the `stored` one if it is of that layer and token, else computed once.
 
     Computing takes one forward pass a photograph, 297 of them; other threads wait for the first.
     """
-    if stored is not None:
-        bank = PhotoBank.from_document(stored)
-        if (bank.layer, bank.token) == (layer, token):
-            return bank
+    if stored is not None and (stored.layer, stored.token) == (layer, token):
+        return stored
     with _computing:
         return _computed(backbone, layer, token)
 

@@ -8,7 +8,8 @@ import pytest
 import hsae
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.commands.causal import resumed, spread
+from hsae.artifacts.documents.causal import resumed
+from hsae.commands.causal import spread
 
 STARTER = Path(hsae.__file__).parent / "starter" / "artifact"
 

@@ -7,12 +7,12 @@ from PIL import Image
 
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.tree import write_tree
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import set_nulls
 from hsae.report.figures import COVERAGE_BINS, random_density, write_figures
 from hsae.report.layer import LabelledActivations, report_layer
-from hsae.report.tree_document import tree_document
 from tests.hierarchy.conftest import SMALL
 from tests.report.test_layer import CAT, CLASSES, cat_sae, one_hot_activations
 
@@ -38,7 +38,7 @@ def artifact():
         top_images={n: [{"dataset": [], "starter": []}] * 3 for n in reports},
         probes={n: r.probe for n, r in reports.items()},
         curves={n: r.curves for n, r in reports.items()},
-        tree=tree_document(taxonomy, {n: r.structure for n, r in reports.items()}),
+        tree=write_tree(taxonomy, {n: r.structure for n, r in reports.items()}),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hsae.artifacts.documents.starter import read_starter, write_starter
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
 from hsae.steering.nearest import PhotoBank, photo_bank, starter_bank
@@ -25,7 +26,7 @@ def test_nearest_is_by_angle_from_the_mean():
 
 def test_a_bank_survives_json_up_to_half_precision():
     bank = PhotoBank("block_03", "cls", ("a", "b"), torch.randn(2, 32))
-    again = PhotoBank.from_document(json.loads(json.dumps(bank.to_document())))
+    again = read_starter(json.loads(json.dumps(write_starter(bank))))
     assert (again.layer, again.token, again.keys) == (bank.layer, bank.token, bank.keys)
     torch.testing.assert_close(again.vectors, bank.vectors.half().float())
 
@@ -36,10 +37,10 @@ def test_a_bank_survives_json_up_to_half_precision():
 )
 def test_a_broken_document_is_refused(change):
     with pytest.raises(ArtifactError, match="starter"):
-        PhotoBank.from_document(BANK.to_document() | change)
+        read_starter(write_starter(BANK) | change)
     infinite = PhotoBank("block_03", "cls", BANK.keys, VECTORS * np.inf)
     with pytest.raises(ArtifactError, match="finite"):
-        PhotoBank.from_document(infinite.to_document())
+        read_starter(write_starter(infinite))
 
 
 def test_photographs_are_nearest_to_themselves():
@@ -51,6 +52,6 @@ def test_photographs_are_nearest_to_themselves():
 
 
 def test_a_stored_bank_spares_the_backbone():
-    assert starter_bank(None, "block_03", "cls", BANK.to_document()).keys == BANK.keys
+    assert starter_bank(None, "block_03", "cls", BANK).keys == BANK.keys
     with pytest.raises(AttributeError):  # of another layer it cannot be used, and so the backbone is asked
-        starter_bank(None, "block_02", "cls", BANK.to_document())
+        starter_bank(None, "block_02", "cls", BANK)

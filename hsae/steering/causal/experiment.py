@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -163,14 +163,6 @@ def change_heights(taxonomy: Taxonomy, old: np.ndarray, new: np.ndarray) -> np.n
     pairs = np.zeros((int(changed.sum()), len(taxonomy.classes)), dtype=bool)
     np.put_along_axis(pairs, np.stack([old[changed], new[changed]], axis=1), True, axis=1)
     return taxonomy.heights[lch_rows(taxonomy, pairs)]
-
-
-def document(layers: Mapping[str, dict[str, Any]], setting: Setting, n_images: int, data: str) -> dict[str, Any]:
-    """The artifact's document `causal`; the definitions are those of `hsae.steering.causal`."""
-    return {
-        "rules": {**asdict(setting), "data": data, "n_images": n_images, "unit": "p999", "siblings": "least distance"},
-        "layers": dict(layers),
-    }
 
 
 def _mean_change(after: Answers, before: Answers, rows: np.ndarray, sense: int) -> ClassChange:

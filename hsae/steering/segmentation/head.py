@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from hsae.atomic import atomic_path
 from hsae.errors import InputError
 
 BACKGROUND = "background"
-_NEEDED = "W [d_in, n_classes], b [n_classes] and one name per class, two classes or more"
+NEEDED = "W [d_in, n_classes], b [n_classes] and one name per class, two classes or more"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class PatchHead:
         fits = self.W.ndim == 2 and tuple(self.b.shape) == (self.W.shape[1],) and self.W.shape[1] == len(self.classes)
         if not fits or len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             got = f"W {list(self.W.shape)}, b {list(self.b.shape)} and {len(set(self.classes))} names"
-            raise InputError(f"a head of {got}", _NEEDED)
+            raise InputError(f"a head of {got}", NEEDED)
         if not (self.W.isfinite().all() and self.b.isfinite().all()):
             raise InputError("a head with NaN or infinity in it", "finite numbers")
 
@@ -46,19 +45,14 @@ class PatchHead:
             raise InputError(f"a head for activations of width {len(self.W)}", f"one for {x.shape[-1]}")
         return x @ self.W.to(x) + self.b.to(x)
 
-    def to_document(self) -> dict[str, Any]:
-        """`{"classes", "W", "b"}` as plain JSON, to 6 digits."""
-        rows = [[float(f"{value:.6g}") for value in row] for row in [*self.W.tolist(), self.b.tolist()]]
-        return {"classes": list(self.classes), "W": rows[:-1], "b": rows[-1]}
-
     @classmethod
-    def from_document(cls, stated: Mapping[str, Any]) -> PatchHead:
-        """The inverse of `to_document`; other keys do not matter. InputError for anything else."""
+    def from_arrays(cls, W: Any, b: Any, classes: Any) -> PatchHead:
+        """A head from nested lists or arrays; InputError for anything that is none."""
         try:
-            W, b = (torch.tensor(np.array(stated[name], dtype=np.float32)) for name in ("W", "b"))
-            return cls(W, b, tuple(map(str, stated["classes"])))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"a head that cannot be read: {error}", _NEEDED) from error
+            weights, bias = (torch.tensor(np.array(values, dtype=np.float32)) for values in (W, b))
+            return cls(weights, bias, tuple(map(str, classes)))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"a head that cannot be read: {error}", NEEDED) from error
 
 
 def write_head(head: PatchHead, path: str | Path) -> Path:
@@ -75,9 +69,9 @@ def read_head(path: str | Path) -> PatchHead:
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                return PatchHead.from_document({name: arrays[name] for name in ("W", "b", "classes")})
+                return PatchHead.from_arrays(arrays["W"], arrays["b"], arrays["classes"])
         with safe_open(path, "pt") as file:
             classes = json.loads((file.metadata() or {})["classes"])
             return PatchHead(file.get_tensor("W").float(), file.get_tensor("b").float(), tuple(map(str, classes)))
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise InputError(f"{path} is no head: {error}", f"safetensors or npz with {_NEEDED}") from error
+        raise InputError(f"{path} is no head: {error}", f"safetensors or npz with {NEEDED}") from error

@@ -13,15 +13,16 @@ import pandas as pd
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.comparison import ComparisonReader
+from hsae.artifacts.documents.profiles import read_profile
+from hsae.artifacts.documents.tree import Edge, read_edges, read_node_scores
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
+from hsae.measures.profiles import Profile
 from hsae.relevancy import usable_methods
 from hsae.session import Session
-from hsae.views.tabs.compare.comparison import ComparisonReader
-from hsae.views.tabs.feature.profile import Profile, read_profile
 from hsae.views.tabs.hierarchy.scatter import densities
-from hsae.views.tabs.hierarchy.tree_document import Edge, read_edges, read_node_scores
 
 
 class BackboneLoading(HsaeError):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from hsae.artifacts.documents.causal import write_causal
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.probes import LinearProbe
@@ -18,7 +19,6 @@ from hsae.steering.causal.experiment import (
     LayerTest,
     Setting,
     change_heights,
-    document,
     testable_features,
 )
 from hsae.steering.causal.figure import causal_figure
@@ -131,7 +131,7 @@ def test_controls_have_the_norm_of_the_feature(backbone, x):
 
 def test_the_document_is_plain_json_and_makes_a_figure(backbone, x):
     layers = {layer: planted(layer, backbone, x, causal=True, images=4).run() for layer in LAYERS}
-    found = document(layers, Setting(images=4), 24, "toy")
+    found = write_causal(layers, Setting(images=4), 24, "toy")
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     figure, table = causal_figure(found)
     assert len(figure.axes) == 6

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from hsae.artifacts.documents.segmentation import read_segmentation, write_segmentation
 from hsae.errors import InputError
 from hsae.steering.segmentation.head import PatchHead, read_head, write_head
 
@@ -27,7 +28,7 @@ def test_logits_are_linear():
 
 
 def test_a_head_survives_json_and_files(tmp_path):
-    same(PatchHead.from_document(json.loads(json.dumps(HEAD.to_document() | {"scores": {}}))))
+    same(read_segmentation(json.loads(json.dumps(write_segmentation(HEAD, {"scores": {}})))))
     same(read_head(write_head(HEAD, tmp_path / "head.safetensors")), rtol=0)
     np.savez(tmp_path / "head.npz", W=HEAD.W, b=HEAD.b, classes=np.array(HEAD.classes))
     same(read_head(tmp_path / "head.npz"), rtol=0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hsae.artifacts.documents.comparison import ComparisonReader, Pair
 from hsae.hierarchy import wordnet
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
@@ -14,7 +15,6 @@ from hsae.views.page.state import Selection
 from hsae.views.parts.charts import cell_css, short_layer
 from hsae.views.parts.markup import button, esc, notice, percent, picture_button, table
 from hsae.views.parts.view import View, picker
-from hsae.views.tabs.compare.comparison import ComparisonReader, Pair
 from hsae.views.tabs.compare.concepts import concepts_html, side_by_side_html
 
 _NONE = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.hierarchy import wordnet
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, number, table
 from hsae.views.parts.nodes import named_node
-from hsae.views.tabs.compare.comparison import ComparisonReader
 
 _LISTED = 40
 

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import pandas as pd
 
 from hsae.hierarchy import wordnet
+from hsae.measures.profiles import Profile
 from hsae.views.parts.markup import bar, esc, number, table
 from hsae.views.parts.nodes import named_node
-from hsae.views.tabs.hierarchy.tree_document import listed, within
 
 _WIDTH, _HEIGHT = 300, 90
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Images by activation, in equal bins from 0 to the maximum; (column, percent) of the classes it fires for most."""
-
-    counts: tuple[int, ...]
-    classes: tuple[tuple[int, int], ...]
-
-
-def read_profile(document: Mapping[str, Any] | None, layer: str, latent: int, n_classes: int) -> Profile | None:
-    """The profile in a stranger's document; None where there is none that can be read."""
-    lines = listed(within(document, "layers", layer))
-    counts, _, shares = str(lines[latent] if latent < len(lines) else "").partition("|")
-    numbers = [part.split(" ") if part else [] for part in (counts, shares)]
-    if not counts or not all(len(n) < 16 and n.isascii() and n.isdigit() for part in numbers for n in part):
-        return None
-    pairs = [(int(column), int(percent)) for column, percent in zip(numbers[1][::2], numbers[1][1::2], strict=False)]
-    known = tuple((column, percent) for column, percent in pairs if column < n_classes and percent <= 100)
-    return Profile(tuple(map(int, numbers[0])), known)
 
 
 def profile_html(profile: Profile | None, classes: Sequence[str], row: pd.Series) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hsae.artifacts.documents.faithfulness import read_gap
 from hsae.faithfulness.curves import Curve
 from hsae.views.parts.markup import esc, number, percent
-from hsae.views.tabs.hierarchy.tree_document import listed, within
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 420, 190, 46, 24
 _ORDERS = (("most relevant first", "morf"), ("at random", "random"), ("least relevant first", "lerf"))
@@ -75,11 +75,7 @@ def _chart(curve: Curve) -> str:
 
 def _typical(document: Mapping[str, Any] | None, layer: str, latent: int, method: str) -> str:
     """What was measured for this feature and method over many photographs, if it was."""
-    features = within(document, "layers", layer, "features")
-    latents, gaps = listed(within(features, "latent")), listed(within(features, method, "gap"))
-    if latent not in latents or len(gaps) != len(latents):
-        return ""
-    gap = gaps[latents.index(latent)]
-    if type(gap) not in (int, float):
+    gap = read_gap(document, layer, latent, method)
+    if gap is None:
         return ""
     return f"<p>Over many photos this feature's maps by this method score {number(gap)} (0 is chance, 1 is good).</p>"

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.comparison import ComparisonReader, Pair
 from hsae.errors import InputError
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
 from hsae.views.tabs.compare.compare import chosen_pair, heat_html, matched_html, pairs_html
-from hsae.views.tabs.compare.comparison import ComparisonReader, Pair
 from hsae.views.tabs.compare.concepts import concepts_html, side_by_side_html
 from tests.views.conftest import HOSTILE, LAYERS, N, artifact_with
 
@@ -147,6 +147,6 @@ def test_a_pair_is_chosen_by_click_or_is_the_best_of_the_layer(compared):
 def test_without_a_comparison_the_view_says_how_to_make_one(desk, choices):
     from hsae.views.tabs.compare.compare import _heat
 
-    assert "hsae.analysis compare" in _heat(desk, replace(choices.first(), view="compare"))
+    assert "python -m hsae compare" in _heat(desk, replace(choices.first(), view="compare"))
     with pytest.raises(InputError, match="pair"):
         choices.choose(choices.first(), "pair", "block_01:stage_1")

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from hsae.views.tabs.feature.profile import Profile, profile_html, read_profile
+from hsae.artifacts.documents.profiles import read_profile
+from hsae.measures.profiles import Profile
+from hsae.views.tabs.feature.profile import profile_html
 from tests.views.conftest import CLASSES, latents
 
 DOCUMENT = {"bins": 3, "layers": {"block_01": ["", "2 0 1|1 90 0 25 9 80", "x 1|", "1 2|3 200"]}}

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from hsae.artifacts.documents.tree import read_edges, read_node_scores
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
-from hsae.views.tabs.hierarchy.tree_document import read_edges, read_node_scores
 from hsae.views.tabs.hierarchy.trees import family_html, feature_tree_html, owners, wordnet_html
 from tests.views.conftest import CLASSES, HOSTILE, latents
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.strangers_json import check_plain
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import multi_class_nodes
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import LabelledLatents
 from hsae.report.tree import layer_structure
-from hsae.report.tree_document import tree_document
 from tests.hierarchy.conftest import SMALL
 
 PER_CLASS = 40
@@ -48,7 +48,7 @@ def test_planted_nesting_is_listed_and_agrees_with_wordnet(taxonomy):
 def test_the_document_is_plain_and_says_where_nodes_emerge(taxonomy):
     early = structure(taxonomy, [SMALL[9], SMALL[3]], x_knows=False)
     late = structure(taxonomy, [CARNIVORE, CAT, SMALL[3]])
-    found = tree_document(taxonomy, {"block_01": early, "block_02": late})
+    found = write_tree(taxonomy, {"block_01": early, "block_02": late})
     check_plain(found, "tree.json")
     names = [node for node, _, _ in found["nodes"]]
     at = names.index(CARNIVORE)
@@ -64,7 +64,7 @@ def test_a_dead_layer_has_a_document(taxonomy):
     x, members = torch.randn(64, 4), torch.tensor(taxonomy.members[multi_class_nodes(taxonomy)])
     probes = fit_node_probes(x, torch.from_numpy(labels), members)
     dead = layer_structure(LabelledLatents(csr_array((64, 5)), labels, taxonomy), x, torch.randn(5, 4), probes, 0.5)
-    found = tree_document(taxonomy, {"block_01": dead})
+    found = write_tree(taxonomy, {"block_01": dead})
     check_plain(found, "tree.json")
     assert set(found["emergence"]["emergence"]) == {None}
     assert found["layers"]["block_01"]["edges"] == []

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hsae.artifacts.documents.reading import item, listed, place, share, within
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import emergence, median_by_height
 from hsae.report.parts import rounded
 from hsae.report.tree import LayerStructure
 
+Edge = tuple[int, int, float]
+"""Parent, child, and the share of the child's images on which the parent fires."""
 
-def tree_document(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict[str, Any]:
+
+def write_tree(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict[str, Any]:
     """Plain JSON, layers in the order given.
 
     layers      by name: rule, latents [latent, images, node], edges [parent, child, containment, lift, soft absorption,
@@ -42,3 +46,26 @@ def tree_document(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> d
             "summary": found.summary,
         },
     }
+
+
+def read_edges(tree: Mapping[str, Any], layer: str, n: int) -> list[Edge]:
+    """The edges of a layer of `n` latents."""
+    edges = [(place(item(e, 0), n), place(item(e, 1), n), share(item(e, 2))) for e in _edges(tree, layer)]
+    return [(a, b, c) for a, b, c in edges if a is not None and b is not None and c is not None]
+
+
+def read_node_scores(tree: Mapping[str, Any], node: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, float]]:
+    """By layer the latent that fits a WordNet node best and its F1, where it is above 0; sizes: latents by layer."""
+    names = [item(row, 0) for row in listed(within(tree, "nodes"))]
+    scores: dict[str, tuple[int, float]] = {}
+    for layer, n in sizes.items() if node in names else ():
+        columns = [listed(within(tree, "node_scores", layer, key)) for key in ("latent", "f1")]
+        latent, f1 = (values[names.index(node)] if len(values) == len(names) else None for values in columns)
+        latent, f1 = place(latent, n), share(f1)
+        if latent is not None and f1:
+            scores[layer] = latent, f1
+    return scores
+
+
+def _edges(tree: Mapping[str, Any], layer: str) -> list[Any]:
+    return listed(within(tree, "layers", layer, "edges"))

@@ -1,17 +1,94 @@
-"""Read comparison.json of an artifact from a stranger: typed, and without whatever does not fit its own layers."""
+"""comparison.json: an artifact's latents against another's, small enough to travel with it; artifacts/README.md.
+
+Most of it is lines of text, whole numbers with spaces between: `latent partner shared mutual` of the strongest pairs of
+two layers, `latent layer partner shared mutual` of the best partners, `latent node photo ...` of the other model's.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from hsae.artifacts.documents.reading import item, listed, share, within
 from hsae.hierarchy import wordnet
-from hsae.views.tabs.hierarchy.tree_document import listed, within
 
 _LINE = re.compile(r"\d{1,9}(?: \d{1,9})*")
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonFields:
+    """What a comparison of two models, a and b, comes to."""
+
+    names: tuple[str, str]
+    layers: tuple[tuple[str, ...], tuple[str, ...]]
+    n_images: int
+    rule: Mapping[str, Any]
+    """score, k, level, concept_f1."""
+    side_by_side: pd.DataFrame
+    pairs: Sequence[Sequence[Mapping[str, Any]]]
+    """For every layer of a and of b the numbers of the pair."""
+    strongest: Sequence[Sequence[np.ndarray]]
+    """Likewise `[n, 4]`: latent, partner, shared, mutual."""
+    partners: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+    """By layer `[n, 5]`: latent, layer (its place in the other's), partner, shared, mutual."""
+    heights: tuple[pd.DataFrame, pd.DataFrame]
+    concepts: pd.DataFrame
+    concept_counts: Mapping[str, float]
+    photos: Sequence[str]
+    """Keys of photographs of b's latents."""
+    latents_b: Mapping[str, Sequence[tuple[int, str | None, Sequence[int]]]]
+    """By layer (latent, best node, places in `photos`) of every living latent."""
+
+
+def write_comparison(fields: ComparisonFields) -> dict[str, Any]:
+    """Plain JSON, numbers to four decimals."""
+    sides = {side: {"name": fields.names[i], "layers": list(fields.layers[i])} for i, side in enumerate("ab")}
+    return {
+        **sides,
+        "n_images": fields.n_images,
+        "rule": dict(fields.rule),
+        "side_by_side": _rows(fields.side_by_side),
+        "pairs": [[_rounded(cell) for cell in row] for row in fields.pairs],
+        "strongest": [[_lines(cell) for cell in row] for row in fields.strongest],
+        "partners": {
+            side: {layer: _lines(rows) for layer, rows in fields.partners[i].items()} for i, side in enumerate("ab")
+        },
+        "heights": {side: _rows(fields.heights[i]) for i, side in enumerate("ab")},
+        "concepts": _rows(fields.concepts) | {"counts": _rounded(fields.concept_counts)},
+        "latents_b": {
+            "photos": list(fields.photos),
+            "layers": {
+                layer: [" ".join([str(latent), node or "-", *map(str, places)]) for latent, node, places in rows]
+                for layer, rows in fields.latents_b.items()
+            },
+        },
+    }
+
+
+def _lines(rows: np.ndarray) -> list[str]:
+    """Whole numbers with spaces between: one short line of the file per row."""
+    return [" ".join(str(int(value)) for value in row) for row in rows]
+
+
+def _rows(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as its columns and rows, missing values as null."""
+    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    return {"columns": list(table.columns), "rows": [[_rounded(value) for value in row] for row in rows]}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to four decimals, whole ones as integers."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else round(value, 4)
+    return value
 
 
 @dataclass(frozen=True)
@@ -68,7 +145,7 @@ class ComparisonReader:
         """
         numbers = self._cell("pairs", a, b)
         scored = within(numbers, str(within(self.document, "rule", "score")))
-        return _share(within(scored, "partner")), _share(within(scored, "chance", "within_classes", "partner"))
+        return share(within(scored, "partner")), share(within(scored, "chance", "within_classes", "partner"))
 
     def strongest(self, a: str, b: str) -> list[Pair]:
         """The pairs of two layers that share most images."""
@@ -115,8 +192,7 @@ class ComparisonReader:
         first, second = self.layers
         if a not in first or b not in second:
             return None
-        row = listed(_at(listed(within(self.document, name)), first.index(a)))
-        return _at(row, second.index(b))
+        return item(item(within(self.document, name), first.index(a)), second.index(b))
 
 
 def _latent(words: list[str], photos: list[str]) -> Latent:
@@ -132,11 +208,3 @@ def _numbers(line: Any, n: int) -> list[int] | None:
 
 def _is_cell(value: Any) -> bool:
     return value is None or type(value) in (str, int, float)
-
-
-def _at(values: list[Any], at: int) -> Any:
-    return values[at] if at < len(values) else None
-
-
-def _share(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) and 0 <= value <= 1 else None
