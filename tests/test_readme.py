@@ -1,21 +1,34 @@
-"""What the README tells a reader to type is true: its Python runs, its files exist, CI runs its test command."""
+"""What the documents tell a reader to type is true: their Python runs, their commands exist, their links lead somewhere."""
 
 from __future__ import annotations
 
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from hsae.__main__ import COMMANDS as HSAE_COMMANDS
 from training.train import parse
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^    (\S.*)$", README, re.MULTILINE)
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "hub_cards/RESULTS.md", "training/README.md", "training/benchmarks/README.md"),
+    *("hsae/artifacts/README.md", "hsae/starter/README.md"),
+]
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+SNIPPETS = [code for text in TEXTS.values() for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+LINES = [line for text in TEXTS.values() for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE)]
+INLINE = [code for text in TEXTS.values() for code in re.findall(r"`([^`\n]+)`", text)]
+COMMANDS = sorted({part.strip() for line in (*LINES, *INLINE) for part in line.split("&&")})
+
+
+def starting(*words: str) -> list[str]:
+    """The commands that start with these words."""
+    return [command for command in COMMANDS if command.split()[: len(words)] == list(words)]
 
 
 def test_the_snippet_for_downloaders_runs(capsys):
@@ -28,6 +41,7 @@ def test_the_snippet_with_an_image_steers(focus, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict = {}
     exec(SNIPPETS[1], names)
+    assert names["session"].classes()["name"][0] == "African elephant"
     assert names["heat"].ndim == 2
     assert names["result"].probabilities_after.sum() == pytest.approx(1, abs=1e-5)
 
@@ -36,23 +50,29 @@ def test_every_snippet_is_tested():
     assert len(SNIPPETS) == 2
 
 
-def test_the_two_commands_install_and_then_do_everything():
-    assert COMMANDS[:2] == [
-        f"pip install -r requirements.txt && {command}" for command in ("python app.py", "python -m pytest")
-    ]
+def test_two_commands_install_and_then_do_everything():
+    lines = re.findall(r"^    (pip install.*)$", TEXTS["README.md"], re.MULTILINE)
+    assert lines == [f"pip install -r requirements.txt && {do}" for do in ("python app.py", "python -m pytest")]
 
 
 def test_ci_runs_the_readmes_test_command():
-    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").rstrip().endswith("\n" + COMMANDS[1].split(" && ")[1])
+    assert "\npython -m pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["quickstart", "starter", "efficientnet", "random_backbone"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "training" / "configs").glob("*.yaml")))
 def test_configs_are_settings_train_py_knows(name):
-    config, _, _ = parse(["--config", str(ROOT / "training" / "configs" / f"{name}.yaml")])
-    assert config.run == "runs/" + {"random_backbone": "starter-random"}.get(name, name)
+    parse(["--config", str(ROOT / "training" / "configs" / f"{name}.yaml")])
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("hf ") and "--" in c])
+@pytest.mark.parametrize("command", starting("accelerate", "launch", "training/train.py"))
+def test_training_commands_have_the_flags_they_are_given(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments = shlex.split(command)[3:]
+    if arguments and arguments != ["--help"] and "..." not in arguments:
+        parse(arguments)
+
+
+@pytest.mark.parametrize("command", starting("hf"))
 def test_the_hubs_own_commands_have_the_options_they_are_given(command):
     words = command.split()
     name = list(itertools.takewhile(lambda word: word.isalpha(), words))
@@ -61,15 +81,44 @@ def test_the_hubs_own_commands_have_the_options_they_are_given(command):
     assert [word for word in words if word.startswith("--") and word not in told] == []
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m hsae.")])
-def test_modules_of_the_package_can_be_asked_for_help(command):
-    words = command.split()
-    known = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert known.returncode == 0
-    assert "usage" in known.stdout
+@pytest.mark.parametrize("command", starting("python", "-m", "hsae"))
+def test_commands_of_the_package_have_the_options_they_are_given(command, capsys):
+    from hsae.__main__ import main
+
+    words = shlex.split(command)[3:]
+    if words[0] == "COMMAND":
+        return
+    assert words[0] in HSAE_COMMANDS
+    with pytest.raises(SystemExit) as ended:
+        main([words[0], "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert [word for word in words if word.startswith("--") and word not in told] == []
 
 
-def test_files_named_in_links_exist():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("script", sorted({c.split()[1] for c in COMMANDS if re.match(r"python training/\S+\.py", c)}))
+def test_scripts_that_are_named_exist(script):
+    assert (ROOT / script).is_file()
+
+
+@pytest.mark.parametrize(
+    "module", sorted({c.split()[2] for c in COMMANDS if re.match(r"python -m (training|tests)", c)})
+)
+def test_modules_that_are_named_exist(module):
+    assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files_and_headings(name):
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXTS[name]):
+        path, _, heading = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, link
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len(TEXTS["README.md"].split()) < 1000
+    assert len(TEXTS["CONTRIBUTING.md"].splitlines()) <= 80
