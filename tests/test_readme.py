@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type is true: their Python runs, their commands exist, their links lead somewhere."""
+"""What the documents tell a reader to type is true: their Python runs, commands exist, links lead somewhere."""
 
 from __future__ import annotations
 
