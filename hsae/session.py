@@ -77,8 +77,7 @@ class Session:
     @property
     def crop(self) -> Image.Image:
         """The square of the image that the backbone sees."""
-        self._require_image()
-        return self._image
+        return self._require_image()
 
     def activations(self, layer: str) -> Tensor:
         """Activations `[1, tokens, d_in]` of the image at a layer."""
@@ -252,6 +251,7 @@ class Session:
         """The tokens the artifact's SAEs read, `[tokens, d_in]`."""
         return self.backbone.select_token(self.activations(layer), layer, self.artifact.token)[0]
 
-    def _require_image(self) -> None:
+    def _require_image(self) -> Image.Image:
         if self._image is None:
             raise InputError("no image", "an image set first", "Call session.set_image(image).")
+        return self._image

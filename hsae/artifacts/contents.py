@@ -14,6 +14,7 @@ from hsae.artifacts.probes_file import check_probe
 from hsae.artifacts.sae_folder import Dtype, check_sae
 from hsae.artifacts.strangers_json import check_plain
 from hsae.artifacts.top_images_file import TopImages, check_top_images
+from hsae.backbones.base import Token
 from hsae.errors import ArtifactError, InputError
 from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
@@ -93,7 +94,7 @@ class Contents:
         return dict(self.index.backbone)
 
     @property
-    def token(self) -> str:
+    def token(self) -> Token:
         """cls, patch or mean: the token the SAEs were trained on."""
         return self.index.backbone["token"]
 

@@ -26,6 +26,7 @@ from hsae.session import Session
 from hsae.steering.causal.experiment import Images, LayerTest, Setting
 from hsae.steering.causal.figure import causal_figure
 from hsae.steering.causal.push import BATCH
+from hsae.steering.edits import Scope
 from hsae.steering.readout import Readout
 
 
@@ -42,7 +43,7 @@ def measure_layers(session: Session, samples: Samples, options: argparse.Namespa
     """The document, from up to `options.pool` images drawn from `samples`; stored after every layer, and resumed."""
     artifact, last = session.artifact, session.artifact.layers[-1]
     layers = options.layers or spread(artifact.layers)
-    scope = "cls" if session.class_token == "cls" else "patches"
+    scope: Scope = "cls" if session.class_token == "cls" else "patches"
     setting = Setting(options.features, options.images, options.seed, scope)
     rows = np.random.default_rng(options.seed).permutation(len(samples))[: options.pool]
     data = Path(samples.name).name  # whose folders it lay in is nobody's business

@@ -80,8 +80,8 @@ def _latents_b(
     table, place = comparison.b.tables[layer], {key: at for at, key in enumerate(keys)}
     nodes = table.best_node.where(table.best_node.notna(), None)
     return [
-        (int(latent), nodes[latent], [place[key] for key in (photos[latent] if photos else ())])
-        for latent in np.flatnonzero(~table.dead)
+        (latent, nodes[latent], [place[key] for key in (photos[latent] if photos else ())])
+        for latent in np.flatnonzero(~table.dead).tolist()
     ]
 
 

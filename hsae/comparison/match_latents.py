@@ -53,8 +53,8 @@ def compare_stores(
 ) -> Comparison:
     """The same from stores of both artifacts' activations; StoreError unless they hold the same images in one order."""
     _require_same_images(store_a, store_b)
-    models = [_model(artifact, store) for artifact, store in ((a, store_a), (b, store_b))]
-    return compare(*models, store_a.labels.numpy(), Taxonomy(a.classes), stitch=stitch, progress=progress)
+    labels, taxonomy = store_a.labels.numpy(), Taxonomy(a.classes)
+    return compare(_model(a, store_a), _model(b, store_b), labels, taxonomy, stitch=stitch, progress=progress)
 
 
 def starter_photos(artifact: Artifact) -> Photos:

@@ -85,9 +85,18 @@ def faithfulness_curve(
     pixels `[1, 3, height, width]`, as `backbone.pixels([image])` gives. Petsiuk et al., BMVC 2018 (arXiv 1806.07421);
     MoRF and LeRF after Samek et al., 2015 (arXiv 1509.06321). Units of the target; see `Curve.gap` for one number.
     """
-    options = {"fractions": fractions, "baseline": baseline, "n_random": n_random, "seed": seed}
-    (found,) = faithfulness_curves(backbone, [target], pixels, layer, {"": map}, **options)
-    return found[""]
+    (curves,) = faithfulness_curves(
+        backbone,
+        [target],
+        pixels,
+        layer,
+        {"": map},
+        fractions=fractions,
+        baseline=baseline,
+        n_random=n_random,
+        seed=seed,
+    )
+    return curves[""]
 
 
 def faithfulness_curves(
@@ -138,7 +147,7 @@ def first(order: np.ndarray, share: float) -> np.ndarray:
     return removed
 
 
-def _common_size(maps: Mapping[str, RelevancyMap]) -> int:
+def _common_size(maps: Mapping[Name, RelevancyMap]) -> int:
     sizes = {found.values.size for found in maps.values()}
     if len(sizes) != 1:
         raise InputError(f"maps of {sorted(sizes)} patches", "one map or more, all of one size")

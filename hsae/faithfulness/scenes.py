@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hsae.data.samples import Sample, Samples
+from hsae.data.sample import Sample
+from hsae.data.samples import Samples
 from hsae.errors import InputError
 from hsae.faithfulness.removal import blurred
 
@@ -46,18 +47,18 @@ def scenes(samples: Samples, n: int, side: int, seed: int = 0) -> Iterator[Scene
 
 def pasted(sample: Sample, background: Image.Image, generator: np.random.Generator) -> Scene:
     """The sample's object on a square background; InputError for a sample without a mask."""
-    if sample.mask is None:
+    cut = None if sample.mask is None else Image.fromarray(sample.mask).getbbox()
+    if sample.mask is None or cut is None:
         raise InputError(f"{sample.key} has no mask", "a cut-out: a photograph with alpha")
     side = background.width
-    cut = Image.fromarray(sample.mask).getbbox()
     share = generator.uniform(*SHARES) * side / max(cut[2] - cut[0], cut[3] - cut[1])
     size = (max(1, round((cut[2] - cut[0]) * share)), max(1, round((cut[3] - cut[1]) * share)))
-    corner = tuple(int(generator.integers(0, side - length + 1)) for length in size)
+    left, top = (int(generator.integers(0, side - length + 1)) for length in size)
     cover = Image.fromarray(sample.mask).crop(cut).resize(size, Image.Resampling.NEAREST)
     image = background.copy()
-    image.paste(sample.image.crop(cut).resize(size, Image.Resampling.BICUBIC), corner, cover)
+    image.paste(sample.image.crop(cut).resize(size, Image.Resampling.BICUBIC), (left, top), cover)
     mask = Image.new("1", background.size)
-    mask.paste(cover, corner)
+    mask.paste(cover, (left, top))
     return Scene(sample.key, image, background, np.asarray(mask))
 
 

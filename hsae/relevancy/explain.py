@@ -65,9 +65,10 @@ def target_maps(
     Without a method, the default is that of the first target's token.
     """
     targets = list(targets)
-    if method is None and targets:
-        method = default_method(backbone, layer, targets[0].token)
-    return method_maps(backbone, image, layer, targets, [method])[method] if targets else ()
+    if not targets:
+        return ()
+    chosen = default_method(backbone, layer, targets[0].token) if method is None else method
+    return method_maps(backbone, image, layer, targets, [chosen])[chosen]
 
 
 def method_maps(

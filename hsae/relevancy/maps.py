@@ -36,7 +36,8 @@ class RelevancyMap:
         return interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
 
     def _painted(self, segments: np.ndarray, height: int, width: int) -> np.ndarray:
-        pixels = nearest_cells(*segments.shape, height, width).numpy()
+        rows, columns = segments.shape
+        pixels = nearest_cells(rows, columns, height, width).numpy()
         return np.append(self.values.ravel(), np.float32(0))[segments.ravel()[pixels]]
 
     @property

@@ -81,8 +81,8 @@ def hierarchy_figure(latents: Latents, taxonomy: Taxonomy) -> tuple[Figure, pd.D
         _null_contours(axis, random_density(taxonomy, multi[name].n_classes.to_numpy(), heights), heights)
         axis.set(title=f"{name}: {len(multi[name])} latents", xlabel="LCH height", ylabel="coverage")
     figure.colorbar(mesh, ax=axes, label="latents (red contours: 0.1, 1, 10 ... expected of random class sets)")
-    columns = ["n_classes", "lch", "lch_height", "coverage", "p_value", "q_value", "best_node", "best_node_f1"]
-    parts = [frame[columns].assign(layer=name, latent=frame.index) for name, frame in latents.items()]
+    shown = ["n_classes", "lch", "lch_height", "coverage", "p_value", "q_value", "best_node", "best_node_f1"]
+    parts = [frame[shown].assign(layer=name, latent=frame.index) for name, frame in latents.items()]
     return figure, pd.concat(parts).set_index(["layer", "latent"])
 
 
@@ -116,8 +116,8 @@ def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
         scale = "log" if len(frame) else "linear"  # a dead layer has nothing to take the logarithm of
         axis.set(title=name, xscale=scale, yscale=scale, xlabel="frequency", ylabel="mean activation where it fires")
     figure.colorbar(dots, ax=axes, label="label entropy (nats)")
-    columns = ["frequency", "mean", "label_entropy"]
-    parts = [frame[columns].assign(layer=name, latent=frame.index) for name, frame in living.items()]
+    shown = ["frequency", "mean", "label_entropy"]
+    parts = [frame[shown].assign(layer=name, latent=frame.index) for name, frame in living.items()]
     return figure, pd.concat(parts).set_index(["layer", "latent"])
 
 

@@ -174,7 +174,8 @@ def _probes(
     x, labels = heldout.flat
     x, labels = x[labels >= 0], labels[labels >= 0]
     readings = {"x": lambda part: part, "x_hat": lambda part: sae(part)[0], "z": sae.encode}
-    probes, accuracies = {}, {}
+    probes: dict[str, LinearProbe] = {}
+    accuracies: dict[str, float] = {}
     for name, reading in readings.items():
         probes[name] = _fit_reading(reading, *train.flat, n_classes)
         features = torch.cat([reading(part) for part in x.split(1024)])

@@ -42,7 +42,8 @@ def look_parts(
 
     The first is judged by the backbone's own embeddings, the other by another encoder's; each only where given.
     """
-    columns, numbers = {}, {}
+    columns: Columns = {}
+    numbers: Numbers = {}
     for name, vectors in {"monosemanticity": embeddings, "monosemanticity_other": other_embeddings}.items():
         if vectors is not None:
             found = monosemanticity(z, vectors)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from hsae.hierarchy import wordnet
@@ -27,7 +29,7 @@ def layer_table(activity: LatentActivity, data: LabelledLatents, tau: float = 0.
     return table
 
 
-def _label(row: tuple) -> str:
+def _label(row: Any) -> str:
     """Words for a latent: its best WordNet node, or that it has none."""
     if row.dead:
         return "silent"

@@ -25,7 +25,7 @@ MAX_AMOUNT = 100.0
 MAX_PATCHES = 4096
 
 Mode = Literal["add", "scale", "set", "off"]
-NAMED_SCOPES = ("cls", "patches", "all")
+NAMED_SCOPES: tuple[Literal["cls", "patches", "all"], ...] = ("cls", "patches", "all")
 Scope = Literal["cls", "patches", "all"] | tuple[int, ...]
 """Tokens an edit touches: class token, every patch, every token, or the patches with those indices (row by row)."""
 
@@ -142,9 +142,9 @@ class Edit:
         steps = _as_list("steps", stated["steps"], MAX_OPS)
         if not steps:
             raise InputError("an edit without steps", f"1 to {MAX_OPS}")
-        chain: Edit | None = None
-        for step in reversed(steps):
-            step = _require_keys("step", step, {"layer", "scope", "ops"})
+        *before, last = [_require_keys("step", step, {"layer", "scope", "ops"}) for step in steps]
+        chain = cls(**last, artifact=stated["artifact"], sha=stated["sha"])
+        for step in reversed(before):
             chain = cls(**step, artifact=stated["artifact"], sha=stated["sha"], following=chain)
         return chain
 
@@ -168,9 +168,10 @@ def _as_op(op: Any) -> Op:
 
 def _checked_scope(scope: Any) -> Scope:
     if isinstance(scope, str):
-        if scope not in NAMED_SCOPES:
-            raise InputError(f"scope {scope!r}", f"{', '.join(NAMED_SCOPES)} or a list of patch indices")
-        return scope
+        for name in NAMED_SCOPES:
+            if scope == name:
+                return name
+        raise InputError(f"scope {scope!r}", f"{', '.join(NAMED_SCOPES)} or a list of patch indices")
     patches = _as_list("scope", scope, MAX_PATCHES)
     if not patches or not all(map(_is_index, patches)) or len(set(patches)) != len(patches):
         raise InputError(f"scope {patches[:8]}", "at least one patch index, all different, 0 or more")
@@ -178,7 +179,7 @@ def _checked_scope(scope: Any) -> Scope:
 
 
 def _is_index(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _as_list(what: str, value: Any, longest: int) -> list[Any]:

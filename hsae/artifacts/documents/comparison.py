@@ -39,7 +39,7 @@ class ComparisonFields:
     """By layer `[n, 5]`: latent, layer (its place in the other's), partner, shared, mutual."""
     heights: tuple[pd.DataFrame, pd.DataFrame]
     concepts: pd.DataFrame
-    concept_counts: Mapping[str, float]
+    concept_counts: Mapping[str, float | None]
     photos: Sequence[str]
     """Keys of photographs of b's latents."""
     latents_b: Mapping[str, Sequence[tuple[int, str | None, Sequence[int]]]]

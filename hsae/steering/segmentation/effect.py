@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from hsae.faithfulness.scenes import Scene, coverage
 from hsae.measures.statistics import against_control
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.editor import Editor
-from hsae.steering.edits import Edit
+from hsae.steering.edits import Edit, Op
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
 
@@ -36,7 +36,7 @@ def suppression(
         latents = specific_latents(sae, x, on_object, n_latents)
         if not latents:
             continue
-        edit = Edit(layer, [{"latent": j, "mode": "off"} for j in latents], np.flatnonzero(on_object))
+        edit = Edit(layer, tuple(Op(j, "off") for j in latents), tuple(np.flatnonzero(on_object).tolist()))
         segmentations.append(segment(editor, edit, start, head, last, size=size, control_seed=seed))
     return _summary(segmentations)
 
@@ -52,7 +52,7 @@ def specific_latents(sae: SparseAutoencoder, x: Tensor, on_object: np.ndarray, n
     return [latent for latent, value in zip(latents.tolist(), values.tolist(), strict=True) if value > 0]
 
 
-def _summary(segmentations: Sequence[Segmentation]) -> Mapping[str, float | None]:
+def _summary(segmentations: Sequence[Segmentation]) -> dict[str, float | None]:
     if not segmentations:
         return {"n_scenes": 0}
     target = np.array([one.target_changed for one in segmentations])
