@@ -46,7 +46,7 @@ def figures(arguments: list[str]) -> None:
     artifact = Artifact.load(_artifact_in(options.run))
     latents = {layer: artifact.latents(layer) for layer in artifact.layers}
     curves = {layer: artifact.curves[layer] for layer in artifact.layers if layer in artifact.curves}
-    taxonomy = Taxonomy(artifact.classes)
+    taxonomy = Taxonomy(artifact.classes) if artifact.classes else None
     out = options.out or _beside(options.run)
     for path in write_figures(out, curves, latents, artifact.tree, taxonomy, options.small):
         print(path)
