@@ -19,6 +19,7 @@ from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
 from hsae.report.layer import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.report.tree import LayerStructure
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
@@ -27,19 +28,23 @@ from training.random_baseline import open_random_run, random_layer
 from training.run_config import RunConfig
 from training.stores import Stores
 
+NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
+"""Of an artifact without classes, for which none were chosen."""
+
 
 def build_artifact(
     config: RunConfig, backbone: Backbone, stores: Stores, saes: dict[str, SparseAutoencoder]
 ) -> Artifact:
     """Probe and analyse every layer, and put everything together."""
-    taxonomy = Taxonomy(stores.heldout.classes)
-    random_run = open_random_run(config, taxonomy.classes)
+    classes = stores.heldout.classes
+    taxonomy = Taxonomy(classes) if classes else None
+    random_run = open_random_run(config, classes)
     encoder = second_encoder(config, stores.heldout, backbone.device)
     starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
     around = Surroundings(
         embeddings=_embeddings(stores.heldout),
         other_embeddings=None if encoder is None else _embeddings(encoder),
-        groups=class_groups(config, stores.heldout),
+        groups=class_groups(config, stores.heldout) if classes else None,
     )
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
@@ -47,22 +52,18 @@ def build_artifact(
         here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
         starter = stores.starter.layer(name)
         reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, here)
-    rules = RULES | ({} if encoder is None else {"second_encoder": describe_encoder(encoder)})
+    rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
+    rules |= {} if encoder is None else {"second_encoder": describe_encoder(encoder)}
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
-        dataset={
-            "id": config.dataset_name or config.data,
-            "split": config.heldout_split or f"{config.heldout_share:.0%} set apart",
-            "n_images": len(stores.source),
-            "classes": list(taxonomy.classes),
-        },
-        taxonomy=taxonomy.rules | rules | {"tau": config.tau},
+        dataset=describe_dataset(config, len(stores.source), classes),
+        taxonomy=rules,
         saes=saes,
         latents={name: report.latents for name, report in reports.items()},
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
-        probes={name: report.probe for name, report in reports.items()},
+        probes={name: report.probe for name, report in reports.items() if report.probe is not None},
         curves={name: significant(report.curves, 6) for name, report in reports.items()},
-        tree=write_tree(taxonomy, {name: report.structure for name, report in reports.items()}),
+        tree={} if taxonomy is None else write_tree(taxonomy, _structures(reports)),
         extras={
             "profiles": write_profiles({name: report.profiles for name, report in reports.items()}),
             "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
@@ -70,9 +71,23 @@ def build_artifact(
     )
 
 
-def analysis_settings(config: RunConfig, classes: tuple[str, ...]) -> dict[str, Any]:
+def describe_dataset(config: RunConfig, n_images: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    """What the artifact says of the images it was made from."""
+    return {
+        "id": config.dataset_name or config.data,
+        "split": config.heldout_split or f"{config.heldout_share:.0%} set apart",
+        "n_images": n_images,
+        "classes": list(classes),
+    }
+
+
+def _structures(reports: dict[str, LayerReport]) -> dict[str, LayerStructure]:
+    return {name: report.structure for name, report in reports.items() if report.structure is not None}
+
+
+def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
     """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
-    random_run = open_random_run(config, classes)
+    random_run = open_random_run(config, stores.heldout.classes)
     probes = {"probe_images": config.probe_images} if config.activations == "online" else {}
     return probes | {
         "hsae_version": __version__,
@@ -82,6 +97,7 @@ def analysis_settings(config: RunConfig, classes: tuple[str, ...]) -> dict[str, 
         "random_backbone": None if random_run is None else random_run.sha256,
         "artifact_dtype": config.artifact_dtype,
         "dataset_name": config.dataset_name,
+        "labels": [stores.train.labelling, stores.heldout.labelling],
     }
 
 

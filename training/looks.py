@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,9 @@ def class_groups(config: RunConfig, heldout: ActivationStore) -> np.ndarray:
 
 def colours_and_textures(config: RunConfig, heldout: ActivationStore) -> Tensor:
     """Colour and texture of every image of the store, `[n_images, 12]`, kept in the folder of the run."""
-    path, settings = Path(config.run) / "colour_texture.safetensors", {"dataset": asdict(heldout.manifest)["dataset"]}
+    path, settings = Path(config.run) / "colour_texture.safetensors", {"dataset": heldout.manifest.content["dataset"]}
     if not done(path.with_suffix(".json"), settings):
-        _, samples = splits(config)
+        samples = splits(config).heldout
         found = [torch.from_numpy(colour_texture(samples.read(row).image)) for row in heldout.rows.tolist()]
         with atomic_path(path) as temporary:
             save_file({"colour_texture": torch.stack(found)}, temporary)
@@ -48,7 +47,7 @@ def second_encoder(
         return None
     encoder = load_backbone(config.second_encoder, device=device)
     last = list(encoder.layers.values())[-1]
-    _, samples = splits(config)
+    samples = splits(config).heldout
     folder = Path(config.run) / "activations" / f"heldout_{re.sub(r'[^A-Za-z0-9.-]+', '_', encoder.id)}"
     token = "cls" if last.n_prefix else "mean"
     whole = samples.subset(heldout.rows.numpy())

@@ -34,9 +34,9 @@ def open_random_run(config: RunConfig, classes: tuple[str, ...]) -> Artifact | N
     if config.random_backbone_run is None:
         return None
     artifact = Artifact.load(Path(config.random_backbone_run) / "artifact")
-    got = (artifact.classes, artifact.taxonomy_rule["tau"])
-    if got != (classes, config.tau):
-        expected = f"{len(classes)} classes at tau {config.tau}"
+    got, tau = (artifact.classes, artifact.taxonomy_rule["tau"]), config.tau if classes else None
+    if got != (classes, tau):
+        expected = f"{len(classes)} classes at tau {tau}"
         raise InputError(f"{config.random_backbone_run}: {len(got[0])} classes at tau {got[1]}", f"the same {expected}")
     return artifact
 

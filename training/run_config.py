@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hsae.errors import InputError
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One of the sources of a run."""
+
+    name: str
+    split: str | None
+    heldout_split: str | None
+    label_map: str | None
 
 
 @dataclass(frozen=True)
@@ -14,10 +25,11 @@ class RunConfig:
     run: str
     """Folder of the run, e.g. runs/quickstart."""
     data: str = "starter"
-    """"starter", a folder of class folders, parquet or tar files, or a Hub id."""
+    """"starter", a folder of images or of class folders, parquet or tar files, a Hub id; or several of them between
+    commas: then the splits and label maps may be several too, one each (nothing between two commas: none)."""
     data_split: str | None = None
     data_limit: int | None = None
-    """Use only the first rows."""
+    """Use only the first rows, of each source."""
     stream: bool = False
     """Read the training rows as they come, without downloading them first; needs heldout_split, which is downloaded."""
     workers: int | None = None
@@ -25,10 +37,11 @@ class RunConfig:
     decode_cache: str | None = None
     """Folder to keep decoded images in, for online runs and for several backbones on the same images (not streams)."""
     heldout_split: str | None = None
-    """Split of `data` to measure on; without one, `heldout_share` of the images is set apart."""
+    """Split of `data` to measure on; without one, `heldout_share` of the images of every class is set apart."""
     heldout_share: float = 0.2
     label_map: str | None = None
-    """CSV or JSON file that maps class names to WordNet ids, or imagenet-1k or cifar-100."""
+    """File that maps class names to WordNet ids (CSV, JSON, an index of Keras or Kaggle), or imagenet-1k, cifar-100 or
+    cifar-10, or none to take all images without labels."""
     classes: str | None = None
     """WordNet ids separated by commas: label each image by the first of them that its own class lies under."""
     copies: int = 1
@@ -72,6 +85,20 @@ class RunConfig:
     force: bool = False
     """Publish even where another backbone's artifact or something else is."""
 
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """What `data`, its splits and its label maps name, one by one; InputError unless there are as many of each."""
+        names = [self.data] if Path(self.data).exists() else [name.strip() for name in self.data.split(",")]
+        columns = {
+            name: _each(getattr(self, name), len(names)) for name in ("data_split", "heldout_split", "label_map")
+        }
+        wrong = [name for name, column in columns.items() if len(column) != len(names)]
+        if wrong:
+            raise InputError(
+                f"{len(names)} sources with other numbers of {', '.join(wrong)}", "one for all, or one each"
+            )
+        return tuple(DataSource(*row) for row in zip(names, *columns.values(), strict=True))
+
     def __post_init__(self) -> None:
         if not 0 < self.heldout_share < 1:
             raise InputError(f"heldout_share {self.heldout_share}", "a share between 0 and 1")
@@ -79,9 +106,18 @@ class RunConfig:
             raise InputError(
                 f"--stream with heldout_split {self.heldout_split}, copies {self.copies}", "a split, and 1"
             )
+        if len(self.sources) > 1 and self.stream:
+            raise InputError(f"--stream with {len(self.sources)} sources", "one source")
         if self.activations not in ("store", "online"):
             raise InputError(f"activations {self.activations!r}", "store or online")
         if self.train_precision not in ("float32", "bfloat16"):
             raise InputError(f"train_precision {self.train_precision!r}", "float32 or bfloat16")
         if self.probe_images < 1:
             raise InputError(f"probe_images {self.probe_images}", "a positive number")
+
+
+def _each(value: str | None, n: int) -> list[str | None]:
+    """One value for each of `n` sources, from values separated by commas or from one for all."""
+    if value is None or n == 1 or "," not in value:
+        return [value] * n
+    return [part.strip() or None for part in value.split(",")]

@@ -1,5 +1,6 @@
 """The stages of a run, each skipped when its result is there and was made with the same settings.
 
+RUN/heldout.json                           which rows are set apart to measure on, unless a split of the data set is
 RUN/activations/{train,heldout,starter}/   activation stores (online: of the training images only what the probes need)
 RUN/training/                              checkpoint while it trains, then summary.json and summary.png
 RUN/saes.safetensors (+ saes.json)         the SAEs of all layers
@@ -24,6 +25,7 @@ from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import TrainConfig, train_bank
 from training.build import analysis_settings, build_artifact
+from training.checks import checked_splits
 from training.records import done
 from training.run_config import RunConfig
 from training.stores import Stores, extract
@@ -35,11 +37,13 @@ def run(
 ) -> Path:
     """All stages; returns the folder of the artifact. command: how the run was started, for its model card."""
     backbone = load_backbone(config.backbone, image_size=config.image_size, device=accelerator.device)
+    with accelerator.main_process_first():  # what has to be downloaded is downloaded once
+        split = checked_splits(config, train, backbone)
     refuse_twin(config, backbone)
-    stores = extract(config, backbone, accelerator)
+    stores = extract(config, split, backbone, accelerator)
     saes = train_saes(config, stores, sae, train, accelerator)
     folder = Path(config.run) / "artifact"
-    settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores.heldout.classes)}
+    settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores)}
     if accelerator.is_main_process and not done(folder.with_suffix(".json"), settings):
         save_with_card(build_artifact(config, backbone, stores, saes), folder, config.artifact_dtype, command)
         write_json(folder.with_suffix(".json"), settings)
@@ -78,5 +82,5 @@ def train_saes(
 
 
 def _settings(stores: Stores, sae: SAEConfig, train: TrainConfig) -> dict[str, Any]:
-    """What decides the SAEs: when this is unchanged, they need no training."""
-    return {"store": asdict(stores.source.manifest), "sae": asdict(sae), "train": asdict(train)}
+    """What decides the SAEs, labels not among it: when this is unchanged, they need no training."""
+    return {"store": stores.source.manifest.content, "sae": asdict(sae), "train": asdict(train)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,13 +14,19 @@ from accelerate import Accelerator
 from hsae.activations.extract import extract_activations
 from hsae.activations.online import OnlineActivations
 from hsae.activations.store import ActivationStore
+from hsae.atomic import write_json
 from hsae.backbones.base import Backbone
+from hsae.data.joined import join_samples
 from hsae.data.samples import Samples, load_samples
 from hsae.data.stream import SampleStream, stream_samples
+from hsae.errors import StoreError
 from hsae.hierarchy import wordnet
-from training.run_config import RunConfig
+from training.run_config import DataSource, RunConfig
 
 Images = TypeVar("Images", Samples, SampleStream)
+
+SPLIT = "heldout.json"
+"""Which rows a run has set apart."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,21 @@ class Stores:
     starter: ActivationStore
 
 
-def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> Stores:
+@dataclass(frozen=True)
+class Split:
+    """The images of a run."""
+
+    train: Samples | SampleStream
+    heldout: Samples
+    record: dict[str, Any] = field(default_factory=dict)
+    """Which rows of which images are set apart, by the number of their source; without those that have a split."""
+
+
+def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Accelerator) -> Stores:
     """Activations of the training, held-out and starter images, each process making its share."""
-    with accelerator.main_process_first():  # what has to be downloaded is downloaded once
-        images, heldout = splits(config)
-    layers = "all" if config.layers == "all" else config.layers.split(",")
+    if split.record and accelerator.is_main_process:
+        write_json(Path(config.run) / SPLIT, split.record, compact=True)
+    layers = layers_of(config)
     size, workers = config.images_per_batch, config.workers
 
     def kept(samples: Samples | SampleStream) -> Samples | SampleStream:
@@ -53,12 +70,17 @@ def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> 
 
     precision = getattr(torch, config.train_precision)
     online = config.activations == "online"
-    train = stored("train", _some(images, config.probe_images) if online else images, precision)
+    train = stored("train", _some(split.train, config.probe_images) if online else split.train, precision)
     source = train
     if online:
         options = {"images_per_run": size, "precision": precision, "workers": workers}
-        source = OnlineActivations(backbone, kept(images), layers, config.token, **options)
-    return Stores(source, train, stored("heldout", heldout), stored("starter", load_samples("starter")))
+        source = OnlineActivations(backbone, kept(split.train), layers, config.token, **options)
+    return Stores(source, train, stored("heldout", split.heldout), stored("starter", load_samples("starter")))
+
+
+def layers_of(config: RunConfig) -> list[str] | Literal["all"]:
+    """The layers a run was asked for."""
+    return "all" if config.layers == "all" else config.layers.split(",")
 
 
 def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | SampleStream:
@@ -68,17 +90,51 @@ def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | S
     return samples.subset(np.sort(np.random.default_rng(seed).permutation(len(samples))[:n]))
 
 
-def splits(config: RunConfig) -> tuple[Samples | SampleStream, Samples]:
-    """Training and held-out images: two splits of the data set, or a share of every class set apart."""
+def splits(config: RunConfig) -> Split:
+    """Training and held-out images of all sources: two splits of each, or a share of every class set apart.
+
+    Both have the same list of classes. What a run has set apart stays so when labels are mended: else images that its
+    SAEs were trained on would be measured.
+    """
+    found = [_split(config, source, number) for number, source in enumerate(config.sources)]
+    classes = tuple(sorted({wnid for part in found for wnid in (*part.train.classes, *part.heldout.classes)}))
+    train, heldout = (_copied(_joined(list(side)).among(classes), config)
+                      for side in zip(*((part.train, part.heldout) for part in found), strict=True))  # fmt: skip
+    return Split(train, heldout, {name: rows for part in found for name, rows in part.record.items()})
+
+
+def _split(config: RunConfig, source: DataSource, number: int) -> Split:
+    """The images of one source."""
     load = stream_samples if config.stream else load_samples
-    data = load(config.data, split=config.data_split, label_map=config.label_map, limit=config.data_limit)
+    data = load(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
     data = _relabelled(data, config)
-    if config.heldout_split:
-        heldout = load_samples(config.data, split=config.heldout_split, label_map=config.label_map)
-        return _copied(data, config), _copied(_relabelled(heldout, config), config)
-    apart = heldout_rows(data.labels, config.heldout_share)
+    if source.heldout_split:
+        heldout = load_samples(source.name, split=source.heldout_split, label_map=source.label_map)
+        return Split(data, _relabelled(heldout, config))
+    images = {"images": data.images_fingerprint, "share": config.heldout_share}
+    apart = _kept_rows(Path(config.run) / SPLIT, str(number), images)
+    if apart is None:
+        apart = heldout_rows(data.labels, config.heldout_share)
     train = np.setdiff1d(np.arange(len(data)), apart)
-    return data.subset(train).augmented(config.copies), data.subset(apart).augmented(config.copies)
+    return Split(data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}})
+
+
+def _joined(parts: list[Any]) -> Samples | SampleStream:
+    """Samples as one; a stream is alone."""
+    return parts[0] if len(parts) == 1 else join_samples(parts)
+
+
+def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> np.ndarray | None:
+    """The rows set apart before of the same images of a source; StoreError when the file that says so is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")).get(source)
+        rows = np.array(kept["heldout"] if kept else [], dtype=np.int64)
+    except (OSError, AttributeError, ValueError, TypeError, KeyError) as error:
+        do = "Delete it: other images may be set apart then, and all activations are made again."
+        raise StoreError(f"{path} is damaged: {error}", "which rows are set apart", do) from error
+    return rows if kept and kept == images | {"heldout": kept["heldout"]} else None
 
 
 def _copied(samples: Images, config: RunConfig) -> Images:
@@ -96,9 +152,13 @@ def _relabelled(samples: Images, config: RunConfig) -> Images:
 
 
 def heldout_rows(labels: list[int | None], share: float, seed: int = 0) -> np.ndarray:
-    """Sorted rows to set apart: `share` of every class (rounded, random but always the same)."""
+    """Sorted rows to set apart: `share` of every class (rounded, random but always the same).
+
+    Of a class with several images at least one is set apart and one is not; the only image of a class is not.
+    """
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(labels))
     classes = np.array([-1 if label is None else label for label in labels])[order]
-    chosen = [rows[: round(share * len(rows))] for rows in (order[classes == c] for c in np.unique(classes))]
+    groups = [order[classes == c] for c in np.unique(classes)]
+    chosen = [rows[: min(len(rows) - 1, max(1, round(share * len(rows))))] for rows in groups]
     return np.sort(np.concatenate(chosen)).astype(np.int64)

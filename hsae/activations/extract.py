@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from hsae.activations.labels import Labels, read_labels, write_labels
 from hsae.activations.loading import Batch, decoders, pixel_batches
 from hsae.activations.store import (
     ActivationStore,
@@ -51,7 +52,8 @@ def extract_activations(
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
 
-    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size).
+    Interrupted, it goes on at the first missing shard and ends with the same bytes (for the same batch_size). When only
+    labels have changed since, it takes them over and runs no image again.
     precision: bfloat16 multiplies matrices in it (autocast), twice as fast where the hardware knows it; the activations
     then carry noise, up to 0.1 % of their variance for DINOv2-S. workers: threads that decode images while the backbone
     runs, by default what suits its device. With an `accelerator` every process writes its share of the shards (of a
@@ -97,11 +99,13 @@ def _missing(folder: Path, manifest: Manifest, rank: int, of: int, bar: tqdm) ->
 def _finished(
     folder: Path, manifest: Manifest, samples: Samples | SampleStream, accelerator: Accelerator | None
 ) -> ActivationStore:
-    """The store, once all processes have written their shards and the end of a stream is put down."""
+    """The store, once all processes have written their shards and the end of a stream and its labels are put down."""
     if accelerator:
         accelerator.wait_for_everyone()
     if manifest.n_rows is None and (accelerator is None or accelerator.is_main_process):
         write_manifest(folder, manifest.ended(samples.n_rows))
+    if accelerator is None or accelerator.is_main_process:
+        _mend_labels(folder, samples)
     if accelerator:
         accelerator.wait_for_everyone()
     store = ActivationStore(folder)
@@ -128,7 +132,9 @@ def describe_activations(
         layers={name: backbone.layers[name].d_in for name in layers},
         dataset={
             "id": samples.name,
+            "images": samples.images_fingerprint,
             "fingerprint": samples.fingerprint,
+            "labelling": samples.labelling,
             "n_rows": samples.n_rows,
             "classes": list(samples.classes),
         },
@@ -180,7 +186,21 @@ def _claim(folder: Path, manifest: Manifest) -> Manifest:
             "the same backbone, data set, layers and settings",
             "Choose another folder, or delete this one.",
         )
+    if there.dataset.get("labelling") not in (None, "", manifest.dataset["labelling"]):
+        there = there.of_several_labellings()
+        write_manifest(folder, there)
     return there
+
+
+def _mend_labels(folder: Path, samples: Samples | SampleStream) -> None:
+    """Give a finished store the labels that its images have by now; its activations stay as they are."""
+    store, mended = ActivationStore(folder), read_labels(folder)
+    labelling = mended.labelling if mended else store.manifest.dataset.get("labelling")
+    if labelling in (None, samples.labelling):  # None: an older version's, whose labels were checked with its images
+        return
+    labels = samples.labels_at(store.rows.tolist())
+    values = torch.tensor([-1 if label is None else label for label in labels], dtype=torch.int64)
+    write_labels(folder, Labels(samples.classes, values, samples.labelling))
 
 
 @torch.inference_mode()

@@ -3,6 +3,8 @@
     manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, dtype, precision
     shard_00000.safetensors  a tensor `[images, tokens, d_in]` per layer, `row` and `label` `[images]` (-1: none)
 
+    labels.safetensors       only where labels were mended since: those of all images (hsae.activations.labels)
+
 Shard i holds the data set's rows i*shard_rows .. (i+1)*shard_rows - 1 without the broken ones. A shard appears only
 when it is whole, so an interrupted extraction goes on where the shards end.
 """
@@ -22,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hsae.activations.labels import LABELS, Labels, read_labels
 from hsae.atomic import atomic_path, write_text
 from hsae.errors import StoreError
 from hsae.version import __version__
@@ -40,7 +43,8 @@ class Manifest:
     layers: dict[str, int]
     """Width by layer name, in model order."""
     dataset: dict[str, Any]
-    """id, fingerprint, n_rows (None while a stream has not ended), classes (wnids)."""
+    """id, images (their fingerprint), fingerprint (with labels), labelling (which labels the shards hold; "" for
+    several), n_rows (None while a stream has not ended), classes (wnids)."""
     shard_rows: int
     dtype: str
     """Of the stored numbers."""
@@ -67,12 +71,31 @@ class Manifest:
         """The same of a stream that has come to its end."""
         return replace(self, dataset=self.dataset | {"n_rows": n_rows})
 
+    def of_several_labellings(self) -> Manifest:
+        """The same once labels were mended: those in the shards are not to be trusted any more."""
+        return replace(self, dataset=self.dataset | {"labelling": ""})
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What decides the activations, as plain JSON: everything but the labels."""
+        return asdict(self) | {"dataset": _images_of(self.dataset)}
+
     def differences(self, other: Manifest) -> list[str]:
-        """Names of the fields in which another manifest describes other activations; an unknown n_rows equals any."""
+        """Names of the fields in which another manifest describes other activations; an unknown n_rows equals any.
+
+        Labels do not count, but in manifests of older versions, which cannot tell images from labels.
+        """
         if other.n_rows is None and self.n_rows is not None:
             other = other.ended(self.n_rows)
-        mine, theirs = asdict(self), asdict(other)
+        mine, theirs = self.content, other.content
+        if "images" not in self.dataset:
+            theirs["dataset"] = {name: other.dataset.get(name) for name in mine["dataset"]}
         return [f.name for f in fields(self) if f.name != "hsae_version" and mine[f.name] != theirs[f.name]]
+
+
+def _images_of(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What tells the images of a data set; manifests of older versions have it mixed with the labels."""
+    return {name: dataset.get(name) for name in ("id", "images", "n_rows")} if "images" in dataset else dataset
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -164,7 +187,13 @@ class ActivationStore:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.manifest.dataset["classes"])
+        """Sorted wnids, those of the mended labels where there are any."""
+        return self._mended.classes if self._mended else tuple(self.manifest.dataset["classes"])
+
+    @property
+    def labelling(self) -> str | None:
+        """Which labels the images have (`Samples.labelling`); None in stores of older versions."""
+        return self._mended.labelling if self._mended else self.manifest.dataset.get("labelling")
 
     @property
     def n_shards(self) -> int:
@@ -173,7 +202,20 @@ class ActivationStore:
     @cached_property
     def labels(self) -> Tensor:
         """Class index per image `[images]` int64, -1 for none."""
+        if self._mended:
+            return self._mended.values
         return torch.cat([self._read(n, "label") for n in range(self.n_shards)])
+
+    @cached_property
+    def _mended(self) -> Labels | None:
+        found, n_images = read_labels(self.folder), sum(images for images, _ in self.shard_shapes)
+        if found is None and self.manifest.dataset.get("labelling") == "":
+            got = f"{self.folder} was left while its labels were exchanged"
+            raise StoreError(got, "one label an image", "Run the extraction again, which will only write them.")
+        if found and len(found.values) != n_images:
+            got = f"{self.folder} has {len(found.values)} labels for {n_images} images"
+            raise StoreError(got, "one an image", f"Delete {LABELS} and run the extraction again, which will write it.")
+        return found
 
     @cached_property
     def rows(self) -> Tensor:
@@ -189,7 +231,7 @@ class ActivationStore:
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.labels)
+        return sum(images for images, _ in self.shard_shapes)
 
     @property
     def n_tokens(self) -> int:

@@ -63,14 +63,13 @@ class Contents:
         """Made in memory, ready to save; the layers and their order are those of `saes`.
 
         backbone {id, revision, weights_sha256, image_size, token}, dataset {id, split, n_images, classes},
-        taxonomy {tau, q, nulls, ...}; curves and tree are plain JSON. extras: the optional documents by name ("causal",
-        ...). artifacts/README.md has the fields.
+        taxonomy {tau, q, nulls, ...}; probes are empty where the dataset has no classes; curves and tree are plain
+        JSON. extras: the optional documents by name ("causal", ...). artifacts/README.md has the fields.
         """
         for name, given in {"latents": latents, "top_images": top_images, "probes": probes}.items():
-            if set(given) != set(saes):
-                raise ArtifactError(
-                    f"{name} of the layers {sorted(given)}", f"of the same layers as saes: {list(saes)}"
-                )
+            expected = [] if name == "probes" and not dataset.get("classes") else list(saes)
+            if set(given) != set(expected):
+                raise ArtifactError(f"{name} of the layers {sorted(given)}", f"of the layers {expected}")
         for name in extras or {}:
             _check_extra(name)
         layers = tuple(Layer(name, sae.d_in, sae.d_sae) for name, sae in saes.items())
@@ -105,7 +104,7 @@ class Contents:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """WordNet ids in the order of the probes' columns."""
+        """WordNet ids in the order of the probes' columns; none where the images had no labels."""
         return tuple(self.index.dataset["classes"])
 
     @property
@@ -136,8 +135,11 @@ class Contents:
         return self._once(("top_images", layer), lambda: check_top_images(self._parts.top_images(entry), entry))
 
     def probe(self, layer: str) -> LinearProbe:
-        """The linear probe of a layer's activations over `classes`."""
+        """The linear probe of a layer's activations over `classes`; InputError where there are none."""
         entry = self.index.layer(layer)
+        if not self.classes:
+            got = f"{self.id} has no probe, as it was made from images without labels"
+            raise InputError(got, "an artifact with classes", "Give its run labels, and run it again: SAEs are kept.")
         return self._once(("probe", layer), lambda: check_probe(self._parts.probe(entry), entry, len(self.classes)))
 
     @property

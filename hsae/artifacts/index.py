@@ -56,7 +56,7 @@ class Index:
     backbone: dict[str, Any]
     """id, revision, weights_sha256, image_size, token."""
     dataset: dict[str, Any]
-    """id, split, n_images, classes (wnids in the order of the probes' columns)."""
+    """id, split, n_images, classes (wnids in the order of the probes' columns; none for images without labels)."""
     taxonomy: dict[str, Any]
     """tau, q, nulls and whatever else the class-selection rule needs to be repeated."""
     layers: tuple[Layer, ...]
@@ -70,7 +70,7 @@ class Index:
         _check_schema(self.schema)
         require(is_text(self.hsae_version, 100), INDEX, f"hsae_version {self.hsae_version!r:.80}", "a version")
         _check_backbone(self.backbone)
-        _check_dataset(self.dataset)
+        check_dataset(self.dataset)
         _check_taxonomy(self.taxonomy)
         names = [layer.name for layer in self.layers]
         require(0 < len(names) <= MAX_LAYERS, INDEX, f"{len(names)} layers", f"1 to {MAX_LAYERS}")
@@ -78,9 +78,9 @@ class Index:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The files that every artifact of these layers has."""
+        """The files that every artifact of these layers has; probes only where there are classes."""
         per_layer = [layer.file(name) for layer in self.layers for name in (CFG, WEIGHTS, LATENTS, TOP_IMAGES)]
-        return (*per_layer, PROBES, CURVES, TREE)
+        return (*per_layer, *([PROBES] if self.dataset["classes"] else []), CURVES, TREE)
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -149,7 +149,8 @@ def _check_backbone(value: dict[str, Any]) -> None:
     require(token in ("cls", "patch", "mean"), where, f"token {token!r:.40}", "cls, patch or mean")
 
 
-def _check_dataset(value: dict[str, Any]) -> None:
+def check_dataset(value: dict[str, Any]) -> None:
+    """ArtifactError unless it can stand in hsae.json: id, split, n_images, classes."""
     where = f"{INDEX} dataset"
     _check_keys(where, value, {"id", "split", "n_images", "classes"})
     require(is_text(value["id"], 500) and value["id"] != "", where, f"id {value['id']!r:.80}", "a name")
@@ -157,7 +158,7 @@ def _check_dataset(value: dict[str, Any]) -> None:
     require(split is None or is_text(split, 200), where, f"split {split!r:.80}", "text or null")
     require(is_count(n_images, 1), where, f"n_images {n_images!r:.40}", "a positive number")
     require(isinstance(classes, list), where, f"classes is a {type(classes).__name__}", "a list")
-    require(1 <= len(classes) <= MAX_CLASSES, where, f"{len(classes)} classes", f"1 to {MAX_CLASSES}")
+    require(len(classes) <= MAX_CLASSES, where, f"{len(classes)} classes", f"at most {MAX_CLASSES}")
     odd = [name for name in classes if not (isinstance(name, str) and WNID.fullmatch(name))]
     require(not odd, where, f"the classes {odd[:3]!s:.80}", 'WordNet ids such as "n02084071"')
     require(len(set(classes)) == len(classes), where, "a class twice", "every class once")

@@ -39,7 +39,8 @@ def save_artifact(
     with atomic_path(target) as temporary:
         for name in artifact.layers:
             _write_layer(artifact, name, temporary, dtype)
-        write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers}, dtype)
+        if artifact.classes:
+            write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers}, dtype)
         write_json(temporary / CURVES, artifact.curves, compact=True)
         write_json(temporary / TREE, artifact.tree, compact=True)
         for name in artifact.documents:

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     artifact = Artifact.load(artifact_in(options.run))
     latents = {layer: artifact.latents(layer) for layer in artifact.layers}
     curves = {layer: artifact.curves[layer] for layer in artifact.layers if layer in artifact.curves}
-    taxonomy = Taxonomy(artifact.classes)
+    taxonomy = Taxonomy(artifact.classes) if artifact.classes else None
     out = options.out or figures_beside(options.run)
     for path in write_figures(out, curves, latents, artifact.tree, taxonomy, options.small):
         print(path)

@@ -67,7 +67,8 @@ def starter_photos(artifact: Artifact) -> Photos:
 
 def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
     here, there = a.manifest.dataset, b.manifest.dataset
-    if here["fingerprint"] != there["fingerprint"]:
+    told_by = "images" if "images" in here and "images" in there else "fingerprint"  # older stores have only the latter
+    if here[told_by] != there[told_by]:
         raise StoreError(
             f"{a.folder} holds {len(a)} images of {here['id']}, {b.folder} {len(b)} others of {there['id']}",
             "activations of the same images in the same order",

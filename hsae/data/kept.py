@@ -19,7 +19,7 @@ class KeptSquares:
     """
 
     def __init__(self, folder: Path, fingerprint: str, n: int, side: int) -> None:
-        """folder: for any number of data sets (told apart by keys and labels, not by pixels) and sizes.
+        """folder: for any number of data sets (told apart by name, keys and sizes, not by pixels) and sizes.
 
         Takes n x side x side x 3 bytes on disk; InputError when they cannot be had.
         """

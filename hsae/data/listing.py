@@ -17,3 +17,4 @@ class Listing:
     key: Callable[[int], str]
     image: Callable[[int], bytes | Path | None]  # encoded image, or where it lies; None where the row has none
     form: str = ""  # changes when the same files are made into other images, so that stores of the old ones are told
+    contents: str = ""  # tells images of equal keys apart, where that costs nothing: their sizes

@@ -16,7 +16,7 @@ from hsae.data.augment import varied
 from hsae.data.broken import BrokenRows
 from hsae.data.folder import list_folder
 from hsae.data.kept import KeptSquares, through
-from hsae.data.labels import LabelMap, moved
+from hsae.data.labels import LabelMap, moved, placed
 from hsae.data.listing import Listing
 from hsae.data.sample import Sample, View, attempt, decode_sample
 from hsae.data.sources import check_limit, find_source
@@ -59,6 +59,23 @@ class Samples:
             digest.update(f"\0{self.key(row)}\0{label}".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
+    @cached_property
+    def images_fingerprint(self) -> str:
+        """sha256 over keys and sizes: the same images in the same order, whatever their labels."""
+        digest = hashlib.sha256("\0".join(["images", self._listing.form, self._listing.contents]).encode())
+        for row in range(len(self)):
+            digest.update(f"\0{self.key(row)}".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    @property
+    def labelling(self) -> str:
+        """sha256 that changes whenever a row has another label."""
+        return self.fingerprint
+
+    def labels_at(self, rows: Sequence[int]) -> list[int | None]:
+        """The labels of these rows; decodes nothing."""
+        return [self.labels[row] for row in rows]
+
     @property
     def skipped(self) -> list[str]:
         """Name and reason of every broken row met so far by iteration."""
@@ -82,6 +99,15 @@ class Samples:
         key, copy = self._listing.key(int(self._order[row])), int(self._copy[row])
         return f"{key} #{copy}" if copy else key
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether any row is a variation of its image (`augmented`)."""
+        return bool(self._copy.any())
+
+    def encoded(self, row: int) -> bytes | Path | None:
+        """The encoded image of a row, or where it lies; None where it has none."""
+        return self._listing.image(int(self._order[row]))
+
     def read(self, row: int) -> Sample:
         """Decode one row; raises ImageError, which names the key, when its image is broken."""
         if self._squares is None:
@@ -92,7 +118,7 @@ class Samples:
 
     def _decode(self, row: int) -> Sample:
         place, copy = int(self._order[row]), int(self._copy[row])
-        sample = decode_sample(self._listing.image(place), self.name, self.key(row), self.labels[row], self.classes)
+        sample = decode_sample(self.encoded(row), self.name, self.key(row), self.labels[row], self.classes)
         if copy:
             image, mask = varied(sample.image, sample.mask, seed=(place, copy))
             return replace(sample, image=image, mask=mask)
@@ -125,7 +151,7 @@ class Samples:
         crop: an image to its square (`Preprocessing.crop`). Rows chosen from the result are decoded again.
         """
         squares = Samples(self._listing, self._order, self._copy)
-        squares._squares = KeptSquares(Path(folder), self.fingerprint, len(self), side), crop
+        squares._squares = KeptSquares(Path(folder), _kept_under(self), len(self), side), crop
         return squares
 
     def take(self, n: int) -> Samples:
@@ -149,6 +175,21 @@ class Samples:
         labels = [None if label is None else index[label] for label in self._listing.labels]
         return Samples(replace(self._listing, classes=classes, labels=labels), self._order, self._copy)
 
+    def among(self, classes: tuple[str, ...]) -> Samples:
+        """The same labels as places in a list of more classes; InputError unless all of its own are in it."""
+        if classes == self.classes:
+            return self
+        index = placed(self.classes, classes)
+        labels = [None if label is None else index[label] for label in self._listing.labels]
+        return Samples(replace(self._listing, classes=classes, labels=labels), self._order, self._copy)
+
+
+def _kept_under(samples: Samples) -> str:
+    """What decoded images are kept under: labels do not change them, but another source may have the same keys."""
+    return hashlib.sha256(
+        f"{samples.name}\0{samples.images_fingerprint}".encode("utf-8", "surrogateescape")
+    ).hexdigest()
+
 
 def load_samples(
     source: str | Path | Sequence[str | Path],
@@ -158,11 +199,12 @@ def load_samples(
     limit: int | None = None,
     shuffle_seed: int | None = None,
 ) -> Samples:
-    """Open labelled images: "starter", a folder of class folders, parquet or tar (folder, file, glob, list), a Hub id.
+    """Open images: "starter", a folder (of class folders, or without labels), parquet or tar files, a Hub id.
 
     `split` is a folder under the root, a prefix of file names, or a split of a Hub data set (default: "train" where
-    there is one). `label_map` ({name: wnid}, a CSV or JSON file, "imagenet-1k" or "cifar-100") names classes that are
-    not wnids. `shuffle_seed` permutes the rows, then `limit` keeps the first ones. Raises InputError, LabelError.
+    there is one). `label_map` ({name: wnid}, a CSV or JSON file of it, an index of Keras or Kaggle, "imagenet-1k",
+    "cifar-100" or "cifar-10") names classes that are not wnids; "none" takes no labels. `shuffle_seed` permutes the
+    rows, then `limit` keeps the first ones. Raises InputError, LabelError.
     """
     check_limit(limit)
     found = find_source(source, split)

@@ -52,6 +52,22 @@ class SampleStream:
         return hashlib.sha256(f"{self._source.identity}\0{self.classes}\0{self._limit}".encode()).hexdigest()
 
     @property
+    def images_fingerprint(self) -> str:
+        """sha256 over files and limit: the same images, whatever their labels."""
+        return hashlib.sha256(f"images\0{self._source.identity}\0{self._limit}".encode()).hexdigest()
+
+    @property
+    def labelling(self) -> str:
+        """sha256 over what each class of the source stands for, and their list."""
+        return hashlib.sha256(f"{self.classes}\0{sorted(self._source.index.items(), key=str)}".encode()).hexdigest()
+
+    def labels_at(self, rows: Sequence[int]) -> list[int | None]:
+        """The labels of these rows, in rising order; reads the stream once more, and decodes nothing."""
+        wanted, stop = set(rows), max(rows, default=-1) + 1
+        read = SampleStream(self._source, self._limit)._read(range(stop))
+        return [found.label for row, found in read if row in wanted]
+
+    @property
     def skipped(self) -> list[str]:
         """Name and reason of every broken row met so far."""
         return self._broken.reasons
@@ -92,6 +108,10 @@ class SampleStream:
     def relabelled(self, wnids: Mapping[str, str | None]) -> SampleStream:
         """As `Samples.relabelled`."""
         return SampleStream(self._source.relabelled(wnids), self._limit)
+
+    def among(self, classes: tuple[str, ...]) -> SampleStream:
+        """As `Samples.among`."""
+        return self if classes == self.classes else SampleStream(self._source.among(classes), self._limit)
 
     def _read(self, span: Iterable[int]) -> Iterator[tuple[int, Row]]:
         """The rows of a span that begins at the next one, until its end or the stream's."""

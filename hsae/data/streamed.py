@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsae.data.labels import LabelMap, label_rows, moved, read_label_map
+from hsae.data.labels import NO_LABELS, LabelMap, label_rows, moved, placed, read_label_map
 from hsae.data.sources import Source
 from hsae.data.table import class_column, encoded, image_column, loading, patterns
 from hsae.data.tars import LABELS, label_text
@@ -80,6 +80,12 @@ class StreamedRows:
         index = {value: None if old is None else place[old] for value, old in self.index.items()}
         return replace(self, classes=classes, index=index)
 
+    def among(self, classes: tuple[str, ...]) -> StreamedRows:
+        """The same rows with their classes as places in a list of more."""
+        place = placed(self.classes, classes)
+        index = {value: None if old is None else place[old] for value, old in self.index.items()}
+        return replace(self, classes=classes, index=index)
+
     def _row(self, cells: dict[str, Any], number: int) -> Row:
         value = self.label(cells)
         if value is not None and value not in self.index:
@@ -141,13 +147,15 @@ def _labels(
     features: Features, label_map: LabelMap, name: str
 ) -> tuple[Callable[[dict[str, Any]], Hashable], dict[Hashable, int | None], tuple[str, ...]]:
     """How a row tells its class, the index of everything it can tell, and the classes."""
-    column = class_column(features, name)
+    if label_map == NO_LABELS:
+        return lambda cells: None, {}, ()
+    is_tar = "__key__" in features and any(kind in features for kind in LABELS)
+    column = None if is_tar else class_column(features, name)
     names = getattr(features.get(column), "names", None)
     if names is not None:
         classes, index = label_rows(names, range(len(names)), label_map, name)
         known = dict(enumerate(index)) | {-1: None}
         return lambda cells: cells[column], known, classes
-    is_tar = "__key__" in features and any(kind in features for kind in LABELS)
     if column is None and not is_tar:
         return lambda cells: None, {}, ()
     if label_map is None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsae.data.labels import LabelMap, label_rows
+from hsae.data.labels import NO_LABELS, LabelMap, label_rows
 from hsae.data.listing import Listing
-from hsae.errors import InputError
+from hsae.errors import InputError, LabelError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, Features
+
+LABELS = ("label", "labels", "fine_label", "wnid", "synset", "cls", "class", "class_name", "category", "target", "y")
+"""What a column of labels is called when its type does not say so, the first one there."""
+
+_log = logging.getLogger("hsae.data")
 
 
 def list_parquet(files: Sequence[Path], name: str, label_map: LabelMap = None) -> Listing:
@@ -63,10 +71,25 @@ def _listing(rows: Dataset, name: str, label_map: LabelMap) -> Listing:
     from datasets import Image
 
     column = image_column(rows.features, name)
-    names, numbers = _class_numbers(rows, name)
+    names, numbers = _class_numbers(rows, name, label_map)
     classes, labels = label_rows(names, numbers, label_map, name)
     images = rows.select_columns([column]).cast_column(column, Image(decode=False))
-    return Listing(name, classes, labels, "row {}".format, partial(_image, images, column))
+    contents = _contents(images.data.column(column))
+    return Listing(name, classes, labels, "row {}".format, partial(_image, images, column), contents=contents)
+
+
+def _contents(cells: pa.ChunkedArray) -> str:
+    """sha256 over the sizes and paths of the encoded images: rows of other tables are called "row 0" too."""
+    import pyarrow.compute as pc
+
+    digest = hashlib.sha256()
+    for chunk in cells.chunks:
+        sizes = pc.binary_length(pc.struct_field(chunk, "bytes"))  # from offsets: no image is read
+        digest.update(sizes.fill_null(-1).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        digest.update(
+            "\0".join(map(str, pc.struct_field(chunk, "path").to_pylist())).encode("utf-8", "surrogateescape")
+        )
+    return digest.hexdigest()
 
 
 def _image(images: Dataset, column: str, row: int) -> bytes | Path | None:
@@ -81,14 +104,28 @@ def image_column(features: Features, name: str) -> str:
     return _only(found, ("image",), name, features)
 
 
-def class_column(features: Features, name: str) -> str | None:
-    """The ClassLabel column (the finer one of CIFAR-100), or one of plain values called "label"; None without."""
+def class_column(features: Features, name: str, label_map: LabelMap = None) -> str | None:
+    """The ClassLabel column (the finer one of CIFAR-100), or one of plain values with a name in `LABELS`.
+
+    None where there is none, which is logged, or where no labels are wanted; LabelError when it holds lists.
+    """
     from datasets import ClassLabel, Value
 
+    if label_map == NO_LABELS:
+        return None
     found = [c for c, kind in features.items() if isinstance(kind, ClassLabel)]
     if found:
         return _only(found, ("label", "fine_label"), name, features)
-    return "label" if isinstance(features.get("label"), Value) else None
+    there = [c for c in LABELS if c in features]
+    plain = [c for c in there if isinstance(features[c], Value)]
+    if plain:
+        return plain[0]
+    if there:
+        got = f"the column {there[0]!r} of {name} holds {features[there[0]]!s:.80}"
+        raise LabelError(got, "one class a row", f"Keep one of them, or give the label map {NO_LABELS!r}.")
+    do = f"A column of labels is of type ClassLabel or called {', '.join(LABELS)}."
+    _log.warning("%s has no column of labels among %s: its images are taken without. %s", name, ", ".join(features), do)
+    return None
 
 
 def _is_stored_image(kind: Any) -> bool:
@@ -103,9 +140,9 @@ def _only(found: list[str], preferred: tuple[str, ...], name: str, features: Fea
     raise InputError(got, f"one, or one called {preferred[0]!r}", "Rename or cast the columns of the data set.")
 
 
-def _class_numbers(rows: Dataset, name: str) -> tuple[list[str], list[int | None]]:
+def _class_numbers(rows: Dataset, name: str, label_map: LabelMap) -> tuple[list[str], list[int | None]]:
     """Class names and each row's index into them."""
-    column = class_column(rows.features, name)
+    column = class_column(rows.features, name, label_map)
     if column is None:
         return [], [None] * len(rows)
     values = rows.data.column(column).to_pylist()

@@ -7,6 +7,7 @@ label map, or a class number of a known data set.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Sequence
@@ -43,7 +44,8 @@ def list_tars(files: Sequence[Path], name: str, label_map: LabelMap = None) -> L
     number = {text: index for index, text in enumerate(names)}
     classes, labels = label_rows(names, (number.get(text) for text in texts), label_map, name)
     keys, images = [row.key for row in rows], [row.image for row in rows]
-    return Listing(name, classes, labels, keys.__getitem__, partial(_image, images))
+    contents = hashlib.sha256(str([image and image[2] for image in images]).encode()).hexdigest()
+    return Listing(name, classes, labels, keys.__getitem__, partial(_image, images), contents=contents)
 
 
 def label_text(labels: dict[str, Any]) -> str | None:

@@ -30,20 +30,24 @@ Latents = Mapping[str, pd.DataFrame]
 
 
 def write_figures(
-    folder: Path, curves: Curves, latents: Latents, tree: Mapping[str, Any], taxonomy: Taxonomy, small: bool = False
+    folder: Path,
+    curves: Curves,
+    latents: Latents,
+    tree: Mapping[str, Any],
+    taxonomy: Taxonomy | None,
+    small: bool = False,
 ) -> list[Path]:
     """Write every figure of an artifact's curves, latent tables and tree to `folder`; returns the PNG files.
 
-    small: for a page such as a README, without the tables and each under 150 kB.
+    taxonomy: None for an artifact without classes, of which there are fewer. small: for a page such as a README,
+    without the tables and each under 150 kB.
     """
     if not curves or set(curves) != set(latents):
         raise InputError(f"curves of {sorted(curves)}, latents of {sorted(latents)}", "the same layers, at least one")
-    made = {
-        "layers": layers_figure(curves),
-        "hierarchy": hierarchy_figure(latents, taxonomy),
-        "emergence": emergence_figure(tree),
-        "sparsity": sparsity_figure(latents),
-    }
+    made = {"layers": layers_figure(curves)}
+    if taxonomy is not None:
+        made |= {"hierarchy": hierarchy_figure(latents, taxonomy), "emergence": emergence_figure(tree)}
+    made["sparsity"] = sparsity_figure(latents)
     if small:
         return [write_small_figure(folder, name, figure) for name, (figure, _) in made.items()]
     return [write_figure(folder, name, figure, table) for name, (figure, table) in made.items()]
@@ -104,18 +108,19 @@ def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
 
 
 def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
-    """Mean activation against frequency of living latents, coloured by label entropy."""
+    """Mean activation against frequency of living latents, coloured by label entropy where images have labels."""
     columns = min(4, len(latents))
     figure, axes = panels(-(-len(latents) // columns), columns)
     living = {name: frame[~frame.dead] for name, frame in latents.items()}
+    labelled = any(frame.label_entropy.notna().any() for frame in latents.values())
     highest = max((f.label_entropy.max() for f in living.values() if len(f)), default=1)
     for axis, (name, frame) in zip(axes, living.items(), strict=False):
-        dots = axis.scatter(
-            frame.frequency, frame["mean"], s=4, c=frame.label_entropy, vmin=0, vmax=highest, cmap="viridis"
-        )
+        colour = {"c": frame.label_entropy, "vmin": 0, "vmax": highest, "cmap": "viridis"} if labelled else {}
+        dots = axis.scatter(frame.frequency, frame["mean"], s=4, plotnonfinite=True, **colour)
         scale = "log" if len(frame) else "linear"  # a dead layer has nothing to take the logarithm of
         axis.set(title=name, xscale=scale, yscale=scale, xlabel="frequency", ylabel="mean activation where it fires")
-    figure.colorbar(dots, ax=axes, label="label entropy (nats)")
+    if labelled:
+        figure.colorbar(dots, ax=axes, label="label entropy (nats)")
     shown = ["frequency", "mean", "label_entropy"]
     parts = [frame[shown].assign(layer=name, latent=frame.index) for name, frame in living.items()]
     return figure, pd.concat(parts).set_index(["layer", "latent"])
@@ -135,6 +140,7 @@ def panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 
 def _lines(axis: Axes, table: pd.DataFrame, columns: Mapping[str, str], title: str) -> None:
+    columns = {column: label for column, label in columns.items() if column in table}
     for column, label in columns.items():
         axis.plot(range(len(table)), table[column].astype(float), marker="o", markersize=3, label=label)
     axis.set_xticks(range(len(table)), [str(name).removeprefix("block_") for name in table.index], fontsize=7)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from hsae.hierarchy import Taxonomy
@@ -24,7 +25,7 @@ from hsae.measures.wordnet import GROUP_SIZE, multi_class_nodes, select_classes
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import LabelledLatents, Q, layer_summary, rule_summaries, selection_summary
 from hsae.report.nulls import PERMUTATIONS, SHUFFLES, null_parts
-from hsae.report.parts import alignment_parts, finite, look_parts, rare_parts, top_entropy
+from hsae.report.parts import Columns, alignment_parts, finite, look_parts, rare_parts, top_entropy
 from hsae.report.table import layer_table
 from hsae.report.tree import LayerStructure, layer_structure
 from hsae.sae.model import SparseAutoencoder
@@ -82,13 +83,13 @@ class Surroundings:
 class LayerReport:
     """What one layer contributes to an artifact."""
 
-    probe: LinearProbe
-    """Reads the classes from x."""
+    probe: LinearProbe | None
+    """Reads the classes from x; None without labels."""
     curves: dict[str, Any]
     """mse, var, fvu, cosine, l0, dead; acc1/acc5 on x, x_hat and z; summaries of the latents, nulls and baselines."""
     latents: pd.DataFrame
-    structure: LayerStructure
-    """Its tree of latents and node scores, for the artifact's tree."""
+    structure: LayerStructure | None
+    """Its tree of latents and node scores, for the artifact's tree; None without labels."""
     top_heldout: TopImages
     top_starter: TopImages
     profiles: list[Profile | None]
@@ -100,11 +101,14 @@ def report_layer(
     train: LabelledActivations,
     heldout: LabelledActivations,
     starter: Tensor,
-    taxonomy: Taxonomy,
+    taxonomy: Taxonomy | None,
     tau: float = 0.5,
     around: Surroundings | None = None,
 ) -> LayerReport:
     """Fit probes on `train`; measure everything on `heldout`; find the strongest held-out and starter images.
+
+    taxonomy: None for images without labels: then there is everything but probes and what WordNet says. Where some
+    images have labels, these two are of those images.
 
     starter `[n_starter, tokens, d_in]`: activations of the starter photographs. Frequency, reconstruction and probes
     count tokens; classes, looks and top images count images, whose latent is the largest over their tokens.
@@ -113,24 +117,65 @@ def report_layer(
     x, _ = heldout.flat
     z = sparse_latents(sae, x)
     activity, images = latent_activity(z), image_latents(z, heldout.x.shape[1])
-    labels = heldout.labels.numpy()
     neurons, alignment = alignment_parts(sae, around.neurons)
     looks, look = look_parts(images, around.embeddings, around.other_embeddings)
-    known = LabelledLatents(images[labels >= 0], labels[labels >= 0], taxonomy)
-    nulls, null = null_parts(known, around.groups, tau)
-    latents = layer_table(activity, known, tau).assign(**neurons, **looks, **nulls)
-    probe, accuracies = _probes(sae, train, heldout, len(taxonomy.classes))
     quality = {name: finite(value) for name, value in asdict(reconstruction(sae, x, train.x.mean((0, 1)))).items()}
-    mixed = top_entropy(images, labels, len(taxonomy.classes))
+    classes = None if taxonomy is None else _classes(sae, train, heldout, images, activity, taxonomy, tau, around)
+    curves: dict[str, Any] = {**quality, **alignment, **look, **rare_parts(sae, activity)}
+    baselines = {**(classes.baselines if classes else {}), **around.baselines}
     return LayerReport(
-        probe=probe,
-        curves={**quality, **accuracies, **alignment, **look, **mixed, **rare_parts(sae, activity), **null}
-        | layer_summary(known, tau)
-        | {"baselines": {**_baselines(train, heldout, activity, taxonomy, tau), **around.baselines}},
-        latents=latents,
-        structure=_structure(sae, train, heldout, known, tau),
+        probe=classes.probe if classes else None,
+        curves=curves | (classes.curves if classes else {}) | {"baselines": baselines},
+        latents=layer_table(activity, classes and classes.known, tau).assign(
+            **neurons, **looks, **(classes.columns if classes else {})
+        ),
+        structure=classes.structure if classes else None,
         top_heldout=top_images(images),
         top_starter=top_images(image_latents(sparse_latents(sae, starter.flatten(0, 1)), starter.shape[1])),
+        profiles=classes.profiles if classes else latent_profiles(images, np.zeros((sae.d_sae, 0))),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Classes:
+    """What only labels can tell of a layer."""
+
+    known: LabelledLatents
+    probe: LinearProbe
+    curves: dict[str, Any]
+    columns: Columns
+    baselines: dict[str, Any]
+    structure: LayerStructure
+    profiles: list[Profile | None]
+
+
+def _classes(
+    sae: SparseAutoencoder,
+    train: LabelledActivations,
+    heldout: LabelledActivations,
+    images: csr_array,
+    activity: LatentActivity,
+    taxonomy: Taxonomy,
+    tau: float,
+    around: Surroundings,
+) -> _Classes:
+    """Probes, and what WordNet says, from the labelled images among latents `images [n_images, d_sae]`."""
+    labels = heldout.labels.numpy()
+    known = LabelledLatents(images[labels >= 0], labels[labels >= 0], taxonomy)
+    columns, null = null_parts(known, around.groups, tau)
+    probe, accuracies = _probes(sae, train, heldout, len(taxonomy.classes))
+    return _Classes(
+        known=known,
+        probe=probe,
+        curves={
+            **accuracies,
+            **top_entropy(images, labels, len(taxonomy.classes)),
+            **null,
+            **layer_summary(known, tau),
+        },
+        columns=columns,
+        baselines=_baselines(train, heldout, activity, taxonomy, tau),
+        structure=_structure(sae, train, heldout, known, tau),
         profiles=latent_profiles(known.z, known.rates().rates),
     )
 

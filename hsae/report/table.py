@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hsae.hierarchy import wordnet
@@ -11,9 +12,15 @@ from hsae.measures.activity import LatentActivity
 from hsae.measures.entropy import class_mass, entropy
 from hsae.report.hierarchy import LabelledLatents, hierarchy_columns
 
+SILENT, UNASSIGNED = "silent", "unassigned"
+"""Labels of latents without a node: they never fire, or nothing in WordNet fits them."""
 
-def layer_table(activity: LatentActivity, data: LabelledLatents, tau: float = 0.5) -> pd.DataFrame:
-    """Activity over all held-out tokens, label entropy and hierarchy over the labelled images, of every latent."""
+
+def layer_table(activity: LatentActivity, data: LabelledLatents | None, tau: float = 0.5) -> pd.DataFrame:
+    """Activity over all held-out tokens, label entropy and hierarchy over the labelled images, of every latent.
+
+    data: None where no image has a label; then there is activity only.
+    """
     table = pd.DataFrame(
         {
             "frequency": activity.frequency,
@@ -21,9 +28,11 @@ def layer_table(activity: LatentActivity, data: LabelledLatents, tau: float = 0.
             "max": activity.max,
             "p999": activity.p999,
             "dead": activity.dead,
-            "label_entropy": entropy(class_mass(data.z, data.labels, len(data.taxonomy.classes))),
         }
     )
+    if data is None:
+        return table.assign(label=np.where(activity.dead, SILENT, UNASSIGNED))
+    table["label_entropy"] = entropy(class_mass(data.z, data.labels, len(data.taxonomy.classes)))
     table = pd.concat([table, hierarchy_columns(data, tau)], axis=1)
     table["label"] = [_label(row) for row in table.itertuples()]
     return table
@@ -32,5 +41,5 @@ def layer_table(activity: LatentActivity, data: LabelledLatents, tau: float = 0.
 def _label(row: Any) -> str:
     """Words for a latent: its best WordNet node, or that it has none."""
     if row.dead:
-        return "silent"
-    return wordnet().name(row.best_node) if row.best_node is not None else "unassigned"
+        return SILENT
+    return wordnet().name(row.best_node) if row.best_node is not None else UNASSIGNED

@@ -52,7 +52,7 @@ def train_bank(
     if not names or set(names) - set(store.layers):
         raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    settings = {"sae": asdict(sae), "train": asdict(train), "store": asdict(store.manifest), "layers": names}
+    settings = {"sae": asdict(sae), "train": asdict(train), "store": store.manifest.content, "layers": names}
     bank, history = dict(new_bank(store, names, sae).items()), []
     layer_parallel = of > 1 and train.parallel == "layer"
     own = names[rank::of] if layer_parallel else names

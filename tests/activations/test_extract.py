@@ -1,12 +1,15 @@
 """A store holds exactly what the backbone gives, row by row."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from hsae.activations.extract import describe_backbone, extract_activations
-from hsae.activations.store import ActivationStore
+from hsae.activations.labels import LABELS
+from hsae.activations.store import ActivationStore, shard_path, write_manifest
 from hsae.errors import InputError, StoreError
 from tests.activations.noise_images import CLASSES, noise_samples
 from tests.tiny_models import SIDE, PlainBackbone, tiny_dinov2
@@ -89,7 +92,9 @@ def test_the_manifest_says_what_it_is_made_from(tmp_path):
     assert manifest.backbone == describe_backbone(backbone) == expected
     assert manifest.dataset == {
         "id": "noise",
+        "images": samples.images_fingerprint,
         "fingerprint": samples.fingerprint,
+        "labelling": samples.labelling,
         "n_rows": 7,
         "classes": list(CLASSES),
     }
@@ -194,3 +199,77 @@ def test_a_store_from_before_there_was_a_precision_opens(tmp_path):
     path.write_text(json.dumps(stated))
     with pytest.raises(StoreError, match="the fields"):
         ActivationStore(store.folder)
+
+
+def mended(samples):
+    """The same images with other labels: one class gone, another one renamed."""
+    return samples.relabelled({CLASSES[0]: "n02087122", CLASSES[1]: CLASSES[1], CLASSES[2]: None})
+
+
+def test_mended_labels_run_no_image_again_and_keep_every_shard(tmp_path):
+    samples, folder = noise_samples(12, broken=(1,)), tmp_path / "store"
+    first = extract(folder, samples)
+    labels = first.labels.tolist()
+    shards = {path.name: path.read_bytes() for path in folder.iterdir()}
+    backbone = tiny_dinov2()
+    backbone.model.encoder.layer[0].register_forward_hook(lambda *_: pytest.fail("labels need no backbone"))
+    store = extract(folder, mended(samples), backbone=backbone)
+    fresh = extract(tmp_path / "fresh", mended(samples))
+    assert store.classes == fresh.classes == tuple(sorted(["n02087122", CLASSES[1]])) != CLASSES
+    assert store.labels.tolist() == fresh.labels.tolist() != labels
+    assert store.manifest.content == first.manifest.content == fresh.manifest.content
+    assert {name: (folder / name).read_bytes() for name in shards if name.startswith("shard")} == {
+        name: data for name, data in shards.items() if name.startswith("shard")
+    }
+    again = extract(folder, samples, backbone=backbone)
+    assert (again.classes, again.labels.tolist()) == (CLASSES, labels)
+
+
+def test_labels_mended_halfway_are_those_of_all_images(tmp_path):
+    samples, folder = noise_samples(12), tmp_path / "store"
+    extract(folder, samples)
+    shard_path(folder, 1).unlink()
+    store = extract(folder, mended(samples))
+    assert store.labels.tolist() == extract(tmp_path / "fresh", mended(samples)).labels.tolist()
+    shard_path(folder, 0).unlink()
+    assert extract(folder, samples).labels.tolist() == extract(tmp_path / "other", samples).labels.tolist()
+
+
+def test_a_store_without_labels_takes_them_later(tmp_path):
+    samples = noise_samples(7)
+    store = extract(tmp_path / "store", samples.relabelled(dict.fromkeys(CLASSES)))
+    assert (store.classes, set(store.labels.tolist())) == ((), {-1})
+    store = extract(tmp_path / "store", samples)
+    assert (store.classes, store.labels.tolist()) == (CLASSES, [0, 1, 2, -1, 0, 1, 2])
+
+
+def test_damaged_labels_are_named(tmp_path):
+    samples, folder = noise_samples(7), tmp_path / "store"
+    extract(folder, samples)
+    extract(folder, mended(samples))
+    for data, says in (
+        (b"x", "is damaged"),
+        (save({"label": torch.zeros(3, dtype=torch.int64)}, META), "3 labels for 7"),
+    ):
+        (folder / LABELS).write_bytes(data)
+        with pytest.raises(StoreError, match=says):
+            ActivationStore(folder).labels  # noqa: B018 - reading is what fails
+    (folder / LABELS).unlink()
+    with pytest.raises(StoreError, match="left while its labels were exchanged"):
+        ActivationStore(folder).labels  # noqa: B018
+    assert extract(folder, mended(samples)).classes == mended(samples).classes
+
+
+META = {"hsae": '{"classes": ["n02084071"], "labelling": "x"}'}
+
+
+def test_a_store_of_an_older_version_goes_on_with_its_own_labels_only(tmp_path):
+    samples, folder = noise_samples(7), tmp_path / "store"
+    now = extract(folder, samples)
+    old = {name: value for name, value in now.manifest.dataset.items() if name not in ("images", "labelling")}
+    write_manifest(folder, replace(now.manifest, dataset=old))
+    store = extract(folder, samples)
+    assert store.manifest.dataset == store.manifest.content["dataset"] == old
+    assert store.labels.tolist() == now.labels.tolist()
+    with pytest.raises(StoreError, match=r"different dataset\."):
+        extract(folder, mended(samples))

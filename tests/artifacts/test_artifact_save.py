@@ -55,6 +55,24 @@ def test_round_trip(tmp_path, dtype):
     assert loaded.id == str(tmp_path / "a")
 
 
+def test_an_artifact_of_images_without_labels_has_no_probes(tmp_path):
+    made = make_artifact()
+    tables = {name: made.latents(name).drop(columns="n_classes") for name in made.layers}
+    plain = parts(dataset=made.dataset | {"classes": []}, probes={}, latents=tables, tree={})
+    loaded = Artifact.load(plain.save(tmp_path / "a"))
+    assert (loaded.classes, loaded.layers) == ((), made.layers)
+    assert set(loaded.latents(made.layers[0])["n_classes"]) == {-1}
+    assert not (tmp_path / "a" / "probes.safetensors").exists()
+    assert contents(loaded.save(tmp_path / "b")) == contents(tmp_path / "a")
+    for artifact in (plain, loaded):
+        with pytest.raises(InputError, match="images without labels"):
+            artifact.probe(made.layers[0])
+    with pytest.raises(ArtifactError, match="probes of the layers"):
+        parts(dataset=made.dataset | {"classes": []})
+    with pytest.raises(ArtifactError, match="probes of the layers"):
+        parts(probes={})
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_saving_what_was_loaded_gives_the_same_bytes(tmp_path, dtype):
     first = make_artifact().save(tmp_path / "a", dtype=dtype, card="# Card\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,6 +49,18 @@ def test_the_second_pass_decodes_nothing_and_sees_the_same(tmp_path, decoded):
         np.testing.assert_array_equal(one, again)
     assert kept.fingerprint == plain.fingerprint
     assert [sample.wnid for sample in kept] == [sample.wnid for sample in plain]
+
+
+def test_other_labels_decode_nothing_again_and_another_source_does(tmp_path, decoded, folder):
+    labelled = load_samples(folder)
+    pixels(labelled.kept(tmp_path / "kept", 32, SEEN.crop))
+    decoded.clear()
+    mended = labelled.relabelled(dict.fromkeys(labelled.classes, "n00001740"))
+    pixels(mended.kept(tmp_path / "kept", 32, SEEN.crop))
+    assert decoded == []
+    copy = shutil.copytree(folder, tmp_path / "copy", ignore=lambda *_: ["kept", "copy"])
+    pixels(load_samples(copy).kept(tmp_path / "kept", 32, SEEN.crop))
+    assert len(decoded) == len(labelled), "the same names may be other images"
 
 
 def test_copies_and_other_sizes_and_other_rows_are_kept_apart(tmp_path, decoded):

@@ -1,4 +1,4 @@
-"""CIFAR-100, ImageNet-1k and Tiny-ImageNet: classes by number or name, each a noun of WordNet that fits."""
+"""CIFAR-10, CIFAR-100, ImageNet-1k and Tiny-ImageNet: classes by number or name, each a noun of WordNet that fits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image
 
-from hsae.data.known_classes import KNOWN, known_classes, known_map, recognised
+from hsae.data.known_classes import KNOWN, known_classes, known_map, meanings, recognised
 from hsae.data.labels import label_rows
 from hsae.data.samples import load_samples
 from hsae.errors import LabelError
@@ -42,7 +42,7 @@ KINDS = {  # a kind of WordNet for each class, from the photographs and not from
 }
 
 
-@pytest.mark.parametrize(("data_set", "number"), [("cifar-100", 100), ("imagenet-1k", 1000)])
+@pytest.mark.parametrize(("data_set", "number"), [("cifar-10", 10), ("cifar-100", 100), ("imagenet-1k", 1000)])
 def test_every_class_is_a_noun_of_its_own(data_set, number):
     wnids = [wnid for _, wnid in known_classes(data_set)]
     assert len(set(wnids)) == number
@@ -55,6 +55,13 @@ def test_cifar_100_is_in_its_own_order_and_named_by_its_synsets():
         n for n, w in known_classes("cifar-100") if n.replace("_", " ") not in map(str.lower, wordnet().lemmas(w))
     }
     assert strange == {"aquarium_fish", "maple_tree"}, "which stand for goldfish and maple"
+
+
+def test_the_words_of_the_tables_are_those_of_wordnet():
+    assert all(name in wordnet().lemmas(wnid) for name, wnid in known_classes("cifar-10"))
+    for _, wnid in known_classes("imagenet-1k"):
+        assert all(wnid in meanings(word, ["imagenet-1k"]) for word in wordnet().lemmas(wnid)[:1])
+    assert meanings("Felis catus") == (), "no class of ImageNet is the domestic cat"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,66 @@ def test_names_are_mapped_and_classes_sorted():
 )
 def test_label_map_files(tmp_path, file, text):
     assert label_rows(["cat", "dog, a"], [0, 1], write(tmp_path / file, text), "here") == ((DOG, CAT), [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "wnid"),
+    [
+        ("golf_ball", "n03445777"),
+        ("Tench", "n01440764"),
+        ("Doberman, Doberman pinscher", "n02107142"),
+        ("great white shark, white shark", "n01484850"),
+        ("n02085620-Chihuahua", "n02085620"),
+        ("maillot, tank suit", "n03710721"),
+        ("Cardigan", "n02113186"),
+        ("cardigan", "n02963159"),
+        ("airplane", "n02691156"),
+        ("maple_tree", "n12752205"),
+    ],
+)
+def test_names_of_known_data_sets_need_no_map(name, wnid, caplog):
+    with caplog.at_level(logging.INFO, "hsae.data"):
+        assert label_rows([name, CAT], [0], None, "here")[0] == tuple(sorted([wnid, CAT]))
+    assert (f"{name!r} = {wnid}" in caplog.text) == (not name.startswith("n02"))
+
+
+def test_ambiguous_and_unknown_names_are_all_listed_with_their_ids():
+    with pytest.raises(LabelError) as caught:
+        label_rows(["crane", "gizmo", "maillot", CAT, "mouse"], [], None, "here")
+    assert "1 unknown class(es): 'gizmo' and 3 ambiguous" in caught.value.got
+    assert "'crane' is n02012849 (the bird) or n03126707 (the machine)" in caught.value.got
+    assert "'maillot' is n03710637 (the tights of dancers) or n03710721 (the bathing suit)" in caught.value.got
+    assert label_rows(["mouse"], [], "imagenet-1k", "here")[0] == ("n03793489",)
+    assert label_rows(["mouse"], [], "cifar-100", "here")[0] == ("n02330245",)
+
+
+def test_a_map_of_ones_own_is_not_added_to():
+    with pytest.raises(LabelError, match=r"1 unknown.*'goldfish'"):
+        label_rows(["cat", "goldfish"], [], {"cat": CAT}, "here")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("imagenet_class_index.json", json.dumps({"0": ["n01440764", "tench"], "134": ["n02012849", "crane"],
+                                                  "517": ["n03126707", "crane"]})),
+        ("LOC_synset_mapping.txt", "n01440764 tench\nn02012849 crane\nn03126707 crane\n"),
+    ],
+    ids=["Keras", "Kaggle"],
+)  # fmt: skip
+def test_class_indexes_of_keras_and_kaggle_are_label_maps(tmp_path, file, text):
+    path = write(tmp_path / file, text)
+    assert label_rows(["tench", "n03126707"], [1, 0], path, "here") == (("n01440764", "n03126707"), [1, 0])
+    with pytest.raises(LabelError, match=r"1 unknown.*'crane'"):
+        label_rows(["crane"], [0], path, "here")
+    if file.endswith("json"):
+        assert label_rows(["134"], [0], path, "here")[0] == ("n02012849",)
+
+
+def test_names_can_be_mapped_to_no_label(tmp_path):
+    for file, text in (("map.csv", f"junk,\ncat,{CAT}\n"), ("map.json", json.dumps({"junk": None, "cat": CAT}))):
+        assert label_rows(["cat", "junk"], [1, 0], write(tmp_path / file, text), "here") == ((CAT,), [None, 0])
+    assert label_rows(["cat", "junk"], [1, 0], "none", "here") == ((), [None, None])
 
 
 def test_every_unknown_class_is_listed_with_what_to_do():

@@ -71,6 +71,17 @@ def test_the_fingerprint_follows_rows_and_labels_only(folder):
     assert len({fingerprint, *(other.fingerprint for other in others)}) == 1 + len(others)
 
 
+def test_the_fingerprint_of_the_images_follows_rows_only(folder):
+    samples = load_samples(folder)
+    same = samples.relabelled({CAT: DOG, DOG: None})
+    assert (same.images_fingerprint, same.labels_at([4, 0])) == (samples.images_fingerprint, [0, None])
+    assert same.labelling != samples.labelling
+    others = [samples.take(4), samples.subset([1, 0, 2, 3, 4]), samples.augmented(2)]
+    (folder / CAT / "d.png").write_bytes(png(1))
+    others.append(load_samples(folder))
+    assert len({samples.images_fingerprint, *(other.images_fingerprint for other in others)}) == 1 + len(others)
+
+
 def test_broken_rows_are_skipped_named_and_counted_once(broken_folder, caplog):
     samples = load_samples(broken_folder(20, {3, 5}))
     with caplog.at_level(logging.WARNING, "hsae.data"):

@@ -120,6 +120,28 @@ def test_the_fingerprint_follows_files_classes_and_limit(files):
     assert len({stream.fingerprint, *(other.fingerprint for other in others)}) == 5
 
 
+def test_labels_can_be_read_again_and_told_apart_from_the_images(files):
+    stream, moved = stream_samples(files), stream_samples(files).relabelled({DOG: CAT, CAT: DOG})
+    assert stream.classes == moved.classes
+    assert stream.images_fingerprint == moved.images_fingerprint != stream.take(5).images_fingerprint
+    assert stream.labelling == stream_samples(files).labelling != moved.labelling
+    at = next(stream.rows(7))[0]
+    assert stream.labels_at([0, 1, 7, 22]) == [0, 1, 1, None]
+    assert moved.labels_at([0, 1, 7, 22]) == [1, 0, 0, None]
+    assert next(stream.rows(8))[0] == at + 1
+
+
+def test_a_stream_without_labels_needs_no_map(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(
+        parquet([1, 2], ["x", "y"], Features({"image": Image(), "label": Value("string")}))
+    )
+    with pytest.raises(LabelError, match="does not say which classes"):
+        stream_samples(tmp_path)
+    stream = stream_samples(tmp_path, label_map="none")
+    assert seen(stream) == seen(load_samples(tmp_path, label_map="none"))
+    assert stream.classes == ()
+
+
 def test_relabelled_as_a_listing(files):
     moves = {DOG: None, CAT: OAK}
     assert seen(stream_samples(files).relabelled(moves)) == seen(load_samples(files).relabelled(moves))

@@ -66,11 +66,11 @@ def test_an_unknown_split_is_refused(parquet, split):
 
 
 def test_class_names_can_be_mapped(tmp_path):
-    features = FEATURES | {"kind": ClassLabel(names=["tree, oak", "dog"])}
+    features = FEATURES | {"kind": ClassLabel(names=["tree, oak", "hound"])}
     path = write(tmp_path / "a.parquet", [0, 1], [0, 1], Features(features))
-    with pytest.raises(LabelError, match="'dog', 'tree, oak'"):
+    with pytest.raises(LabelError, match="'hound', 'tree, oak'"):
         load_samples(path)
-    samples = load_samples(path, label_map={"tree, oak": OAK, "dog": DOG})
+    samples = load_samples(path, label_map={"tree, oak": OAK, "hound": DOG})
     assert [sample.wnid for sample in samples] == [OAK, DOG]
 
 
@@ -81,6 +81,36 @@ def test_the_fingerprint_follows_labels(tmp_path):
     first, same, swapped, unlabelled = (load_samples(path).fingerprint for path in paths)
     assert first == same
     assert len({first, swapped, unlabelled}) == 3
+
+
+def test_the_fingerprint_of_the_images_follows_images_only(tmp_path):
+    kinds = [[0, 1], [1, 0], [0, -1], [0, 1]]
+    paths = [write(tmp_path / f"{n}.parquet", [n // 3, 1], labels) for n, labels in enumerate(kinds)]
+    first, swapped, unlabelled, other = (load_samples(path).images_fingerprint for path in paths)
+    assert first == swapped == unlabelled != other
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "wnid", "cls", "class", "target"])
+def test_a_column_of_plain_labels_is_found_by_its_name(tmp_path, name):
+    images = [{"bytes": png(shade), "path": "x.png"} for shade in (5, 6, 7)]
+    pq.write_table(pa.table({"image": images, name: [CAT, None, DOG]}), tmp_path / "a.parquet")
+    assert load_samples(tmp_path).labels == [1, None, 0]
+
+
+def test_a_table_without_labels_is_taken_without_and_says_so(tmp_path, caplog):
+    images = [{"bytes": png(shade), "path": "x.png"} for shade in (5, 6)]
+    pq.write_table(pa.table({"image": images, "mood": [CAT, DOG]}), tmp_path / "a.parquet")
+    samples = load_samples(tmp_path)
+    assert (samples.classes, samples.labels, shades(samples)) == ((), [None, None], [5, 6])
+    assert "no column of labels among image, mood" in caplog.text
+
+
+def test_a_column_of_lists_is_refused_by_name_unless_no_labels_are_wanted(tmp_path):
+    images = [{"bytes": png(shade), "path": "x.png"} for shade in (5, 6)]
+    pq.write_table(pa.table({"image": images, "label": [[CAT], [DOG, CAT]]}), tmp_path / "a.parquet")
+    with pytest.raises(LabelError, match=r"the column 'label' of .* holds List"):
+        load_samples(tmp_path)
+    assert load_samples(tmp_path, label_map="none").labels == [None, None]
 
 
 def test_parquet_that_others_wrote_without_types(tmp_path):

@@ -98,7 +98,7 @@ def test_the_embeddings_of_another_encoder_belong_to_the_held_out_images_in_orde
     heldout = ActivationStore(Path(config.run) / "activations" / "heldout")
     store = second_encoder(config, heldout)
     assert torch.equal(store.labels, heldout.labels)
-    _, samples = splits(config)
+    samples = splits(config).heldout
     image = samples.read(int(heldout.rows[5])).image
     alone = load_backbone(config.second_encoder).run([image])["block_03"][:, :1]
     torch.testing.assert_close(store.layer("block_03")[5:6], alone, atol=1e-4, rtol=1e-4)
@@ -110,7 +110,7 @@ def test_colour_and_texture_of_the_held_out_images_are_measured_once(compared):
     file = Path(config.run) / "colour_texture.safetensors"
     written = file.stat().st_mtime_ns
     found = colours_and_textures(config, heldout)
-    _, samples = splits(config)
+    samples = splits(config).heldout
     np.testing.assert_array_equal(found[3], colour_texture(samples.read(int(heldout.rows[3])).image))
     assert len(found) == len(heldout)
     assert file.stat().st_mtime_ns == written

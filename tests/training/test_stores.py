@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from accelerate import Accelerator
 
 from hsae.data.stream import SampleStream
-from hsae.errors import InputError
+from hsae.errors import InputError, StoreError
 from tests.data.conftest import CAT, DOG, png
 from tests.tiny_models import SIDE, tiny_dinov2
 from training.run_config import RunConfig
@@ -32,8 +34,8 @@ def test_a_streamed_run_trains_and_measures_on_the_same_images(data, classes):
     options = {"data": data, "heldout_split": "test", "data_limit": 5, "classes": classes}
     listed = splits(RunConfig(run="x", **options))
     streamed = splits(RunConfig(run="x", stream=True, label_map=f"{data}/classes.csv", **options))
-    assert isinstance(streamed[0], SampleStream)
-    for a, b in zip(listed, streamed, strict=True):
+    assert isinstance(streamed.train, SampleStream)
+    for a, b in ((listed.train, streamed.train), (listed.heldout, streamed.heldout)):
         assert [(s.image.tobytes(), s.wnid) for s in a] == [(s.image.tobytes(), s.wnid) for s in b]
 
 
@@ -45,8 +47,46 @@ def test_a_stream_is_neither_split_nor_repeated(options):
 
 def test_only_the_training_images_are_run_in_bfloat16(data, tmp_path):
     shared = {"data": data, "heldout_split": "test", "image_size": SIDE, "train_precision": "bfloat16"}
-    stores = extract(RunConfig(run=str(tmp_path / "run"), **shared), tiny_dinov2(), Accelerator())
+    config = RunConfig(run=str(tmp_path / "run"), **shared)
+    stores = extract(config, splits(config), tiny_dinov2(), Accelerator())
     assert stores.train.manifest.precision == "bfloat16"
     assert stores.heldout.manifest.precision == stores.starter.manifest.precision == "float32"
     with pytest.raises(InputError, match="train_precision 'bf16'"):
         RunConfig(run="x", train_precision="bf16")
+
+
+def test_several_sources_each_with_its_own_split_and_map(data, tmp_path):
+    for number in range(10):
+        file = tmp_path / "more" / "pet" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(100 + number))
+    (tmp_path / "map.json").write_text(f'{{"pet": "{ANIMAL}"}}')
+    options = {"data": f"{data}, {tmp_path}/more", "heldout_split": "test,", "label_map": f",{tmp_path}/map.json"}
+    split = splits(RunConfig(run=str(tmp_path / "run"), **options))
+    assert split.train.classes == split.heldout.classes == tuple(sorted([ANIMAL, CAT, DOG]))
+    shades = [[sample.image.getpixel((0, 0))[0] for sample in side] for side in (split.train, split.heldout)]
+    assert [len(side) for side in shades] == [6 + 8, 4 + 2]
+    assert sorted(shades[0][6:] + shades[1][4:]) == list(range(100, 110))
+    assert {sample.wnid for sample in split.heldout} == {ANIMAL, CAT, DOG}
+    assert list(split.record) == ["1"]
+
+
+@pytest.mark.parametrize("options", [{"data": "a,b", "label_map": "x,y,z"}, {"data": "a,b", "stream": True}])
+def test_sources_that_do_not_fit_their_splits_are_refused(options):
+    with pytest.raises(InputError, match="2 sources"):
+        RunConfig(run="x", **{"heldout_split": "test"} | options)
+
+
+def test_what_was_set_apart_stays_so_under_other_labels(data, tmp_path):
+    config = RunConfig(run=str(tmp_path / "run"), data=data, image_size=SIDE)
+    first = splits(config)
+    extract(config, first, tiny_dinov2(), Accelerator())
+    (file,) = (tmp_path / "run").glob("*.json")
+    mended = splits(replace(config, label_map="none"))
+    assert mended.heldout.classes == ()
+    assert mended.record == first.record
+    file.unlink()
+    assert splits(replace(config, label_map="none")).record != first.record, "on its own it would choose others"
+    file.write_text("[]")
+    with pytest.raises(StoreError, match="is damaged"):
+        splits(config)

@@ -35,5 +35,5 @@ def model_html(name: str, backbone: Mapping[str, Any], dataset: Mapping[str, Any
     return (
         f"<p><b>{esc(name)}</b>: {n_layers} layers of {esc(backbone['id'])}, photos seen at"
         f" {esc(backbone['image_size'])} pixels, token {esc(backbone['token'])}. {esc(note)} Trained on"
-        f" {esc(dataset['n_images'])} images of {esc(dataset['id'])}, {len(dataset['classes'])} classes.</p>"
+        f" {esc(dataset['n_images'])} images of {esc(dataset['id'])}, {len(dataset['classes']) or 'no'} classes.</p>"
     )

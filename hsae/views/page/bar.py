@@ -74,10 +74,9 @@ def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
     buttons = []
     for layer, value in accuracy.items():
         share = 0.0 if value is None or high == low else (value - low) / (high - low)
-        title = f"{layer}: a linear probe names the right class in {percent(value)} of held-out images"
+        told = f"a linear probe names the right class in {percent(value)} of held-out images"
+        title = f"{layer}: {told}" if known else layer
         face = button(short_layer(layer), ("layer", layer), title=title, pressed=layer == selected)
         buttons.append(f'<span style="{cell_css(share)}">{face}</span>')
-    return (
-        '<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>'
-        f"{''.join(buttons)}<small>brighter = classes easier to read out here</small></div>"
-    )
+    hint = "<small>brighter = classes easier to read out here</small>" if known else ""
+    return f'<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>{"".join(buttons)}{hint}</div>'

@@ -14,6 +14,7 @@ from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Selection
 
+NO_PROBE = "This model was made from images without labels: it has no probe that could say which classes it sees."
 _NO_NAME = ("unassigned", "silent", "")
 
 
@@ -63,6 +64,8 @@ def has_name(table: pd.DataFrame) -> np.ndarray:
 def feature_name(row: pd.Series, latent: int) -> str:
     """A name to show: the label, or a number where there is none."""
     label = row["label"]
+    if row["n_classes"] == -1 and (pd.isna(label) or label in _NO_NAME):
+        return f"feature {latent}"
     return f"no clear class ({latent})" if pd.isna(label) or label in _NO_NAME else str(label)
 
 

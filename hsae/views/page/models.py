@@ -70,6 +70,11 @@ class Model:
         """Closure of the artifact's classes."""
         return Taxonomy(self.artifact.classes)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether its images had labels; without, there are no probes and no places in WordNet."""
+        return bool(self.artifact.classes)
+
     @cached_property
     def methods(self) -> tuple[str, ...]:
         """Relevancy methods that the backbone can serve; found out once, by a few forward passes."""

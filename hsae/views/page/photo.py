@@ -8,11 +8,11 @@ import gradio as gr
 import pandas as pd
 
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import Desk, branching_path, feature_name, significance
+from hsae.views.page.desk import NO_PROBE, Desk, branching_path, feature_name, has_name, significance
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.page.state import FIRST_PHOTO, Selection
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import bar, button, esc, number, percent, picture_button, table
+from hsae.views.parts.markup import bar, button, esc, notice, number, percent, picture_button, table
 from hsae.views.parts.view import View, picker
 
 THUMBNAILS = (
@@ -57,6 +57,8 @@ def _thumbnails(selection: Selection) -> list[Any]:
 
 def _sees(desk: Desk, selection: Selection) -> str:
     model = desk.model(selection)
+    if not model.has_classes:
+        return "<h2>The model sees</h2>" + notice(NO_PROBE)
     classes = desk.session(selection).classes(top=4)
     path = " › ".join(map(wordnet().name, branching_path(model, classes["wnid"].iloc[0])))
     return classes_html(classes, path, len(model.artifact.classes))
@@ -90,8 +92,9 @@ def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
         for _, row in shown.iterrows()
     ]  # fmt: skip
     current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
+    order = "; those with a name first" if has_name(active).any() else ""
     hint = (
-        f"{len(active)} features fire here; those with a name first. Strength 1 = about as strong as it ever gets."
+        f"{len(active)} features fire here{order}. Strength 1 = about as strong as it ever gets."
         " ★ = beats chance, ? = a doubtful name."
     )
     return (

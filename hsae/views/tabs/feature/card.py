@@ -54,6 +54,8 @@ def evidence_html(row: pd.Series, tau: float | None = None) -> str:
         int(row["n_classes"]),
         f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else "",
     )
+    if n < 0:
+        return f"{fires}. Those had no labels, so it has a number and no name."
     if n < 1 or not isinstance(row["lch"], str):
         return f"{fires}, but no class belongs to it{rule}: WordNet has no name for it."
     node, name = row["lch"], esc(wordnet().name(row["lch"]))

@@ -43,7 +43,9 @@ def _histogram(profile: Profile, row: pd.Series) -> str:
 
 
 def _classes(profile: Profile, classes: Sequence[str]) -> str:
-    """Bars of firing rates, classes of one parent together, the strongest group first."""
+    """Bars of firing rates, classes of one parent together, the strongest group first; empty without classes."""
+    if not classes:
+        return ""
     groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for column, percent in profile.classes:
         path = wordnet().path(classes[column])

@@ -32,6 +32,11 @@ _CANVAS = (
 
 KINDS = ("two or more classes", "one class", "no clear class", "never fires")
 
+_NO_CLASSES = (
+    "This model's features were found on images without labels, so they have no place in WordNet. The table below lists"
+    " them by how often they fire."
+)
+
 
 def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
     """Words, canvas, table, trees and densities; the table is returned because choosing a row of it needs the row."""
@@ -74,25 +79,29 @@ def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
 
 
 def _scatter(desk: Desk, selection: Selection) -> list[Any]:
-    table = desk.model(selection).latents(selection.layer)
-    return [words_html(table, selection.layer), scatter_payload(table, desk.focus(selection))]
+    model = desk.model(selection)
+    table = model.latents(selection.layer)
+    words = words_html(table, selection.layer) if model.has_classes else notice(_NO_CLASSES)
+    return [words, scatter_payload(table, desk.focus(selection))]
 
 
 def _features(desk: Desk, selection: Selection) -> list[Any]:
     model = desk.model(selection)
     table = model.latents(selection.layer)
+    kind = KINDS[0] if model.has_classes else KINDS[2]
     tree = "<h3>WordNet: which node do how many features own?</h3>"
     own = "<h3>The features' own tree</h3>"
     return [
-        tree + wordnet_html(model.taxonomy, model.branching, table),
+        tree + wordnet_html(model.taxonomy, model.branching, table) if model.has_classes else "",
         own + feature_tree_html(model.edges(selection.layer), table),
-        twin(table),
-        KINDS[0],
+        twin(table, kind),
+        kind,
     ]
 
 
 def _densities(desk: Desk, selection: Selection) -> str:
-    return density_html(desk.model(selection).densities, selection.layer)
+    model = desk.model(selection)
+    return density_html(model.densities, selection.layer) if model.has_classes else ""
 
 
 def words_html(latents: pd.DataFrame, layer: str) -> str:

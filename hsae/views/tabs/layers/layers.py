@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import Desk, branching_path, feature_name, significance
+from hsae.views.page.desk import NO_PROBE, Desk, branching_path, feature_name, significance
 from hsae.views.page.state import Selection
 from hsae.views.parts.charts import line_chart, short_layer
-from hsae.views.parts.markup import button, number, percent, table
+from hsae.views.parts.markup import button, notice, number, percent, table
 from hsae.views.parts.overlay import overlay_chart
 from hsae.views.parts.view import View, picker
 
@@ -49,6 +49,8 @@ def build(desk: Desk) -> list[View]:
 
 def _emergence(desk: Desk, selection: Selection) -> str:
     model, session = desk.model(selection), desk.session(selection)
+    if not model.has_classes:
+        return notice(NO_PROBE)
     layers, taxonomy = model.artifact.layers, model.taxonomy
     first = session.classes(top=1)["wnid"].iloc[0]
     nodes = [first, *reversed(branching_path(model, first, last=3))]

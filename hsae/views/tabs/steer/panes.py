@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hsae.errors import InputError
 from hsae.steering.edits import Edit, Scope
-from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.desk import NO_PROBE, Desk, feature_name
 from hsae.views.page.edit_text import SLIDERS, as_edit, read_edit, read_patches
 from hsae.views.page.state import Selection
 from hsae.views.parts.markup import notice
@@ -16,6 +16,7 @@ from hsae.views.tabs.steer.segmentation import segmentation_html
 
 _SEED = 0
 _TOP = 6
+_OTHERS = "“similar photos” and “later features” show what the edit does."
 
 
 def steered(desk: Desk, selection: Selection) -> list[int]:
@@ -57,6 +58,8 @@ def pane_html(desk: Desk, selection: Selection) -> str:
 
 
 def _classes(desk: Desk, selection: Selection, edit: Edit) -> str:
+    if not desk.model(selection).has_classes:
+        return notice(f"{NO_PROBE} {_OTHERS}")
     preset = running(desk, selection)
     result = desk.session(selection).steer(edit, control_seed=_SEED if preset else None)
     told = verdict_html(preset, result, desk.model(selection).taxonomy) if preset else ""
@@ -64,6 +67,8 @@ def _classes(desk: Desk, selection: Selection, edit: Edit) -> str:
 
 
 def _control(desk: Desk, selection: Selection, edit: Edit) -> str:
+    if not desk.model(selection).has_classes:
+        return notice(f"{NO_PROBE} {_OTHERS}")
     if not edit.ops:
         return notice("Move a slider first: the control repeats your push with something random.")
     result = desk.session(selection).steer(edit, control_seed=_SEED)

@@ -71,6 +71,8 @@ def _owners(node: str, latents: pd.DataFrame, taxonomy: Taxonomy) -> list[int]:
 def preset_html(desk: Desk, selection: Selection) -> str:
     """Buttons for the presets that this layer has features for; under the one that is on, its hypothesis and result."""
     model = desk.model(selection)
+    if not model.has_classes:
+        return ""
     table, taxonomy = model.latents(selection.layer), model.taxonomy
     edits = {preset: preset_edit(preset, table, taxonomy) for preset in PRESETS}
     on = running(desk, selection)
@@ -87,7 +89,7 @@ def running(desk: Desk, selection: Selection) -> Preset | None:
     """The preset whose photograph and edit are chosen."""
     model = desk.model(selection)
     table = model.latents(selection.layer)
-    for preset in PRESETS:
+    for preset in PRESETS if model.has_classes else ():
         here = selection.edit and preset.photo == selection.image
         if here and preset_edit(preset, table, model.taxonomy) == selection.edit:
             return preset
