@@ -18,7 +18,8 @@ from hsae.backbones.base import Backbone
 from hsae.data.samples import load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.report.layer import RULES, LabelledActivations, LayerReport, Surroundings, report_layer
+from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings
+from hsae.report.layer import RULES, LayerReport, report_layer
 from hsae.report.tree import LayerStructure
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
@@ -51,7 +52,7 @@ def build_artifact(
         train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
         here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
         starter = stores.starter.layer(name)
-        reports[name] = report_layer(module, train, heldout, starter, taxonomy, config.tau, here)
+        reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here), starter)
     rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
     rules |= {} if encoder is None else {"second_encoder": describe_encoder(encoder)}
     return Artifact.from_parts(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hsae.artifacts.card_figure import layer_figure
 from hsae.artifacts.save import save_artifact
 from hsae.errors import InputError
+from hsae.report.columns import LAYER_NUMBERS
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -24,16 +25,8 @@ GRADIO = "6.31.0"
 _TEMPLATES = Path(__file__).parents[2] / "hub_cards"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _DATASET_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
-_COLUMNS = {
-    "fvu": "FVU",
-    "l0": "L0",
-    "dead": "dead",
-    "acc1_x": "probe",
-    "probe_kept": "probe kept",
-    "n_multi_class": "multi-class latents",
-    "median_coverage": "median coverage",
-    "median_log2_coverage": "coverage effect",
-}
+_SHOWN = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "n_multi_class", "median_coverage", "median_log2_coverage")
+_COLUMNS = {key: LAYER_NUMBERS[key] for key in _SHOWN}
 _PANELS = {key: _COLUMNS[key] for key in ("fvu", "acc1_x", "probe_kept", "median_coverage")}
 FIGURE = "layers.svg"
 _METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "median_log2_coverage")

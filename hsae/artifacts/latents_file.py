@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,63 +10,18 @@ from hsae.artifacts.defects import broken, require
 from hsae.artifacts.index import WNID, Layer
 from hsae.artifacts.parquet_footer import check_plain_pages
 from hsae.artifacts.strangers_json import is_text
+from hsae.report.columns import COLUMNS, MAX_LABEL, MAX_NEURONS, Column
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-MAX_LABEL = 200
-MAX_NEURONS = 16  # hidden neurons of a block's MLP per width of its activations, at most
 _MAX_ROW_BYTES = 4 * MAX_LABEL + 512
 _SLACK = 1e-4  # a share or cosine computed in float32 may pass its bound by rounding
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column; not known is NaN in float32, -1 in int32, missing in wnid and text, and not allowed in bool."""
-
-    name: str
-    type: str
-    low: float = 0
-    high: float = 2**31 - 1
-
-
-COLUMNS = (
-    Column("frequency", "float32", high=1),
-    Column("mean", "float32"),
-    Column("max", "float32"),
-    Column("p999", "float32"),
-    Column("dead", "bool"),
-    Column("label_entropy", "float32"),
-    Column("monosemanticity", "float32", low=-1, high=1),
-    Column("neuron", "int32", low=-1),
-    Column("neuron_cosine", "float32", low=-1, high=1),
-    Column("n_classes", "int32", low=-1),
-    Column("lch", "wnid"),
-    Column("lch_height", "float32"),
-    Column("coverage", "float32", high=1),
-    Column("p_value", "float32", high=1),
-    Column("q_value", "float32", high=1),
-    Column("best_node", "wnid"),
-    Column("best_node_f1", "float32", high=1),
-    Column("label", "text"),
-)
-LATER = (
-    Column("rate_lch", "wnid"),
-    Column("rate_coverage", "float32", high=1),
-    Column("rate_coverage_p_value", "float32", high=1),
-    Column("rate_coverage_q_value", "float32", high=1),
-    Column("rate_f1", "float32", high=1),
-    Column("rate_f1_p_value", "float32", high=1),
-    Column("rate_f1_q_value", "float32", high=1),
-    Column("ap_node", "wnid"),
-    Column("ap", "float32", high=1),
-    Column("likeness_p_value", "float32", high=1),
-    Column("likeness_q_value", "float32", high=1),
-    Column("monosemanticity_other", "float32", low=-1, high=1),
-)
-"""Columns that came after schema 1's first artifacts: a file may end before any of them."""
-_ALL = COLUMNS + LATER
+FIRST = tuple(column for column in COLUMNS if not column.later)
+LATER = tuple(column for column in COLUMNS if column.later)
 _TEXTS = ("wnid", "text")
 
 
@@ -80,14 +35,14 @@ def check_latents(frame: pd.DataFrame, layer: Layer, n_classes: int) -> pd.DataF
     import pandas as pd
 
     where = f"latents of {layer.name}"
-    unknown = [str(name) for name in frame.columns if name not in [column.name for column in _ALL]]
-    known = ", ".join(column.name for column in _ALL)
+    unknown = [str(name) for name in frame.columns if name not in [column.name for column in COLUMNS]]
+    known = ", ".join(column.name for column in COLUMNS)
     require(not unknown, where, f"the columns {', '.join(unknown):.200}", f"columns among {known}")
     require(frame.columns.is_unique, where, "a column twice", "every column once")
     require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
-    whole = frame.reindex(columns=[column.name for column in _ALL]).reset_index(drop=True)
+    whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
     highest = {"neuron": MAX_NEURONS * layer.d_in - 1, "n_classes": n_classes}
-    columns = (replace(column, high=highest.get(column.name, column.high)) for column in _ALL)
+    columns = (replace(column, high=highest.get(column.name, column.high)) for column in COLUMNS)
     return pd.DataFrame({c.name: _CHECKS[c.type](whole[c.name], c, f"{where}, {c.name}") for c in columns})
 
 
@@ -119,7 +74,7 @@ def read_latents(path: Path, where: str, layer: Layer) -> pd.DataFrame:
         with pq.ParquetFile(path, arrow_extensions_enabled=False) as file:
             schema = _checked_schema(file, where, layer)
         # Texts stay dictionaries until their lengths are known: one long text could stand in every row.
-        texts = [column.name for column in _ALL if column.type in _TEXTS and column.name in schema.names]
+        texts = [column.name for column in COLUMNS if column.type in _TEXTS and column.name in schema.names]
         with pq.ParquetFile(path, read_dictionary=texts, arrow_extensions_enabled=False) as file:
             table = file.read(use_threads=False).combine_chunks()
         table.validate(full=True)  # texts are UTF-8
@@ -173,7 +128,7 @@ _CHECKS = {
 def _written(frame: pd.DataFrame) -> tuple[Column, ...]:
     """The first columns, and the later ones as far as anything is known."""
     known = [number for number, column in enumerate(LATER, start=1) if frame[column.name].notna().any()]
-    return _ALL[: len(COLUMNS) + max(known, default=0)]
+    return COLUMNS[: len(FIRST) + max(known, default=0)]
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:
@@ -188,7 +143,7 @@ def _checked_schema(file: Any, where: str, layer: Layer) -> pa.Schema:
     metadata = file.metadata
     require(metadata.num_rows == layer.d_sae, where, f"{metadata.num_rows} rows", f"{layer.d_sae}, one a latent")
     got = [(field.name, str(field.type), field.nullable) for field in file.schema_arrow]
-    schema = _schema(_ALL[: max(len(got), len(COLUMNS))])
+    schema = _schema(COLUMNS[: max(len(got), len(FIRST))])
     expected = [(field.name, str(field.type), field.nullable) for field in schema]
     require(got == expected, where, f"the columns {got!s:.500}", f"{expected}")
     return schema

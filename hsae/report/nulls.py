@@ -27,13 +27,6 @@ PERMUTATIONS = 300
 SHUFFLES = 1000
 
 
-def null_parts(data: LabelledLatents, groups: NDArray[np.int64] | None, tau: float) -> tuple[Columns, dict[str, Any]]:
-    """Columns and numbers of all three."""
-    parts = [weighted_parts(data), precision_parts(data), likeness_parts(data, groups, tau)]
-    columns, numbers = zip(*parts, strict=True)
-    return {k: v for part in columns for k, v in part.items()}, {k: v for part in numbers for k, v in part.items()}
-
-
 def weighted_parts(data: LabelledLatents) -> tuple[Columns, dict[str, Any]]:
     """Firing rates instead of sets: LCH_q with its coverage, and the F1 of the best node, each against shuffled rates.
 

@@ -53,7 +53,7 @@ def test_the_text_says_how_it_was_made_and_how_good_it_is(artifact):
     text = render_card(artifact, command="accelerate launch training/train.py --k 4")
     assert "    accelerate launch training/train.py --k 4\n" in text
     assert "| `block_02` | 0.5 | 4 | 0.0625 | 0.8 | 0.75 | 1.5 |" in text
-    assert "Coverage effect" in text
+    assert "octaves of coverage over chance" in text
     for heading in ("Limits", "Licences", "Citation", "Load it"):
         assert f"\n## {heading}\n" in text
     assert "not recorded" in render_card(make_artifact())

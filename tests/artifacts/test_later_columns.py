@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from hsae.artifacts.index import Layer
-from hsae.artifacts.latents_file import COLUMNS, LATER, check_latents, read_latents, write_latents
+from hsae.artifacts.latents_file import FIRST, LATER, check_latents, read_latents, write_latents
 from hsae.errors import ArtifactError
 
 LAYER = Layer("block_01", 4, 3)
-FIRST = [column.name for column in COLUMNS]
-NAMES = FIRST + [column.name for column in LATER]
+NAMES_FIRST = [column.name for column in FIRST]
+NAMES = NAMES_FIRST + [column.name for column in LATER]
 
 
 def table(**columns) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def test_a_file_ends_with_the_last_column_of_which_something_is_known(tmp_path, 
     frame = table(**known)
     back = reread(frame, tmp_path / "latents.parquet")
     written = pq.read_schema(tmp_path / "latents.parquet").names
-    assert written == (FIRST if last is None else NAMES[: NAMES.index(last) + 1])
+    assert written == (NAMES_FIRST if last is None else NAMES[: NAMES.index(last) + 1])
     assert list(back.columns) == NAMES
     pd.testing.assert_frame_equal(back, frame)
     if last is not None:
@@ -52,8 +52,8 @@ def test_a_column_left_out_or_added_is_refused(tmp_path):
         pq.write_table(other, path, **options)
         with pytest.raises(ArtifactError, match="columns"):
             pytest.fail(f"{name}: {read_latents(path, 'latents', LAYER).columns}")
-    pq.write_table(whole.select(FIRST), path, **options)
-    assert list(read_latents(path, "latents", LAYER).columns) == FIRST
+    pq.write_table(whole.select(NAMES_FIRST), path, **options)
+    assert list(read_latents(path, "latents", LAYER).columns) == NAMES_FIRST
 
 
 @pytest.mark.parametrize(

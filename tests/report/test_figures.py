@@ -12,7 +12,8 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import set_nulls
 from hsae.report.figures import COVERAGE_BINS, random_density, write_figures
-from hsae.report.layer import LabelledActivations, report_layer
+from hsae.report.inputs import LabelledActivations, LayerInputs
+from hsae.report.layer import report_layer
 from tests.hierarchy.conftest import SMALL
 from tests.report.test_layer import CAT, CLASSES, cat_sae, one_hot_activations
 
@@ -26,7 +27,7 @@ def artifact():
     dead.b_enc.fill_(-100)
     saes = {"block_01": dead, "block_02": cat_sae()}
     reports = {
-        n: report_layer(sae, data, LabelledActivations(data.x, data.labels), data.x[:2], taxonomy)
+        n: report_layer(LayerInputs(sae, data, LabelledActivations(data.x, data.labels), taxonomy), data.x[:2])
         for n, sae in saes.items()
     }
     return Artifact.from_parts(

@@ -1,6 +1,7 @@
 """A layer's report on planted classes: what it must find, and that edge layers have values instead of crashes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -8,7 +9,8 @@ from hsae.artifacts.index import Layer
 from hsae.artifacts.latents_file import check_latents
 from hsae.artifacts.strangers_json import check_plain
 from hsae.hierarchy import Taxonomy
-from hsae.report.layer import LabelledActivations, Surroundings, report_layer
+from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings
+from hsae.report.layer import report_layer
 from hsae.sae.model import SparseAutoencoder
 
 # tabby, Persian cat, Siamese cat, beagle, German shepherd, fire engine
@@ -38,7 +40,8 @@ def cat_sae() -> SparseAutoencoder:
 
 def report(sae=None, data=None, around=None):
     data = data or one_hot_activations()
-    return report_layer(sae or cat_sae(), data, data, data.x[:4], Taxonomy(CLASSES), around=around)
+    inputs = LayerInputs(sae or cat_sae(), data, data, Taxonomy(CLASSES), around=around or Surroundings())
+    return report_layer(inputs, data.x[:4])
 
 
 @pytest.mark.parametrize("tokens", [1, 3])
@@ -47,7 +50,8 @@ def test_the_planted_classes_are_found(tokens):
     cat, engine, silent = found.latents.itertuples()
     assert (cat.lch, cat.n_classes, cat.coverage, cat.best_node, cat.label) == (CAT, 3, 1.0, CAT, "domestic cat")
     assert (engine.n_classes, engine.lch_height) == (1, 0)
-    assert (silent.n_classes, silent.lch, silent.dead, silent.label) == (0, None, True, "silent")
+    assert (silent.n_classes, silent.dead, silent.label) == (0, True, "silent")
+    assert pd.isna(silent.lch)
     assert cat.label_entropy == pytest.approx(np.log(3), abs=0.01)
     assert cat.frequency == pytest.approx(0.5 / tokens)  # of tokens
     assert set(found.top_heldout.images[0]) <= set(range(18))
@@ -89,6 +93,6 @@ def test_one_image_and_images_without_labels_have_a_report():
     one = LabelledActivations(data.x[:1], data.labels[:1])
     unlabelled = LabelledActivations(data.x, torch.where(data.labels < 2, -1, data.labels))
     for heldout in (one, unlabelled):
-        found = report_layer(cat_sae(), data, heldout, data.x[:1], Taxonomy(CLASSES))
+        found = report_layer(LayerInputs(cat_sae(), data, heldout, Taxonomy(CLASSES)), data.x[:1])
         check_plain(found.curves, "curves.json")
         check_latents(found.latents, Layer("block_01", D, 3), D)

@@ -7,28 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hsae.hierarchy import wordnet
+from hsae.report.columns import COLUMNS
 from hsae.views.page.desk import feature_name
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice, number, percent, picture_button, table
 
-_MEANINGS = {
-    "frequency": ("frequency", "share of held-out images on which it fires", percent),
-    "mean": ("mean", "average strength when it fires, in units of the activations", number),
-    "max": ("maximum", "strongest ever seen", number),
-    "p999": ("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit", number),
-    "n_classes": ("classes", "classes it belongs to: the height and coverage come from these", number),
-    "lch_height": ("height", "how far up WordNet those classes meet; 0 for a single class", number),
-    "coverage": ("coverage", "share of the classes under the meeting point that it belongs to", percent),
-    "q_value": ("q", "chance that a random feature does as well, corrected for many tests", number),
-    "best_node_f1": (
-        "fit",
-        "how well the node that names it matches its classes on other images; 1 = exactly, 0 = not",
-        number,
-    ),
-    "label_entropy": ("label entropy", "spread over classes in nats; 0 = all in one class", number),
-    "monosemanticity": ("monosemanticity", "how alike the images are that it fires for; 1 = all the same", number),
-}
+_FORMS = {"number": number, "percent": percent}
 
 
 def card_html(
@@ -97,8 +82,8 @@ def _photos(best: Sequence[tuple[str, float]]) -> str:
 def numbers_html(row: pd.Series) -> str:
     """Every statistic with its meaning in one line."""
     rows = [
-        [f"<b>{esc(name)}</b>", show(float(row[key])), esc(meaning)]
-        for key, (name, meaning, show) in _MEANINGS.items()
-        if pd.notna(row[key]) and row[key] != -1
+        [f"<b>{esc(words.name)}</b>", _FORMS[words.form](float(row[name])), esc(words.meaning)]
+        for name, words in ((column.name, column.words) for column in COLUMNS)
+        if words is not None and pd.notna(row[name]) and row[name] != -1
     ]
     return "<h3>Its numbers</h3>" + table("Statistics on held-out images", ["", "value", "what it means"], rows)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hsae.hierarchy import wordnet
+from hsae.report.columns import LAYER_NUMBERS
 from hsae.views.page.desk import NO_PROBE, Desk, branching_path, feature_name, significance
 from hsae.views.page.state import Selection
 from hsae.views.parts.charts import line_chart, short_layer
@@ -29,11 +30,10 @@ _OVERLAID = {
     "mean_coverage": "Mean coverage",
 }
 _SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
-_COLUMNS = {
-    "acc1_x": "accuracy on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "fvu": "FVU", "mse": "mse", "var": "variance",
-    "l0": "L0", "dead": "dead", "n_multi_class": "features of 2+ classes", "median_height": "median height",
-    "median_coverage": "median coverage", "n_significant": "beat chance",
-}  # fmt: skip
+_COLUMNS = (
+    *("acc1_x", "acc1_x_hat", "acc1_z", "fvu", "mse", "var", "l0", "dead"),
+    *("n_multi_class", "median_height", "median_coverage", "n_significant"),
+)
 
 
 def build(desk: Desk) -> list[View]:
@@ -153,7 +153,7 @@ def _table(layers: Sequence[str], measures: Mapping[str, Sequence[float | None]]
         + [(percent if key in _SHARES else number)(values[at]) for key, values in kept.items()]
         for at, layer in enumerate(layers)
     ]
-    heads = ["layer", *(_COLUMNS[key] for key in kept)]
+    heads = ["layer", *(LAYER_NUMBERS[key] for key in kept)]
     return "<h3>The same as numbers</h3>" + table(
         "Measures by layer, on held-out images", heads, rows, current=list(layers).index(selected)
     )

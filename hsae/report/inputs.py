@@ -1,0 +1,112 @@
+"""What one layer's report is made from; what several measures need is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from hsae.hierarchy import Taxonomy
+from hsae.measures.activity import LatentActivity, latent_activity
+from hsae.measures.probes import LinearProbe, fit_probe
+from hsae.measures.sparse_latents import image_latents, sparse_latents
+from hsae.report.hierarchy import LabelledLatents
+from hsae.sae.model import SparseAutoencoder
+
+MAX_FEATURE_BYTES = 2**29
+"""Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledActivations:
+    """Activations `x [n_images, tokens, d_in]` with class indices `labels [n_images]` (-1: none)."""
+
+    x: Tensor
+    labels: Tensor
+
+    @property
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """Activations `[n_images x tokens, d_in]`, each with the label of its image."""
+        return self.x.flatten(0, 1), self.labels.repeat_interleave(self.x.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What else is known about the layer and the held-out images; each part may be missing."""
+
+    neurons: Tensor | None = None
+    """What the MLP's hidden neurons add to the activations, `[n_neurons, d_in]` (Backbone.mlp_output)."""
+    embeddings: Tensor | None = None
+    """How the held-out images look to the backbone itself, `[n_images, d]`, for monosemanticity."""
+    other_embeddings: Tensor | None = None
+    """How they look to another encoder, `[n_images, d]` (Pach et al., arXiv 2504.02821, use one)."""
+    groups: NDArray[Any] | None = None
+    """Groups of classes that look alike, `[n_classes]`, for the likeness null."""
+    baselines: Mapping[str, Any] = field(default_factory=dict)
+    """Summaries of the same layer elsewhere, such as in a random backbone, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerInputs:
+    """A layer's SAE with its training and held-out activations.
+
+    Frequency, reconstruction and probes count tokens; classes, looks and top images count images, whose latent is the
+    largest over their tokens.
+    """
+
+    sae: SparseAutoencoder
+    train: LabelledActivations
+    heldout: LabelledActivations
+    taxonomy: Taxonomy | None
+    """None for images without labels: then nothing is asked that needs classes."""
+    tau: float = 0.5
+    around: Surroundings = field(default_factory=Surroundings)
+
+    @cached_property
+    def z(self) -> csr_array:
+        """Latents of the held-out tokens, `[n_images x tokens, d_sae]`."""
+        return sparse_latents(self.sae, self.heldout.flat[0])
+
+    @cached_property
+    def images(self) -> csr_array:
+        """Latents of the held-out images, `[n_images, d_sae]`."""
+        return image_latents(self.z, self.heldout.x.shape[1])
+
+    @cached_property
+    def activity(self) -> LatentActivity:
+        """How often and how strongly each latent fires on the held-out tokens."""
+        return latent_activity(self.z)
+
+    @cached_property
+    def known(self) -> LabelledLatents:
+        """The latents of the held-out images that have a label."""
+        if self.taxonomy is None:
+            raise ValueError("a layer without classes has no labelled latents")
+        labels = self.heldout.labels.numpy()
+        return LabelledLatents(self.images[labels >= 0], labels[labels >= 0], self.taxonomy)
+
+    @cached_property
+    def readings(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """What probes read of activations: x, their reconstruction x_hat, or the latents z."""
+        return {"x": lambda part: part, "x_hat": lambda part: self.sae(part)[0], "z": self.sae.encode}
+
+    @cached_property
+    def probes(self) -> dict[str, LinearProbe]:
+        """By reading, a probe trained on its own kind of input."""
+        n_classes = len(self.known.taxonomy.classes)
+        return {name: _fit_reading(reading, *self.train.flat, n_classes) for name, reading in self.readings.items()}
+
+
+@torch.no_grad()
+def _fit_reading(reading: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, n_classes: int) -> LinearProbe:
+    """A probe on `reading(x)`: made once where that fits into memory, otherwise batch by batch in every epoch."""
+    size = 4 * len(x) * reading(x[:1]).shape[-1]
+    if size > MAX_FEATURE_BYTES:
+        return fit_probe(x, labels, n_classes, transform=reading)
+    return fit_probe(torch.cat([reading(part) for part in x.split(1024)]), labels, n_classes)

@@ -1,0 +1,136 @@
+"""The measures of a layer: each is a function `LayerInputs -> (columns, numbers)` and one row of MEASURES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from hsae.measures.directions import matched_latents, neuron_directions, principal_directions, random_directions
+from hsae.measures.entropy import class_mass, entropy
+from hsae.measures.reconstruction import reconstruction
+from hsae.measures.sparse_latents import image_latents
+from hsae.measures.wordnet import select_classes
+from hsae.report.hierarchy import (
+    LabelledLatents,
+    hierarchy_columns,
+    layer_summary,
+    rule_summaries,
+    selection_summary,
+)
+from hsae.report.inputs import LayerInputs
+from hsae.report.nulls import likeness_parts, precision_parts, weighted_parts
+from hsae.report.parts import Columns, alignment_parts, finite, look_parts, rare_parts, top_entropy
+
+MAX_DIRECTIONS = 2048
+"""Random directions to compare with; enough for a mean."""
+Part = tuple[Columns, dict[str, Any]]
+
+
+def reconstruction_part(inputs: LayerInputs) -> Part:
+    """mse, var, fvu, cosine, l0, dead."""
+    quality = reconstruction(inputs.sae, inputs.heldout.flat[0], inputs.train.x.mean((0, 1)))
+    return {}, {name: finite(value) for name, value in asdict(quality).items()}
+
+
+def activity_part(inputs: LayerInputs) -> Part:
+    """Columns frequency, mean, max, p999, dead; rare latents and the cosines of their decoder rows."""
+    activity = inputs.activity
+    columns = {name: getattr(activity, name) for name in ("frequency", "mean", "max", "p999", "dead")}
+    return columns, dict(rare_parts(inputs.sae, activity))
+
+
+def alignment_part(inputs: LayerInputs) -> Part:
+    """Columns neuron, neuron_cosine; their medians beside chance."""
+    columns, numbers = alignment_parts(inputs.sae, inputs.around.neurons)
+    return columns, dict(numbers)
+
+
+def looks_part(inputs: LayerInputs) -> Part:
+    """Columns monosemanticity, monosemanticity_other; their medians beside chance."""
+    columns, numbers = look_parts(inputs.images, inputs.around.embeddings, inputs.around.other_embeddings)
+    return columns, dict(numbers)
+
+
+@torch.no_grad()
+def accuracy_part(inputs: LayerInputs) -> Part:
+    """acc1 and acc5 of probes on x, x_hat and z, each trained on its own kind of input."""
+    x, labels = inputs.heldout.flat
+    x, labels = x[labels >= 0], labels[labels >= 0]
+    numbers: dict[str, Any] = {}
+    for name, reading in inputs.readings.items():
+        features = torch.cat([reading(part) for part in x.split(1024)])
+        numbers |= {f"acc{top}_{name}": inputs.probes[name].accuracy(features, labels, top) for top in (1, 5)}
+    return {}, numbers
+
+
+def entropy_part(inputs: LayerInputs) -> Part:
+    """Column label_entropy; the median entropy of the strongest images."""
+    known, n_classes = inputs.known, len(inputs.known.taxonomy.classes)
+    columns = {"label_entropy": entropy(class_mass(known.z, known.labels, n_classes))}
+    return columns, dict(top_entropy(inputs.images, inputs.heldout.labels.numpy(), n_classes))
+
+
+def hierarchy_part(inputs: LayerInputs) -> Part:
+    """Columns n_classes, lch, lch_height, coverage, p_value, q_value, best_node, best_node_f1; the layer's summary."""
+    table = hierarchy_columns(inputs.known, inputs.tau)
+    return {name: table[name].to_numpy() for name in table}, layer_summary(inputs.known, inputs.tau)
+
+
+def baselines_part(inputs: LayerInputs) -> Part:
+    """The same summary for directions that no one trained, firing as often as the living latents."""
+    (x, _), (train_x, _) = inputs.heldout.flat, inputs.train.flat
+    living, labels = inputs.activity.frequency[~inputs.activity.dead], inputs.heldout.labels.numpy()
+    if not len(living):
+        return {}, {"baselines": {}}
+    taxonomy, tokens = inputs.known.taxonomy, inputs.heldout.x.shape[1]
+    kinds = {
+        "random_directions": random_directions(train_x, min(len(living), MAX_DIRECTIONS)),
+        "neurons": neuron_directions(x.shape[1]),
+        "principal_axes": principal_directions(train_x),
+    }
+    summaries = {}
+    for name, directions in kinds.items():
+        z = image_latents(matched_latents(x, directions, living), tokens)
+        known = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy)
+        at_tau = selection_summary(taxonomy, select_classes(known.rates(), inputs.tau))
+        summaries[name] = {"n": len(directions), **at_tau, "rules": rule_summaries(known)}
+    return {}, {"baselines": summaries}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of MEASURES."""
+
+    function: Callable[[LayerInputs], Part]
+    needs_classes: bool = True
+    """Left out where no image has a label."""
+
+
+MEASURES = (
+    Measure(reconstruction_part, needs_classes=False),
+    Measure(activity_part, needs_classes=False),
+    Measure(alignment_part, needs_classes=False),
+    Measure(looks_part, needs_classes=False),
+    Measure(accuracy_part),
+    Measure(entropy_part),
+    Measure(hierarchy_part),
+    Measure(lambda inputs: weighted_parts(inputs.known)),
+    Measure(lambda inputs: precision_parts(inputs.known)),
+    Measure(lambda inputs: likeness_parts(inputs.known, inputs.around.groups, inputs.tau)),
+    Measure(baselines_part),
+)
+
+
+def measure_layer(inputs: LayerInputs) -> Part:
+    """Columns and numbers of all measures that the images allow."""
+    columns: Columns = {}
+    numbers: dict[str, Any] = {"baselines": {}}
+    for measure in MEASURES:
+        if inputs.taxonomy is not None or not measure.needs_classes:
+            more_columns, more_numbers = measure.function(inputs)
+            columns, numbers = columns | more_columns, numbers | more_numbers
+    numbers["baselines"] = {**numbers["baselines"], **inputs.around.baselines}
+    return columns, numbers
