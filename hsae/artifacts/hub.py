@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hsae.artifacts.hub_errors import explained
 from hsae.artifacts.index import INDEX
+from hsae.backbones.hub import TIMEOUT
 from hsae.errors import ArtifactError
 
 REPO_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-TIMEOUT = 5.0  # seconds to wait for the Hub before the cache has to do
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
 

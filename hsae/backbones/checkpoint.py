@@ -12,6 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.backbones.cast import cast_from_tensors, cast_tensors
 from hsae.backbones.clip_resnet import resnet_from_tensors, resnet_tensors
+from hsae.backbones.hub import hub_answers
 from hsae.backbones.weights import read_tensors
 from hsae.errors import BackboneError
 
@@ -59,7 +60,7 @@ def _fetch(name: str) -> Path:
 
     source = PUBLISHED[name]
     try:
-        return Path(hf_hub_download(source.repo, source.file))
+        return Path(hf_hub_download(source.repo, source.file, local_files_only=not hub_answers(source.repo)))
     except (errors.HTTPError, OSError, ValueError) as error:
         raise BackboneError(
             f"The weights of {name} could not be fetched: {source.file} of {source.repo} ({type(error).__name__})",

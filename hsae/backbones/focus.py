@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hsae.atomic import atomic_path
+from hsae.backbones.base import Preprocessing
 from hsae.backbones.hf import HFBackbone
 from hsae.backbones.hf_load import load_hf_backbone
 from hsae.backbones.pypi import Wheel, check_fingerprint, converted, damaged
@@ -34,7 +35,7 @@ def load_dinov2_small_focus(
     """
     folder = converted("dinov2-small-focus", FOCUS_WHEEL, convert_focus)
     try:
-        backbone = load_hf_backbone("dinov2-small-focus", source=folder, image_size=image_size)
+        backbone = load_hf_backbone("dinov2-small-focus", source=folder, preprocessing=Preprocessing(image_size))
     except BackboneError as error:
         raise damaged(folder, error.got) from error
     check_fingerprint(backbone, folder, FOCUS_FINGERPRINT)

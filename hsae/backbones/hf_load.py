@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig
-from transformers.utils import cached_file
 
 from hsae.backbones.base import Preprocessing
 from hsae.backbones.families import FAMILIES, TRANSFORMERS
 from hsae.backbones.heads import HEADS
 from hsae.backbones.hf import HFBackbone, HFConvNet, family_of
-from hsae.errors import BackboneError
+from hsae.backbones.hf_pixels import read_preprocessing
+from hsae.backbones.hub import settled
+from hsae.errors import BackboneError, HsaeError
+
+MAX_BLOCKS = 512  # the deepest vision models have 48
+_WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "patch_size": ("one number of pixels, 1 or more", lambda value: type(value) is int and value >= 1),
+    "num_channels": ("3, for red, green and blue", lambda value: value == 3),
+    "num_hidden_layers": (f"1 to {MAX_BLOCKS}", lambda value: type(value) is int and 1 <= value <= MAX_BLOCKS),
+    "depths": (f"1 to {MAX_BLOCKS} blocks a stage", lambda value: _all_of(value, MAX_BLOCKS)),
+    "quantization_config": ("none: weights that are not quantised", lambda value: value is None),
+}
+"""What a model's settings must be where its config.json states them, and a test; defaults of transformers are so."""
 
 
 def load_hf_backbone(
@@ -29,30 +38,61 @@ def load_hf_backbone(
     source: str | Path | None = None,
     revision: str | None = None,
     image_size: int = 224,
+    preprocessing: Preprocessing | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> HFBackbone | HFConvNet:
     """Load a backbone from a Hub id or local folder in transformers' format (safetensors only, no code from the Hub).
 
-    source: folder to read instead of `id`. Of CLIP and SigLIP only the vision tower is loaded.
+    source: folder to read instead of `id`; preprocessing: instead of what the model's image processor says, with its
+    own image size. Of CLIP and SigLIP only the vision tower is loaded.
     Raises BackboneError when it cannot be read, with what to do.
     """
     where = str(id if source is None else source)
     try:
-        config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
-        family_of(id, config.model_type, FAMILIES)  # before the weights are fetched
-        model = _load_model(where, revision, config)
-        preprocessing = _preprocessing(where, revision, image_size)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _unreadable(where, error) from error
-    kind = HFBackbone if config.model_type in TRANSFORMERS else HFConvNet
-    backbone = kind(id, model, preprocessing, getattr(config, "_commit_hash", None))
+        backbone = _load(id, where, revision, image_size, preprocessing)
+    except HsaeError:
+        raise
+    except Exception as error:  # transformers has no one kind of error for what a folder may hold
+        raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
     backbone.cast(dtype)
     backbone.model.to(device)
     return backbone
 
 
-def _unreadable(where: str, error: Exception) -> BackboneError:
+def _load(
+    id: str, where: str, revision: str | None, image_size: int, preprocessing: Preprocessing | None
+) -> HFBackbone | HFConvNet:
+    hub = None if Path(where).is_dir() else settled(where, revision)
+    options: dict[str, Any] = {**hub} if hub else {}
+    _check_settings(id, PretrainedConfig.get_config_dict(where, **options)[0])
+    config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
+    if preprocessing is None:
+        preprocessing = read_preprocessing(where, config, image_size, **options)
+    model = _load_model(where, config, options)
+    kind = HFBackbone if config.model_type in TRANSFORMERS else HFConvNet
+    return kind(id, model, preprocessing, hub and hub["revision"])
+
+
+def _check_settings(id: str, stated: dict[str, Any]) -> None:
+    """BackboneError naming all settings that no backbone here can have, before anything is made of them."""
+    family_of(id, str(stated.get("model_type", "unknown")), FAMILIES)
+    vision = stated.get("vision_config")
+    settings = stated | (vision if isinstance(vision, dict) else {})
+    wrong = [name for name, (_, is_so) in _WANTED.items() if name in settings and not is_so(settings[name])]
+    if wrong:
+        raise BackboneError(
+            f"The config.json of {id} has " + ", ".join(f"{name} = {settings[name]!r:.80}" for name in wrong),
+            "; ".join(f"{name}: {_WANTED[name][0]}" for name in wrong),
+            "Choose another model, or one saved with other settings.",
+        )
+
+
+def _all_of(depths: object, most: int) -> bool:
+    return isinstance(depths, list) and all(type(depth) is int and 1 <= depth <= most for depth in depths)
+
+
+def _unreadable(where: str, why: str) -> BackboneError:
     if Path(where).is_dir():
         do = "Download the model again, or use dinov2-small-focus, which needs no Hub."
     else:
@@ -63,13 +103,13 @@ def _unreadable(where: str, error: Exception) -> BackboneError:
         )
     examples = ", ".join(sorted({family.example for family in FAMILIES.values()}))
     return BackboneError(
-        f"Backbone {where!r} could not be loaded: {error}",
+        f"Backbone {where!r} could not be loaded: {why}",
         f"a folder with config.json and model.safetensors, or a Hub id such as {examples}",
         do,
     )
 
 
-def _load_model(where: str, revision: str | None, config: PretrainedConfig) -> nn.Module:
+def _load_model(where: str, config: PretrainedConfig, hub: Mapping[str, Any]) -> nn.Module:
     """The model in float32, whatever it is stored in, so that its fingerprint is always of the same bytes."""
     family = FAMILIES[config.model_type]
     (stated, *_) = config.architectures or [""]
@@ -77,17 +117,19 @@ def _load_model(where: str, revision: str | None, config: PretrainedConfig) -> n
     with _no_report():
         model, report = getattr(transformers, name).from_pretrained(
             where,
-            revision=revision,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            **hub,
             **options,
         )
-    missing = sorted(report["missing_keys"])
+    missing = sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})
     if missing:
         raise BackboneError(
-            f"The weights of {where!r} lack {len(missing)} tensors, first {', '.join(missing[:3])}",
+            f"The weights of {where!r} lack {len(missing)} tensors, or have them in another shape, first "
+            f"{', '.join(missing[:3])}",
             f"all weights of a {model.config.model_type} model",
             "Download the model again.",
         )
@@ -107,13 +149,3 @@ def _no_report() -> Iterator[None]:
         yield
     finally:
         log.removeFilter(keep)
-
-
-def _preprocessing(where: str, revision: str | None, image_size: int) -> Preprocessing:
-    """Mean and std the model was trained with, when its preprocessor_config.json says so; ImageNet's otherwise."""
-    path = cached_file(
-        where, "preprocessor_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
-    )
-    stated: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    chosen = {key: tuple(stated[f"image_{key}"]) for key in ("mean", "std") if f"image_{key}" in stated}
-    return Preprocessing(image_size=image_size, **chosen)

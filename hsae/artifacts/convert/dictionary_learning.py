@@ -14,6 +14,12 @@ _LINEAR = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "decoder
 _PLAIN = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
 _GATED = {"b_dec": "decoder_bias", "b_enc": "gate_bias", "b_mag": "mag_bias", "r_mag": "r_mag"}
 _BUFFERS = ("k", "threshold")
+_IGNORED = (
+    "activation_dim anneal_start auxk_alpha bandwidth decay_start device dict_size group_fractions group_sizes "
+    "group_weights k l1_penalty layer lm_name lr n_sparsity_updates p_end p_start resample_steps seed "
+    "sparsity_function sparsity_penalty sparsity_queue_length sparsity_warmup_steps steps submodule_name target_l0 "
+    "threshold_beta threshold_start_step top_k_aux trainer_class wandb_name warmup_steps"
+)  # how it was trained, on what; `k` is compared with the one in ae.pt
 _CLASSES = {  # activation, tensors, tensors handled apart, whether the encoder subtracts b_dec
     "AutoEncoder": ("relu", _LINEAR | {"b_dec": "bias"}, (), True),
     "AutoEncoderNew": ("relu", _LINEAR | {"b_dec": "decoder.bias"}, (), False),
@@ -28,10 +34,12 @@ _CLASSES = {  # activation, tensors, tensors handled apart, whether the encoder 
 def read(folder: str | Path) -> SparseAutoencoder:
     """The SAE in a trainer's folder, as it answers at inference; batch top-k becomes its threshold, as there."""
     folder = Path(folder)
-    trainer = read_config(folder / "config.json").get("trainer")
+    config = read_config(folder / "config.json")
+    choose(config, folder / "config.json", {}, "trainer buffer")
+    trainer = config.get("trainer")
     if not isinstance(trainer, dict):
         raise refuse(folder / "config.json", "no object `trainer`", "the settings that dictionary_learning saves")
-    choose(trainer, folder / "config.json", {"dict_class": (None, *_CLASSES)})
+    choose(trainer, folder / "config.json", {"dict_class": (None, *_CLASSES)}, _IGNORED)
     if trainer.get("dict_class") is None:
         raise refuse(folder / "config.json", "no dict_class", f"one of {', '.join(_CLASSES)}")
     activation, names, apart, centred = _CLASSES[trainer["dict_class"]]
@@ -45,7 +53,7 @@ def read(folder: str | Path) -> SparseAutoencoder:
         k = _k(state, trainer, folder)
     if activation == "jumprelu" and "threshold" in apart:
         tensors["threshold"] = _number(state, "threshold", folder).float().expand(len(tensors["b_enc"]))
-    return assemble(folder, tensors, activation, k, centred=centred)
+    return assemble(folder, tensors, activation, k, stored=state[names["W_dec"]].dtype, centred=centred)
 
 
 def _k(state: dict[str, Tensor], trainer: dict[str, Any], folder: Path) -> int:

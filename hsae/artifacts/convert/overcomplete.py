@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from hsae.artifacts.convert.build import EVEN, assemble, read_pickle, refuse, take
+from hsae.artifacts.convert.build import assemble, read_pickle, refuse, rounding, take
 from hsae.sae.model import SparseAutoencoder
 
 _NAMES = {
@@ -32,10 +32,11 @@ def read(path: str | Path, activation: Literal["relu", "topk", "jumprelu"], k: i
         raise refuse(path, "no single number dictionary.multiplier", "a dictionary layer of overcomplete")
     tensors["W_enc"], tensors["b_dec"] = tensors["W_enc"].T, torch.zeros(tensors["W_dec"].shape[-1])
     lengths = tensors["W_dec"].norm(dim=-1)
-    if not ((lengths - 1).abs() < EVEN).all():
+    stored = state[names["W_dec"]].dtype
+    if not ((lengths - 1).abs() < rounding(stored)).all():
         got = f"dictionary rows of length {lengths.min():.3g} to {lengths.max():.3g}"
         raise refuse(path, got, "unit rows, as after dictionary normalisation by l2")
     tensors["W_dec"] = tensors["W_dec"] * multiplier.float().exp()
     if activation == "jumprelu":
         tensors["threshold"] = tensors["threshold"].exp()  # stored as its logarithm
-    return assemble(path, tensors, activation, k)
+    return assemble(path, tensors, activation, k, stored=stored)

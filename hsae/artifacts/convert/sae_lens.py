@@ -21,7 +21,15 @@ _ALLOWED = {
     "normalize_activations": ("none",),
     "reshape_activations": ("none",),
     "apply_b_dec_to_input": (True, False),
+    "rescale_acts_by_decoder_norm": (False, True),
+    "use_error_term": (False,),
 }
+_IGNORED = (
+    "aux_loss_coefficient d_in d_sae decoder_init_norm device dtype jumprelu_bandwidth jumprelu_init_threshold "
+    "jumprelu_sparsity_loss_mode jumprelu_ste_to_input jumprelu_tanh_scale k l0_coefficient l0_warm_up_steps "
+    "l1_coefficient l1_warm_up_steps lp_norm metadata pre_act_loss_coefficient target_l0 "
+    "use_sparse_activations"
+)  # how it was trained, on what; metadata is free text but for the version and our own k
 
 
 def read(folder: str | Path) -> SparseAutoencoder:
@@ -29,16 +37,19 @@ def read(folder: str | Path) -> SparseAutoencoder:
     folder = Path(folder)
     cfg = read_config(folder / CFG)
     _check_version(cfg, folder / CFG)
-    choose(cfg, folder / CFG, _ALLOWED)
+    choose(cfg, folder / CFG, _ALLOWED, _IGNORED)
     architecture = cfg.get("architecture", "standard")
-    tensors = take(read_safetensors(folder / WEIGHTS), folder / WEIGHTS, _TENSORS[architecture])
-    if architecture == "topk" and cfg.get("rescale_acts_by_decoder_norm"):
+    state = read_safetensors(folder / WEIGHTS)
+    tensors = take(state, folder / WEIGHTS, _TENSORS[architecture])
+    if cfg.get("rescale_acts_by_decoder_norm"):
+        if architecture != "topk":
+            raise refuse(folder / CFG, f"rescale_acts_by_decoder_norm with {architecture}", "it with topk alone")
         lengths = tensors["W_dec"].norm(dim=1).clamp_min(1e-30)  # it chooses by z |w|, as after folding
         tensors |= {"W_enc": tensors["W_enc"] * lengths, "b_enc": tensors["b_enc"] * lengths}
         tensors["W_dec"] = tensors["W_dec"] / lengths[:, None]
     activation = "relu" if architecture == "standard" else architecture
     centred = cfg.get("apply_b_dec_to_input", True)
-    return assemble(folder, tensors, activation, _k(cfg), centred=centred)
+    return assemble(folder, tensors, activation, _k(cfg), stored=state["W_dec"].dtype, centred=centred)
 
 
 def _k(cfg: dict) -> int:

@@ -12,22 +12,30 @@ from hsae.errors import InputError
 from hsae.sae.model import SparseAutoencoder
 
 _NAMES = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "W_dec", "b_dec": "b_dec"}
-_ALLOWED = {"activation": ("topk",), "skip_connection": (False,), "transcode": (False,)}
+_ALLOWED = {
+    "activation": ("topk",),
+    **dict.fromkeys(
+        ("batch_topk", "embed_skip", "gram_lookup", "sample_topk", "signed", "skip_connection", "transcode"), (False,)
+    ),
+}
+_IGNORED = "d_in dtype expansion_factor gram_table_hash k lookup_max_order multi_topk normalize_decoder num_latents"
+"""How it was trained, or looked at; what gram_lookup would use plays no part without it."""
 
 
 def read(folder: str | Path) -> SparseAutoencoder:
     """The SAE in a folder: f = topk(relu((x - b_dec) W^T + b)); ArtifactError for transcoders and groupmax."""
     folder = Path(folder)
     cfg = read_config(folder / "cfg.json")
-    choose(cfg, folder / "cfg.json", _ALLOWED)
+    choose(cfg, folder / "cfg.json", _ALLOWED, _IGNORED)
     weights = folder / "sae.safetensors"
-    tensors = take(read_safetensors(weights), weights, _NAMES)
+    state = read_safetensors(weights)
+    tensors = take(state, weights, _NAMES)
     if cfg.get("d_in") != tensors["b_dec"].numel():
         raise refuse(
             folder / "cfg.json", f"d_in = {cfg.get('d_in')!r:.40}", f"{tensors['b_dec'].numel()}, as b_dec has"
         )
     tensors["W_enc"] = tensors["W_enc"].T
-    return assemble(folder, tensors, "topk", cfg.get("k", 32))
+    return assemble(folder, tensors, "topk", cfg.get("k", 32), stored=state["W_dec"].dtype)
 
 
 def write(sae: SparseAutoencoder, folder: str | Path) -> Path:

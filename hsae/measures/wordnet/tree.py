@@ -99,7 +99,8 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
     found = []
     for start in range(0, n_latents, _CHILDREN):
         counts = (fired[:, start : start + _CHILDREN].T @ fired).tocoo()
-        child, parent, shared = counts.row.astype(np.int64) + start, counts.col.astype(np.int64), counts.data
+        child, parent, shared = (part.astype(np.int64) for part in (counts.row, counts.col, counts.data))
+        child += start
         kept = _candidates(shared, sizes[parent], sizes[child], n_images, rule)
         p_value = hypergeom.sf(shared[kept] - 1, n_images, sizes[parent[kept]], sizes[child[kept]])
         kept = kept[p_value * n_pairs < rule.alpha]
@@ -109,7 +110,7 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
 
 
 def _candidates(
-    shared: NDArray[np.int32], parent: NDArray[np.int64], child: NDArray[np.int64], n: int, rule: EdgeRule
+    shared: NDArray[np.int64], parent: NDArray[np.int64], child: NDArray[np.int64], n: int, rule: EdgeRule
 ) -> NDArray[np.int64]:
     """Pairs that meet every part of the rule but significance."""
     contained = shared >= rule.containment * child

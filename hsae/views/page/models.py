@@ -1,4 +1,4 @@
-"""The artifacts an app shows, each with a backbone that is loaded in the background, once."""
+"""The artifacts an app shows; the backbones behind them are loaded in the background, each once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.artifacts.documents.profiles import read_profile
 from hsae.artifacts.documents.tree import Edge, read_edges, read_node_scores
+from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
@@ -29,11 +30,31 @@ class BackboneLoading(HsaeError):
     """The backbone is still being loaded: ask again."""
 
 
+class Backbones:
+    """The backbones of several artifacts: those of the same weights, settings and image size are one object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loading: dict[tuple[object, ...], threading.Lock] = {}
+        self._loaded: dict[tuple[object, ...], Backbone] = {}
+
+    def load(self, artifact: Artifact) -> Backbone:
+        """The artifact's backbone, waited for when another artifact is loading it; what cannot be had is an error."""
+        stated = artifact.backbone
+        key = tuple(stated[name] for name in ("id", "revision", "weights_sha256", "image_size"))
+        with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            if key not in self._loaded:
+                self._loaded[key] = artifact.load_backbone()
+            return self._loaded[key]
+
+
 class Model:
     """One artifact under a short name; what needs its backbone goes through `session`."""
 
-    def __init__(self, name: str, artifact: Artifact) -> None:
-        self.name, self.artifact = name, artifact
+    def __init__(self, name: str, artifact: Artifact, backbones: Backbones) -> None:
+        self.name, self.artifact, self._backbones = name, artifact, backbones
         self._lock = threading.Lock()
         self._session: Future[Session] | None = None
 
@@ -42,9 +63,12 @@ class Model:
         with self._lock:
             if self._session is None:
                 worker = ThreadPoolExecutor(1, thread_name_prefix="backbone")
-                self._session = worker.submit(Session, self.artifact)
+                self._session = worker.submit(self._begin)
                 worker.shutdown(wait=False)
             return self._session
+
+    def _begin(self) -> Session:
+        return Session(self.artifact, self._backbones.load(self.artifact))
 
     @property
     def loading(self) -> bool:
@@ -137,10 +161,11 @@ class Models(dict[str, Model]):
     """Models by name, in the order given."""
 
     def __init__(self, artifacts: Sequence[Artifact]) -> None:
+        backbones = Backbones()
         for artifact in artifacts:
             name = _short_name(artifact.id)
             unique = name if name not in self else f"{name} ({len(self) + 1})"
-            self[unique] = Model(unique, artifact)
+            self[unique] = Model(unique, artifact, backbones)
 
     def settle(self, seconds: float) -> None:
         """Load all backbones, and wait for them so long; none takes that long unless it has to be downloaded."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import hsae
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.convert import dictionary_learning, overcomplete, prisma, sae_lens, saev, sparsify
 from hsae.errors import ArtifactError, InputError
@@ -100,6 +102,115 @@ def test_sae_lens_chooses_by_rescaled_latents(tmp_path):
 def test_sae_lens_that_is_not_kept_exactly_is_refused(tmp_path, cfg):
     with pytest.raises(ArtifactError, match="guesswork"):
         sae_lens.read(write_saelens(tmp_path / "a", tensors(lengths=False), "topk", **cfg))
+
+
+@pytest.mark.parametrize("layer", Artifact.load("starter").layers)
+def test_the_packaged_layers_in_half_precision_are_read_as_they_are(layer):
+    expected = Artifact.load("starter").sae(layer)
+    again = sae_lens.read(Path(hsae.__file__).parent / "starter" / "artifact" / layer)
+    assert (again.activation, again.k) == (expected.activation, expected.k)
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def halved(w, dtype) -> dict[str, torch.Tensor]:
+    return {name: tensor.to(dtype) for name, tensor in w.items()}
+
+
+def write_peer(folder, peer: str, w):
+    """The same TopK (of saev: ReLU) SAE as a file of each peer, and how it is read."""
+    plain = {n: w[n] for n in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    turned = {"encoder.weight": w["W_enc"].T.contiguous(), "encoder.bias": w["b_enc"]}
+    if peer == "sae_lens":
+        return sae_lens.read(write_saelens(folder / "a", w, "topk"))
+    if peer == "sparsify":
+        save_file(turned | {"W_dec": w["W_dec"], "b_dec": w["b_dec"]}, folder / "sae.safetensors")
+        (folder / "cfg.json").write_text(json.dumps({"k": K, "d_in": D}))
+        return sparsify.read(folder)
+    if peer == "dictionary_learning":
+        return dictionary_learning.read(
+            write_dictionary(folder, "AutoEncoderTopK", dictionary_state("AutoEncoderTopK", w))
+        )
+    if peer == "prisma":
+        torch.save(plain, folder / "weights.pt")
+        config = {"normalize_activations": "none", "activation_fn_str": "topk", "activation_fn_kwargs": {"k": K}}
+        (folder / "config.json").write_text(json.dumps(config))
+        return prisma.read(folder / "weights.pt")
+    if peer == "overcomplete":
+        names = {"W_enc": "encoder.final_block.0.weight", "b_enc": "encoder.final_block.0.bias"}
+        state = {names["W_enc"]: w["W_enc"].T, names["b_enc"]: w["b_enc"], "dictionary._weights": w["W_dec"]}
+        torch.save(state | {"dictionary.multiplier": torch.tensor(0.0)}, folder / "sae.pt")
+        return overcomplete.read(folder / "sae.pt", "topk", k=K)
+    header = {"schema": 5, "cfg": {"activation": {"cls": "Relu", "params": {}}}}
+    return saev.read(write_saev(folder / "sae.pt", header, plain))
+
+
+PEERS = ("sae_lens", "sparsify", "dictionary_learning", "prisma", "overcomplete", "saev")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("peer", PEERS)
+def test_what_rounding_makes_of_unit_rows_stays_as_it_is(tmp_path, peer, dtype):
+    w = halved(tensors(lengths=False), dtype)
+    if peer == "overcomplete":
+        w["b_dec"] = torch.zeros(D, dtype=dtype)
+    sae = write_peer(tmp_path, peer, w)
+    single = halved(w, torch.float32)
+    assert torch.equal(sae.W_dec, single["W_dec"])
+    assert (dtype == torch.float64) == ((sae.W_dec.norm(dim=1) - 1).abs().max().item() < 1e-6)  # rounding was there
+    expected = naive(single, "relu" if peer == "saev" else "topk", centred=peer != "saev")
+    torch.testing.assert_close(sae(X)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rows_that_are_equally_long_but_for_rounding_keep_what_topk_chooses(tmp_path, dtype):
+    w = tensors(lengths=False)
+    w["W_dec"] = w["W_dec"] * 0.3
+    w = halved(w, dtype)
+    sae = sae_lens.read(write_saelens(tmp_path / "a", w, "topk"))
+    torch.testing.assert_close(sae(X)[0], naive(halved(w, torch.float32), "topk"), rtol=1e-5, atol=1e-5)
+    assert (sae.W_dec.norm(dim=1) - 1).abs().max() < torch.finfo(dtype).eps + 1e-6
+    w["W_dec"][0] *= 1 + 4 * max(1e-4, torch.finfo(dtype).eps)
+    with pytest.raises(ArtifactError, match="different lengths"):
+        sae_lens.read(write_saelens(tmp_path / "b", w, "topk"))
+
+
+def test_numbers_in_a_byte_are_refused(tmp_path):
+    w = halved(tensors(lengths=False), torch.float8_e4m3fn)
+    with pytest.raises(ArtifactError, match="float8_e4m3fn"):
+        sae_lens.read(write_saelens(tmp_path / "a", w, "topk"))
+
+
+@pytest.mark.parametrize("settings", [{"signed": True}, {"gram_lookup": True}, {"batch_topk": True}, {"new": None}])
+@pytest.mark.parametrize("peer", ["sae_lens", "sparsify", "dictionary_learning", "prisma"])
+def test_settings_that_could_change_results_are_refused_by_name(tmp_path, peer, settings):
+    write_peer(tmp_path, peer, tensors(lengths=False))
+    readers = {
+        "sae_lens": ("a/cfg.json", lambda: sae_lens.read(tmp_path / "a")),
+        "sparsify": ("cfg.json", lambda: sparsify.read(tmp_path)),
+        "dictionary_learning": ("config.json", lambda: dictionary_learning.read(tmp_path)),
+        "prisma": ("config.json", lambda: prisma.read(tmp_path / "weights.pt")),
+    }
+    name, read = readers[peer]
+    read()  # control
+    config = json.loads((tmp_path / name).read_text())
+    part = config["trainer"] if peer == "dictionary_learning" else config
+    part |= settings
+    (tmp_path / name).write_text(json.dumps(config))
+    with pytest.raises(ArtifactError, match=f"{next(iter(settings))} = .*guesswork"):
+        read()
+
+
+@pytest.mark.parametrize("part", ["header", "cfg", "activation", "params"])
+def test_unknown_settings_of_saev_are_refused_wherever_they_stand(tmp_path, part):
+    w = tensors()
+    state = {n: w[n] for n in ("W_enc", "b_enc", "W_dec", "b_dec")}
+    header = {"schema": 5, "cfg": {"activation": {"cls": "Relu", "params": {"sparsity": {}}}}}
+    saev.read(write_saev(tmp_path / "sae.pt", header, state))  # control
+    parts = {"header": header, "cfg": header["cfg"], "activation": header["cfg"]["activation"]}
+    (parts | {"params": parts["activation"]["params"]})[part]["leak"] = 0.1
+    with pytest.raises(ArtifactError, match=r"leak = 0\.1"):
+        saev.read(write_saev(tmp_path / "sae.pt", header, state))
 
 
 @pytest.mark.parametrize("activation", ["relu", "topk", "jumprelu", "gated", "batchtopk"])

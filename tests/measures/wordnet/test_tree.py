@@ -45,6 +45,17 @@ def test_every_part_of_the_rule_can_forbid_an_edge():
     assert edges(feature_tree(fires_on(range(500), range(3)), EdgeRule(alpha=0.5))) == [(0, 1)]
 
 
+@pytest.mark.parametrize("n_images", [1200, 70_000, 100_000, 600_000])
+def test_more_images_change_no_edge(n_images):
+    """Images that both fire on times all images is more than 32 bits hold from about 80 000 images on."""
+    z = np.zeros((n_images, 3), dtype=bool)
+    for latent, share in enumerate((0.5, 0.3, 0.1)):
+        z[: round(share * n_images), latent] = True
+    z = csr_array(z)
+    assert edges(feature_tree(z)) == [(0, 1), (1, 2)]
+    assert edges(feature_tree(z, EdgeRule(lift=2.5))) == [(1, 2)]  # the first parent fires on half of all images
+
+
 def test_independent_latents_have_no_edges_and_nested_ones_do():
     random = np.random.default_rng(0)
     z = (random.random((N, 60)) < random.uniform(0.01, 0.3, 60)).astype(float)
