@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hsae.backbones.base import Backbone
     from hsae.backbones.registry import load_backbone
     from hsae.comparison.match_latents import match_latents
+    from hsae.data.open_image import open_image
     from hsae.data.sample import Sample
     from hsae.data.samples import Samples, load_samples
     from hsae.data.stream import SampleStream, stream_samples
@@ -50,6 +51,7 @@ _HOMES = {
     "load_backbone": "hsae.backbones.registry",
     "load_samples": "hsae.data.samples",
     "match_latents": "hsae.comparison.match_latents",
+    "open_image": "hsae.data.open_image",
     "relevancy_map": "hsae.relevancy",
     "run_with_edits": "hsae.steering.splice",
     "stream_samples": "hsae.data.stream",
@@ -77,6 +79,7 @@ __all__ = [
     "load_backbone",
     "load_samples",
     "match_latents",
+    "open_image",
     "relevancy_map",
     "run_with_edits",
     "stream_samples",
