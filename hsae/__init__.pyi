@@ -8,6 +8,7 @@ from .backbones.base import Backbone as Backbone
 from .backbones.registry import load_backbone as load_backbone
 from .comparison.match_latents import match_latents as match_latents
 from .comparison.models import Comparison as Comparison
+from .data.open_image import open_image as open_image
 from .data.sample import Sample as Sample
 from .data.samples import Samples as Samples
 from .data.samples import load_samples as load_samples

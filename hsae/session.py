@@ -16,6 +16,7 @@ from torch import Tensor
 from hsae.artifacts.documents.segmentation import read_segmentation
 from hsae.artifacts.documents.starter import read_starter
 from hsae.backbones.base import Backbone, Token
+from hsae.data.open_image import ImageSource
 from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
@@ -59,9 +60,10 @@ class Session:
         other._image, other._activations = None, {}
         return other
 
-    def set_image(self, image: Image.Image) -> Session:
-        """Run the backbone once over a PIL image and keep the activations of all layers of the artifact; the session.
+    def set_image(self, image: ImageSource) -> Session:
+        """Run the backbone once over an image and keep the activations of all layers of the artifact; the session.
 
+        image: whatever `hsae.open_image` opens: a path, bytes, a file, a PIL image or an array.
         They stay as exact as they were computed, so that an edit of nothing changes nothing: `n_bytes`.
         """
         crop = self.backbone.preprocessing.crop(image)

@@ -35,6 +35,7 @@ DESIGNED = [
     "load_backbone",
     "load_samples",
     "match_latents",
+    "open_image",
     "relevancy_map",
     "run_with_edits",
     "stream_samples",

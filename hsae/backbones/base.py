@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hsae.backbones.classifier import Classifier
+from hsae.data.open_image import ImageSource, open_image
 from hsae.errors import InputError
 
 Token = Literal["cls", "patch", "mean"]
@@ -40,23 +42,21 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
-    def crop(self, image: Image.Image) -> Image.Image:
-        """The square the model sees: RGB, `image_size` x `image_size`, bicubic."""
-        if not isinstance(image, Image.Image) or min(image.size) == 0:
-            raise InputError(f"{image!r} as an image", "a PIL image with pixels", "Open files with hsae.load_samples.")
-        image = image.convert("RGB")
+    def crop(self, image: ImageSource) -> Image.Image:
+        """The square the model sees of anything `open_image` opens: RGB, `image_size` x `image_size`, bicubic."""
+        image = open_image(image)
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         size = (self.image_size, self.image_size)
         return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
-    def __call__(self, images: Iterable[Image.Image]) -> Tensor:
+    def __call__(self, images: Iterable[ImageSource]) -> Tensor:
         """Pixels `[batch, 3, image_size, image_size]`, float32, standardised per channel; InputError for no images."""
-        if isinstance(images, Image.Image):
-            raise InputError("a single image", "a list of PIL images", "Put it in a list: [image].")
+        if isinstance(images, Image.Image | str | Path | bytes):
+            raise InputError("a single image", "a list of images", "Put it in a list: [image].")
         crops = [np.asarray(self.crop(image)) for image in images]
         if not crops:
-            raise InputError("no images", "a list of at least one PIL image")
+            raise InputError("no images", "a list of at least one image")
         pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().div_(255)
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
         return pixels.sub_(mean).div_(std).contiguous()
@@ -168,7 +168,7 @@ class Backbone(ABC):
             _ = self.fingerprint  # of the weights before they are rounded
             self.model.to(dtype)
 
-    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+    def pixels(self, images: Sequence[ImageSource]) -> Tensor:
         """Preprocessed pixels `[batch, 3, height, width]` on the backbone's device."""
         return self.preprocessing(images).to(self.device, self.dtype)
 
@@ -184,10 +184,11 @@ class Backbone(ABC):
         return tuple(name for name in self.layers if name in set(layers))
 
     @torch.no_grad()
-    def run(self, images: Sequence[Image.Image], layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
-        """Activations `{layer: [batch, tokens, d_in]}` of a list of PIL images, from one forward pass.
+    def run(self, images: Sequence[ImageSource], layers: Sequence[str] | Literal["all"] = "all") -> dict[str, Tensor]:
+        """Activations `{layer: [batch, tokens, d_in]}` of a list of images, from one forward pass.
 
-        The pass ends at the deepest layer asked for. Use `select_token` for the class, patch or pooled token.
+        images: each whatever `hsae.open_image` opens. The pass ends at the deepest layer asked for. Use `select_token`
+        for the class, patch or pooled token.
         """
         return self.run_pixels(self.pixels(images), layers)
 

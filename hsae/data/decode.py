@@ -1,118 +1,134 @@
 """The one image decoder, safe for pictures from strangers: data sets and visitors' uploads both come through here.
 
-The pixel limits are checked on the header, before anything is allocated. No global state of Pillow or of `warnings` is
+The pixel limits are checked on the header, before anything is allocated. The work is bounded, whatever the file says:
+by its structure (`jpeg`, `png`), by a clock that stops the reading (`TimedBytes`), and for formats whose decoders take
+the whole file in one call, in a process that can be stopped (`apart`). No global state of Pillow or of `warnings` is
 touched, so threads may decode side by side.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError, features
+from PIL import Image, ImageChops, UnidentifiedImageError, features
 
+from hsae.data.apart import decode_apart, must_be_apart
+from hsae.data.exif import upright_turn
+from hsae.data.jpeg import check_scans, lean_jpeg
+from hsae.data.limits import MAX_BYTES, SECONDS, Limits, TimedBytes, TooMuchWork
+from hsae.data.png import lean_png
 from hsae.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(["AVIF"] if features.check("avif") else []))
 MAX_PIXELS = 20_000_000  # decoded: 80 MB in memory
 MAX_DECLARED_PIXELS = 50_000_000  # a JPEG may declare more, because libjpeg scales it down while decoding
-MAX_SIDE = 1024
 
+_LIMITS = Limits()
 _KNOWN = f"an image ({', '.join(FORMATS)})"
 
-ImageSource = bytes | str | Path | BinaryIO
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def decode_image(
-    source: ImageSource,
-    *,
-    name: str | None = None,
-    min_side: int = 8,
-    max_aspect: float = 20.0,
-    max_side: int = MAX_SIDE,
-) -> Image.Image:
-    """Decode the first frame of `source` (bytes, path or seekable binary file) to an upright RGB image on white.
-
-    Longer sides than `max_side` pixels are scaled down, keeping the aspect. `name` is what errors call the image.
-    Raises ImageError for anything that is not a whole image of a known format, of at least `min_side` pixels and at
-    most `max_aspect` times as long as wide.
-    """
-    return decode_with_mask(source, name=name, min_side=min_side, max_aspect=max_aspect, max_side=max_side)[0]
+EncodedImage = bytes | str | Path | BinaryIO
 
 
 def decode_with_mask(
-    source: ImageSource,
-    *,
-    name: str | None = None,
-    min_side: int = 8,
-    max_aspect: float = 20.0,
-    max_side: int = MAX_SIDE,
+    source: EncodedImage, *, name: str | None = None, limits: Limits = _LIMITS
 ) -> tuple[Image.Image, np.ndarray | None]:
-    """As `decode_image`, and where alpha >= 128: bool [height, width], or None when the image has no alpha."""
+    """Decode the first frame of `source` (bytes, path or seekable binary file) to an upright RGB image on white.
+
+    Beside it, where alpha >= 128: bool [height, width], or None when the image has no alpha. `name` is what errors call
+    the image. Raises ImageError for anything that is not a whole image of a known format and within `limits`, or that
+    would take more than 2 seconds of processor time.
+    """
     name = name or (Path(source).name if isinstance(source, str | Path) else "the image")
-    with _stream(source, name) as stream, _image_errors(stream, name), Image.open(stream, formats=FORMATS) as image:
-        _check_shape(image.size, name, min_side, max_aspect)
-        _check_pixels(image.size, name, MAX_DECLARED_PIXELS)
-        image.draft(None, (max_side, max_side))
-        _check_pixels(image.size, name, MAX_PIXELS)
-        image.load()
-        # Decoders that turn the image themselves (TIFF, AVIF) drop the tag while loading, so it is read afterwards.
-        turn = _UPRIGHT.get(_orientation(image))
-        bands = [band if turn is None else band.transpose(turn) for band in _split_alpha(_eight_bit(image))]
-        for band in bands:
-            band.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-            band.info.clear()  # or the orientation would be applied once more, and the place of the photo kept
+    encoded = _read(source, name)
+    if must_be_apart(encoded):
+        return decode_apart(encoded, name, limits)
+    return decode_here(encoded, name, limits)
+
+
+def decode_here(encoded: bytes, name: str, limits: Limits) -> tuple[Image.Image, np.ndarray | None]:
+    """`decode_with_mask` in this process, whatever the format."""
+    with image_errors(name, encoded):
+        lean, exif = _lean(encoded)
+        with Image.open(TimedBytes(lean), formats=FORMATS) as image:
+            check_shape(image.size, name, limits)
+            _check_pixels(image.size, name, MAX_DECLARED_PIXELS)
+            image.draft(None, (limits.max_side, limits.max_side))
+            _check_pixels(image.size, name, MAX_PIXELS)
+            if image.format == "JPEG":
+                check_scans(lean)
+            image.load()
+            # Pillow turns a TIFF itself and drops what said so while loading; AVIF states its turn as Exif.
+            return upright_rgb(image, exif or image.info.get("exif", b""), limits.max_side)
+
+
+def upright_rgb(image: Image.Image, exif: bytes, max_side: int) -> tuple[Image.Image, np.ndarray | None]:
+    """A loaded image of any mode, turned as its Exif block says, as RGB on white, with where alpha >= 128 if any."""
+    turn = upright_turn(exif)
+    bands = [band if turn is None else band.transpose(turn) for band in _split_alpha(_eight_bit(image))]
+    for band in bands:
+        band.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        band.info.clear()  # or the orientation would be applied once more, and the place of the photo kept
     return bands[0], np.asarray(bands[1]) >= 128 if len(bands) == 2 else None
 
 
-@contextmanager
-def _stream(source: ImageSource, name: str) -> Iterator[BinaryIO]:
-    if isinstance(source, bytes):
-        yield BytesIO(source)
-    elif not isinstance(source, str | Path):
-        yield source
-    else:
-        try:
-            stream = open(source, "rb")  # noqa: SIM115 - closed below; only a failure to open is caught here
-        except OSError as error:
-            raise ImageError(f"{name} cannot be opened: {error.strerror}", "a readable image file") from error
-        with stream:
-            yield stream
+def _read(source: EncodedImage, name: str) -> bytes:
+    try:
+        encoded = source if isinstance(source, bytes) else _read_file(source)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or a closed stream
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{name} cannot be opened: {reason}", "a readable image file") from error
+    if len(encoded) > MAX_BYTES:
+        expected = f"at most {MAX_BYTES // 1_000_000} MB"
+        raise ImageError(f"{name} has more bytes than any picture needs", expected, "Scale it down first.")
+    return encoded
+
+
+def _read_file(source: str | Path | BinaryIO) -> bytes:
+    if not isinstance(source, str | Path):
+        source.seek(0)
+        return bytes(source.read(MAX_BYTES + 1))
+    if not S_ISREG(os.stat(source).st_mode):  # opening a pipe or a device may wait for ever
+        raise ValueError("it is not a file")
+    with open(source, "rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
+def _lean(encoded: bytes) -> tuple[bytes, bytes]:
+    """The picture without what is not its pixels, where that can be told, and its Exif block."""
+    if encoded.startswith(b"\xff\xd8"):
+        return lean_jpeg(encoded)
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return lean_png(encoded)
+    return encoded, b""
 
 
 @contextmanager
-def _image_errors(stream: BinaryIO, name: str) -> Iterator[None]:
+def image_errors(name: str, encoded: bytes = b"") -> Iterator[None]:
     """Pillow raises anything from struct.error to SyntaxError on broken bytes: make it all ImageError."""
     try:
         yield
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} {_what_it_is(stream)}", _KNOWN, "Save it as PNG or JPEG.") from error
+        raise ImageError(f"{name} {_what_it_is(encoded)}", _KNOWN, "Save it as PNG or JPEG.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} is too large: {error}", _at_most(MAX_PIXELS), "Scale it down first.") from error
+    except TooMuchWork as error:
+        expected = f"a picture that is decoded in {SECONDS:g} seconds"
+        raise ImageError(f"{name} {error}", expected, "Open it in an image program and save it again.") from error
     except Exception as error:
         got = f"{name} is broken or cut short ({error})"
         raise ImageError(got, "a whole image", "Open it in an image program and save it again.") from error
 
 
-def _what_it_is(stream: BinaryIO) -> str:
-    stream.seek(0)
-    head = stream.read(512)
+def _what_it_is(encoded: bytes) -> str:
+    head = encoded[:512]
     if not head:
         return "is empty (0 bytes)"
     if b"<svg" in head.lower():
@@ -122,24 +138,18 @@ def _what_it_is(stream: BinaryIO) -> str:
     return "is of an unknown format or broken at its start"
 
 
-def _check_shape(size: tuple[int, int], name: str, min_side: int, max_aspect: float) -> None:
+def check_shape(size: tuple[int, int], name: str, limits: Limits) -> None:
+    """ImageError for sides too short or too unlike."""
     got = f"{name} is {size[0]} x {size[1]} pixels"
-    if min(size) < min_side:
-        raise ImageError(got, f"at least {min_side} pixels a side", "Use a larger picture.")
-    if max(size) > max_aspect * min(size):
-        raise ImageError(got, f"the long side at most {max_aspect:g} times the short one", "Crop it.")
+    if min(size) < limits.min_side:
+        raise ImageError(got, f"at least {limits.min_side} pixels a side", "Use a larger picture.")
+    if max(size) > limits.max_aspect * min(size):
+        raise ImageError(got, f"the long side at most {limits.max_aspect:g} times the short one", "Crop it.")
 
 
 def _check_pixels(size: tuple[int, int], name: str, limit: int) -> None:
     if size[0] * size[1] > limit:
         raise ImageError(f"{name} is {size[0]} x {size[1]} pixels", _at_most(limit), "Scale it down first.")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a broken EXIF block (ImageNet has some) says nothing about the pixels
-        return 1
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -148,18 +158,28 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return ImageChops.invert(image)  # Pillow assumes Adobe's inverted inks even where no Adobe marker says so
     if not image.mode.startswith(("I", "F")):
         return image
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all() or values.min() < 0:
+    values = np.asarray(image)
+    is_16_bit = image.format == "PPM" and image.mode == "I"
+    return Image.fromarray(eight_bit(values, np.dtype(np.uint16) if is_16_bit else values.dtype))
+
+
+def eight_bit(values: np.ndarray, stored: np.dtype) -> np.ndarray:
+    """Brightnesses of any scale as uint8; `stored` is the type they had, which says what white is, or leaves a choice.
+
+    Raises ValueError for values that are negative, not finite or of no usual scale.
+    """
+    scaled = values.astype(np.float32)
+    if not np.isfinite(scaled).all() or scaled.min() < 0:
         raise ValueError("negative or non-finite gray values")
-    scaled = values * np.float32(255 / _full_scale(image, float(values.max())))
-    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+    scaled *= np.float32(255 / _full_scale(stored, float(scaled.max())))
+    return np.rint(scaled).clip(0, 255).astype(np.uint8)
 
 
-def _full_scale(image: Image.Image, largest: float) -> float:
-    if image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):
-        return 65535.0
-    # Wider gray does not say its full scale: take the smallest usual one that holds every value.
-    scales = (255.0, 65535.0, 2.0**31) if image.mode == "I" else (1.0, 255.0, 65535.0)
+def _full_scale(stored: np.dtype, largest: float) -> float:
+    """Of wide types the smallest usual full scale that holds every value."""
+    if stored.kind == "u" and stored.itemsize <= 2:
+        return float(np.iinfo(stored).max)
+    scales = (1.0, 255.0, 65535.0) if stored.kind == "f" else (255.0, 65535.0, 2.0**31)
     fitting = [scale for scale in scales if largest <= scale]
     if not fitting:
         raise ValueError(f"gray values up to {largest:g}, of unknown scale")

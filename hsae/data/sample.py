@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hsae.data.decode import decode_with_mask
+from hsae.data.open_image import open_with_mask
 from hsae.errors import ImageError
 
 
@@ -30,9 +30,7 @@ def decode_sample(
     """Decode a row of `source`; raises ImageError, which names the key, when it has no image or a broken one."""
     if encoded is None:
         raise ImageError(f"{key} of {source} has no image", "an image in every row")
-    image, mask = decode_with_mask(encoded, name=f"{key} of {source}")
-    if mask is not None:
-        image, mask = _squared(image, mask)
+    image, mask = open_with_mask(encoded, name=f"{key} of {source}")
     return Sample(image, key, label, None if label is None else classes[label], mask)
 
 
@@ -47,15 +45,3 @@ def attempt(read: Callable[[], Sample], see: View | None = None) -> Sample | Ima
     except ImageError as error:
         return error
     return sample if see is None else see(sample)
-
-
-def _squared(image: Image.Image, mask: np.ndarray) -> tuple[Image.Image, np.ndarray]:
-    """A cut-out in the middle of a white square, so that a centre crop keeps all of it; other images as they are."""
-    side = max(image.size)
-    if mask.all() or image.width == image.height:
-        return image, mask
-    left, top = (side - image.width) // 2, (side - image.height) // 2
-    around = ((top, side - image.height - top), (left, side - image.width - left))
-    padded = Image.new("RGB", (side, side), "white")
-    padded.paste(image, (left, top))
-    return padded, np.pad(mask, around)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsae.data.labels import NO_LABELS, LabelMap, label_rows, moved, placed, read_label_map
 from hsae.data.sources import Source
 from hsae.data.table import class_column, encoded, image_column, loading, patterns
-from hsae.data.tars import LABELS, label_text
+from hsae.data.tar_rows import LABELS, label_text, streamed_rows
+from hsae.data.tars import is_tars, tar_files
 from hsae.errors import InputError, LabelError
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, Features, IterableDataset
 
+_FIRST = 5  # rows of a tar that tell whether it has labels
 SHUFFLE_WINDOW = 1000
 """Rows held, encoded, to shuffle a stream."""
 _FORMAT = {"parquet": "parquet", "tar": "webdataset"}
@@ -40,8 +43,8 @@ class StreamedRows:
     identity: str
     """Text that changes whenever other rows would come."""
     dataset: IterableDataset
-    images: tuple[str, ...]
-    """Columns of images: the first with one counts."""
+    image: str
+    """The column of images."""
     label: Callable[[dict[str, Any]], Hashable]
     """What a row has for a class: a number or a name; None for none."""
     index: dict[Hashable, int | None]
@@ -91,30 +94,66 @@ class StreamedRows:
         if value is not None and value not in self.index:
             got = f"row {number}{self.part} of {self.name} has the class {value!r}"
             raise LabelError(got, "one that was announced", "Give `label_map` with all classes.")
-        found = (encoded(cells[column]) for column in self.images)
-        image = next((image for image in found if image is not None), None)
-        return Row(cells.get("__key__"), image, None if value is None else self.index[value])
+        return Row(cells.get("__key__"), encoded(cells[self.image]), None if value is None else self.index[value])
 
 
 def open_rows(found: Source, split: str | None, label_map: LabelMap, shuffle_seed: int | None) -> StreamedRows:
-    """Open a Hub data set, parquet or tar files for streaming; nothing but headers is read."""
+    """Open a Hub data set, parquet or tar files for streaming; nothing but headers, or the first rows, is read."""
     import datasets
 
     split = (split or "train") if found.kind == "hub" else "rows"
     with loading(found.name):
         builder = _builder(found)
+        if is_tars(builder):
+            return _open_tars(found, builder, split, label_map, shuffle_seed)
         dataset = builder.as_streaming_dataset(split)
         features = dataset.features or datasets.Features()
-        images = _image_columns(features, found.name)
+        image = image_column(features, found.name)
         label, index, classes = _labels(features, label_map, found.name)
-        for column in images:
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
+        dataset = dataset.cast_column(image, datasets.Image(decode=False))
     if shuffle_seed is not None:
         dataset = dataset.shuffle(seed=shuffle_seed, buffer_size=SHUFFLE_WINDOW)
     splits = builder.info.splits or {}
     expected = splits[split].num_examples if split in splits else None
     identity = f"{_files(found, builder, split)}\0{split}\0{shuffle_seed}"
-    return StreamedRows(found.name, identity, dataset, images, label, index, classes, expected or None)
+    return StreamedRows(found.name, identity, dataset, image, label, index, classes, expected or None)
+
+
+def _open_tars(
+    found: Source, builder: DatasetBuilder, split: str, label_map: LabelMap, shuffle_seed: int | None
+) -> StreamedRows:
+    import datasets
+
+    files = tar_files(builder, split)
+    try:
+        first = list(islice(_tar_cells(files), _FIRST))
+    except tarfile.TarError as error:
+        raise InputError(f"{found.name} cannot be read: {error}", "whole, uncompressed tars", "Repair them.") from error
+    if len(first) < _FIRST and not any(cells["image"] for cells in first):
+        raise InputError(f"{found.name} holds no images", "tars with images", "Check the files.")
+    is_labelled = label_map is not None or any(cells["cls"] for cells in first)
+    columns = ["__key__", *(["cls"] if is_labelled else [])]
+    features = datasets.Features({column: datasets.Value("string") for column in columns})
+    label, index, classes = _labels(features, label_map, found.name)
+    dataset = datasets.IterableDataset.from_generator(_tar_cells, gen_kwargs={"files": files})
+    if shuffle_seed is not None:
+        dataset = dataset.shuffle(seed=shuffle_seed, buffer_size=SHUFFLE_WINDOW)
+    identity = f"{_files(found, builder, split)}\0{split}\0{shuffle_seed}"
+    # A label in a tar whose first rows have none is not announced.
+    return StreamedRows(
+        found.name, identity, dataset, "image", label if is_labelled else label_text, index, classes, None
+    )
+
+
+def _tar_cells(files: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows of tars as `datasets` passes them on, in the order of the files."""
+    from datasets.utils.file_utils import xopen
+
+    for file in files:
+        with xopen(file, "rb") as stream:
+            for row in streamed_rows(stream, file.rpartition("/")[2]):
+                image = None if row.image is None else {"bytes": row.image, "path": None}
+                yield {"__key__": row.key, "image": image, "cls": row.label}
 
 
 def _builder(found: Source) -> DatasetBuilder:
@@ -130,17 +169,6 @@ def _files(found: Source, builder: DatasetBuilder, split: str) -> str:
     if found.kind == "hub":
         return f"{found.name} {builder.hash} {builder.config.name}"
     return ", ".join(f"{file.name} {file.stat().st_size}" for file in found.files)
-
-
-def _image_columns(features: Features, name: str) -> tuple[str, ...]:
-    from datasets import Image
-
-    if "__key__" not in features:
-        return (image_column(features, name),)
-    found = tuple(column for column, kind in features.items() if isinstance(kind, Image))
-    if not found:
-        raise InputError(f"{name} has no images among {', '.join(features)}", "tars with images", "Check the files.")
-    return found
 
 
 def _labels(
@@ -162,10 +190,10 @@ def _labels(
         do = 'Give `label_map` with all classes ("imagenet-1k" where they are its class numbers or ids).'
         raise LabelError(f"{name} as a stream does not say which classes there are", "a list of them", do)
     mapping = read_label_map(label_map)
-    classes, index = label_rows(list(mapping), range(len(mapping)), mapping, name)
-    if is_tar:
-        return label_text, dict(zip(mapping, index, strict=True)), classes
-    return lambda cells: _text(cells[column]), dict(zip(mapping, index, strict=True)), classes
+    classes, numbers = label_rows(list(mapping), range(len(mapping)), mapping, name)
+    # As in a listing, where a class may stand under its id, too.
+    known = {wnid: number for number, wnid in enumerate(classes)} | dict(zip(mapping, numbers, strict=True))
+    return (label_text if is_tar else lambda cells: _text(cells[column])), known, classes
 
 
 def _text(value: object) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsae.data.labels import NO_LABELS, LabelMap, label_rows
 from hsae.data.listing import Listing
+from hsae.data.tars import is_tars, list_tars, tar_files
 from hsae.errors import InputError, LabelError
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ def list_parquet(files: Sequence[Path], name: str, label_map: LabelMap = None) -
 
 def list_hub(source: str, split: str | None = None, label_map: LabelMap = None) -> Listing:
     """List the rows of the Hub data set `source` ("org/name"); without a `split`, of "train"."""
+    import datasets
+
+    with loading(source):
+        builder = datasets.load_dataset_builder(source)
+        if is_tars(builder):
+            tars = datasets.DownloadManager().download(tar_files(builder, split or "train"))
+            return list_tars([Path(file) for file in tars], source, label_map)
     return _listing(_load(source, source, split=split or "train"), source, label_map)
 
 

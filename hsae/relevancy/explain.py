@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, nearest_cells
+from hsae.data.open_image import ImageSource
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
 from hsae.relevancy.methods import METHODS, Recorder, default_method
@@ -21,7 +21,7 @@ from hsae.sae.model import SparseAutoencoder
 def relevancy_map(
     backbone: Backbone,
     sae: SparseAutoencoder,
-    image: Image.Image | Tensor,
+    image: ImageSource | Tensor,
     layer: str,
     latent: int,
     *,
@@ -30,8 +30,8 @@ def relevancy_map(
 ) -> RelevancyMap:
     """Which patches one latent's value comes from; one forward pass up to `layer` and one backward pass.
 
-    image: a PIL image or preprocessed pixels `[3, height, width]`. method: `default_method` says which is used when
-    none is named, and why. token: where the latent is read (`Place`).
+    image: whatever `hsae.open_image` opens, or preprocessed pixels `[3, height, width]`. method: `default_method` says
+    which is used when none is named, and why. token: where the latent is read (`Place`).
     InputError for an unknown method, layer, latent or token, and for a method the backbone cannot serve.
     """
     return relevancy_maps(backbone, sae, image, layer, [latent], method=method, token=token)[0]
@@ -40,7 +40,7 @@ def relevancy_map(
 def relevancy_maps(
     backbone: Backbone,
     sae: SparseAutoencoder,
-    image: Image.Image | Tensor,
+    image: ImageSource | Tensor,
     layer: str,
     latents: Iterable[int],
     *,
@@ -54,7 +54,7 @@ def relevancy_maps(
 
 def target_maps(
     backbone: Backbone,
-    image: Image.Image | Tensor,
+    image: ImageSource | Tensor,
     layer: str,
     targets: Iterable[Target],
     *,
@@ -72,7 +72,7 @@ def target_maps(
 
 
 def method_maps(
-    backbone: Backbone, image: Image.Image | Tensor, layer: str, targets: Iterable[Target], methods: Iterable[str]
+    backbone: Backbone, image: ImageSource | Tensor, layer: str, targets: Iterable[Target], methods: Iterable[str]
 ) -> dict[str, tuple[RelevancyMap, ...]]:
     """`target_maps` by several methods: those that read the same kind of forward pass share it."""
     methods, targets = list(methods), list(targets)
@@ -93,8 +93,8 @@ def method_maps(
         }
 
 
-def _one_image(backbone: Backbone, image: Image.Image | Tensor) -> Tensor:
-    if isinstance(image, Image.Image):
+def _one_image(backbone: Backbone, image: ImageSource | Tensor) -> Tensor:
+    if not isinstance(image, Tensor):
         return backbone.pixels([image])
     pixels = image[None] if image.ndim == 3 else image
     if pixels.ndim != 4 or pixels.shape[:2] != (1, 3):

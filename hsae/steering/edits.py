@@ -115,11 +115,11 @@ class Edit:
 
         image: an image file, or the key of a starter photograph. An edit without artifact is one of the starter's.
         """
-        imports, photo = "hsae", f"next(s.image for s in hsae.load_samples('starter') if s.key == {image!r})"
+        photo = f"next(s.image for s in hsae.load_samples('starter') if s.key == {image!r})"
         if Path(image).suffix:
-            imports, photo = "hsae, hsae.data.decode", f"hsae.data.decode.decode_image({image!r})"
+            photo = f"hsae.open_image({image!r})"
         return (
-            f"import {imports}\n"
+            "import hsae\n"
             f"session = hsae.Session(hsae.Artifact.load({self.artifact or 'starter'!r})).set_image({photo})\n"
             f"result = session.steer(hsae.Edit.from_json({self.to_json()!r}))\n"
         )

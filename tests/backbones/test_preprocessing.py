@@ -44,7 +44,7 @@ def test_the_centre_of_a_long_image_is_seen():
     assert Preprocessing(10).crop(image.crop((70, 0, 300, 100))).getcolors() != [(100, (0, 0, 255))]
 
 
-@given(st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 40), st.integers(1, 40))
+@given(st.tuples(*[st.integers(0, 255)] * 3), st.integers(8, 40), st.integers(8, 40))
 def test_a_plain_colour_by_hand(colour, width, height):
     pixels = Preprocessing(8, MEAN, STD)([Image.new("RGB", (width, height), colour)])
     expected = [(value / 255 - mean) / std for value, mean, std in zip(colour, MEAN, STD, strict=True)]
@@ -63,9 +63,11 @@ def test_other_modes_become_rgb(mode):
     ("images", "said"),
     [
         ([], "no images"),
-        (Image.new("RGB", (9, 9)), "list of PIL images"),
-        (["cat.jpg"], "'cat.jpg'"),
-        ([Image.new("RGB", (0, 9))], "with pixels"),
+        (Image.new("RGB", (9, 9)), "a list of images"),
+        (["no-cat.jpg"], "no-cat.jpg cannot be opened"),
+        ("cat.jpg", "a single image"),
+        ([7], "7 as an image"),
+        ([Image.new("RGB", (0, 9))], "0 x 9 pixels"),
     ],
 )
 def test_what_is_no_list_of_images_is_refused(images, said):

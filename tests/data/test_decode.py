@@ -13,8 +13,13 @@ import pytest
 from PIL import Image, ImageFile
 
 from hsae.data import decode
-from hsae.data.decode import decode_image, decode_with_mask
+from hsae.data.decode import decode_with_mask
+from hsae.data.limits import Limits
 from hsae.errors import ImageError
+
+
+def decode_image(source, name: str | None = None, **limits) -> Image.Image:
+    return decode_with_mask(source, name=name, limits=Limits(**limits))[0]
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -292,7 +297,7 @@ def test_a_large_jpeg_photo_is_scaled_while_decoding():
 
 
 def test_long_sides_are_reduced_with_their_mask():
-    image, mask = decode_with_mask(encoded(half_transparent("RGBA").resize((400, 200))), max_side=100)
+    image, mask = decode_with_mask(encoded(half_transparent("RGBA").resize((400, 200))), limits=Limits(max_side=100))
     assert image.size == (100, 50)
     assert mask.shape == (50, 100)
     assert mask.mean() == pytest.approx(0.5, abs=0.02)

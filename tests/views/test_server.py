@@ -15,6 +15,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from hsae.backbones.registry import load_backbone
+from hsae.data.samples import load_samples
+from hsae.data.starter import STARTER_CSV
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from tests.running_app import ROOT, running_app
@@ -52,8 +54,7 @@ def photo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def session(artifact, photo):
     session = Session(artifact, load_backbone(artifact.backbone["id"], image_size=SIDE))
-    session.set_image(Image.open(photo))
-    return session
+    return session.set_image(photo)
 
 
 def ask(client: Client, name: str, photo: Path, *more):
@@ -69,6 +70,21 @@ def test_classes_and_latents_are_the_sessions(client, photo, session):
     active = ask(client, "/latents", photo, LAYERS[1], 3)
     assert [row["latent"] for row in active] == session.active_latents(LAYERS[1], top=3)["latent"].tolist()
     assert active[0]["q_value"] is None
+
+
+STARTER = load_samples("starter")
+
+
+@pytest.mark.parametrize("row", [0, 100, 200])
+def test_the_app_the_library_and_the_data_loader_see_the_same_photograph(client, session, row):
+    path = STARTER_CSV.parent / STARTER_CSV.read_text(encoding="utf-8").splitlines()[row + 1].split(",")[1]
+    found = [row["probability"] for row in ask(client, "/classes", path, "", 4)]
+    other = session.like()
+    with Image.open(path) as image:
+        for source in (path, image, STARTER.read(row).image):
+            assert found == pytest.approx(other.set_image(source).classes(top=4)["probability"].tolist(), abs=1e-5)
+        with_black = other.set_image(image.convert("RGB")).classes(top=4)["probability"].tolist()
+    assert found != pytest.approx(with_black, abs=1e-5), "control: what lies under transparent parts would be seen"
 
 
 def test_relevancy_and_steering_are_the_sessions(client, photo, session):

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from PIL import Image
 
-from hsae.data.decode import decode_image
+from hsae.data.open_image import open_image
 from hsae.errors import HsaeError
 
 MIN_SIDE = 16
@@ -46,7 +46,7 @@ def _path(payload: ImageData | None) -> str | None:
 
 def read_upload(path: str | None) -> Image.Image:
     """The uploaded photograph, upright RGB; ImageError, calling it "The photo", for anything else."""
-    return decode_image(path or b"", name="The photo", min_side=MIN_SIDE)
+    return open_image(path or b"", name="The photo", min_side=MIN_SIDE)
 
 
 def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
