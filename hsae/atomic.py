@@ -34,9 +34,9 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
 
 
 def write_text(target: Path | str, text: str) -> None:
-    """Write `text` (UTF-8) to `target` atomically."""
+    """Write `text` (UTF-8) to `target` atomically, with the same bytes on every platform: line ends are LF."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(target: Path | str, value: Any, *, compact: bool = False) -> None:

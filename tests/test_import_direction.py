@@ -26,7 +26,10 @@ HOMES = {
     "transformers": ("hsae/backbones/hf", "hsae/backbones/focus.py"),
     "onnx": ("hsae/backbones/focus.py",),
     "datasets": ("hsae/data/",),
-    "huggingface_hub": ("hsae/artifacts/", "hsae/backbones/checkpoint.py", "hsae/backbones/hub.py"),
+    "huggingface_hub": (
+        "hsae/artifacts/",
+        *("hsae/backbones/checkpoint.py", "hsae/backbones/hub.py", "hsae/data/streamed.py"),
+    ),
     "cv2": ("hsae/data/", "hsae/backbones/"),
     "nltk": ("hsae/hierarchy/",),
 }

@@ -1,4 +1,4 @@
-"""Model and Space cards, rendered from the templates in hub_cards/ beside the package."""
+"""Model and Space cards, rendered from the templates in hub_cards/ beside the package, in a checkout and installed."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ def _table(measured: dict[str, dict[str, float]]) -> str:
 def _template(name: str) -> Path:
     path = _TEMPLATES / name
     if not path.is_file():
-        raise InputError(f"No card template {path}", "the folder hub_cards of hsae's repository", "Run from a checkout")
+        raise InputError(
+            f"No card template {path}", "the folder hub_cards, which a wheel has too", "Install hsae again"
+        )
     return path
 
 

@@ -7,11 +7,14 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from hsae.artifacts.defects import require
+from hsae.artifacts.defects import broken, require
 from hsae.artifacts.hub import REPO_ID, HubFiles
 from hsae.errors import ArtifactError
 
 STARTER = Path(__file__).parents[1] / "starter" / "artifact"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_FETCH = "Run `git lfs install` and `git lfs pull` there, or load it by its name on the Hub"
+_KEEP_LINE_ENDS = "Clone the repository again with `git clone -c core.autocrlf=false`"
 
 
 class Files(Protocol):
@@ -55,8 +58,7 @@ class VerifiedFiles:
             found = self._files.get(path)
             size = found.stat().st_size
             require(size <= limit, path, f"{size} bytes", f"at most {limit}")
-            sha = sha256_of(found)
-            require(sha == self._sha256[path], path, f"sha256 {sha}", f"{self._sha256[path]}, as hsae.json says")
+            check_sha256(found, path, self._sha256[path])
             self._verified[path] = found
         return self._verified[path]
 
@@ -76,7 +78,30 @@ def open_files(source: str | Path, revision: str | None = None) -> Files:
     return LocalFiles(folder)
 
 
+def check_sha256(path: Path, where: str, expected: str) -> None:
+    """Raise ArtifactError unless the file has the sha256 of hsae.json; it names what git is known to do to files."""
+    sha = sha256_of(path)
+    if sha != expected:
+        wrong = f"sha256 {sha}"
+        if _is_lfs_pointer(path):
+            raise broken(where, f"{wrong}: a git-lfs pointer, not the file itself", expected, _FETCH)
+        if _had_line_feeds(path, expected):
+            raise broken(where, f"{wrong}: git turned its line ends into CRLF", f"{expected} (LF)", _KEEP_LINE_ENDS)
+        raise broken(where, wrong, f"{expected}, as hsae.json says")
+
+
 def sha256_of(path: Path) -> str:
     """sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+
+
+def _had_line_feeds(path: Path, expected: str) -> bool:
+    """Whether the file is the expected one but for CRLF line ends."""
+    content = path.read_bytes()
+    return b"\r\n" in content and hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest() == expected

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsae.artifacts.card import UNPUBLISHED, render_card
-from hsae.artifacts.defects import require
-from hsae.artifacts.files import sha256_of
+from hsae.artifacts.files import check_sha256, sha256_of
 from hsae.artifacts.hub import TIMEOUT, HubFiles, check_names
 from hsae.artifacts.hub_errors import explained
 from hsae.artifacts.index import INDEX, MAX_INDEX_BYTES, Index
@@ -100,7 +99,7 @@ def _files(artifact: Contents, repo_id: str, temporary: Path) -> tuple[dict[str,
     folder = artifact.folder or save_artifact(artifact, temporary / "artifact", artifact.dtype)
     index = Index.from_json(read_document(folder / INDEX, INDEX, MAX_INDEX_BYTES))
     for path, sha in index.files.items():
-        require(sha256_of(folder / path) == sha, path, "another sha256", f"{sha}, as hsae.json says")
+        check_sha256(folder / path, path, sha)
     card = folder / CARD
     known = card.read_text(encoding="utf-8") if card.is_file() else render_card(artifact)
     write_text(temporary / CARD, known.replace(UNPUBLISHED, repo_id))

@@ -56,14 +56,14 @@ class StreamedRows:
 
     def open(self) -> Iterator[Row]:
         """All rows; InputError when the source breaks off, LabelError for a class that was not announced."""
-        import httpx
         from datasets.exceptions import DatasetsError
+        from huggingface_hub.errors import HTTPError
 
         number = 0
         try:
             for number, cells in enumerate(self.dataset, start=1):
                 yield self._row(cells, number - 1)
-        except (OSError, ValueError, EOFError, tarfile.TarError, httpx.HTTPError, DatasetsError) as error:
+        except (OSError, ValueError, EOFError, tarfile.TarError, HTTPError, DatasetsError) as error:
             got = f"{self.name} broke off after {number} rows{self.part}: {error}"
             do = "Run it again: an extraction goes on where it stopped."
             raise InputError(got, "a source that can be read to its end", do) from error

@@ -49,6 +49,10 @@ class WordNet:
         """All words of the synset in WordNet's order, e.g. ("domestic cat", "house cat", ...)."""
         return tuple(self._words[self._row(wnid)].split("\t"))
 
+    def synonyms(self, wnid: str) -> tuple[str, ...]:
+        """The words of the synset beside its name, e.g. ("house cat", "Felis domesticus", ...); often none."""
+        return self.lemmas(wnid)[1:]
+
     def gloss(self, wnid: str) -> str:
         """WordNet's definition without its examples."""
         return self._glosses[self._row(wnid)]
@@ -78,6 +82,10 @@ class WordNet:
         above = max((self.path(parent) for parent in sorted(parents)), key=len, default=())
         return (*above, wnid)
 
+    def named(self, word: str) -> tuple[str, ...]:
+        """All synsets that have this very word among theirs, in the order of `search`; several for "crane", or none."""
+        return self._wnids(row for group, _, row in self._ranked(word) if group == 0)
+
     def search(self, text: str, limit: int = 20) -> tuple[str, ...]:
         """Up to `limit` synsets for a typed text: those with that very word, then words beginning so, then any part.
 
@@ -85,12 +93,7 @@ class WordNet:
         """
         if limit < 1:
             raise InputError(f"limit is {limit}", "at least 1")
-        wanted = " ".join(text.lower().replace("_", " ").split())
-        if not wanted:
-            return ()
-        hits = (row for row, words in enumerate(self._folded_words) if wanted in words)
-        best = sorted(hits, key=lambda row: (*_match(wanted, self._folded_words[row]), row))
-        return self._wnids(best[:limit])
+        return self._wnids(row for _, _, row in self._ranked(text)[:limit])
 
     def require(self, wnids: Iterable[str]) -> None:
         """LabelError naming all of `wnids` that are not WordNet 3.0 nouns."""
@@ -110,6 +113,14 @@ class WordNet:
         offset = int(wnid[1:])
         row = bisect_left(self._offsets, offset)
         return row if row < len(self) and self._offsets[row] == offset else None
+
+    def _ranked(self, text: str) -> list[tuple[int, int, int]]:
+        """(group, position, row) of every synset that answers a typed text, best first; see `_match`."""
+        wanted = " ".join(text.lower().replace("_", " ").split())
+        if not wanted:
+            return []
+        hits = ((words, row) for row, words in enumerate(self._folded_words) if wanted in words)
+        return sorted((*_match(wanted, words), row) for words, row in hits)
 
     def _wnids(self, rows: Iterable[int]) -> tuple[str, ...]:
         return tuple(f"n{self._offsets[row]:08d}" for row in rows)

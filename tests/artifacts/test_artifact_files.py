@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hsae.artifacts.files import sha256_of
+from hsae.errors import ArtifactError
 from tests.artifacts.conftest import read_all, refused, refused_after_rehash, rehash
 
 CFG, IMAGES = "block_01/cfg.json", "block_01/top_images.json"
@@ -28,6 +30,25 @@ def test_a_changed_file_is_refused(folder, path):
     content[-1] ^= 1
     (folder / path).write_bytes(content)
     refused(folder, "sha256")
+
+
+@pytest.mark.parametrize("path", [CFG, IMAGES, "curves.json", "tree.json"])
+def test_line_ends_that_git_changed_are_named_with_the_way_out(folder, path):
+    content = (folder / path).read_bytes()
+    (folder / path).write_bytes(content.replace(b"\n", b"\r\n"))
+    refused(folder, r"CRLF.*core\.autocrlf=false")
+    (folder / path).write_bytes(content.replace(b"\n", b"\r\n") + b" ")  # control: changed otherwise as well
+    with pytest.raises(ArtifactError, match="sha256") as caught:
+        read_all(folder)
+    assert "CRLF" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [WEIGHTS, TABLE, "probes.safetensors"])
+def test_a_pointer_of_git_lfs_is_named_with_the_way_out(folder, path):
+    size = (folder / path).stat().st_size
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256_of(folder / path)}\nsize {size}\n"
+    (folder / path).write_text(pointer)
+    refused(folder, "git-lfs pointer.*git lfs pull")
 
 
 @pytest.mark.parametrize("path", ["hsae.json", *ALL_FILES])

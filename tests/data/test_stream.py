@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import tarfile
 from itertools import chain
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
+from huggingface_hub.errors import HTTPError
 
 from hsae.data.samples import load_samples
 from hsae.data.stream import stream_samples
@@ -180,6 +183,16 @@ def test_a_source_that_breaks_off_says_where(files):
     last.write_bytes(data)
     with pytest.raises(InputError, match=r"(?s)broke off after 10 rows: .*goes on where it stopped"):
         list(stream_samples(files))
+
+
+def test_a_connection_that_is_lost_says_where(files):
+    def lost():
+        yield from itertools.islice(source.dataset, 3)
+        raise HTTPError("the server closed the connection")  # the class of every error of the Hub's client on the way
+
+    source = stream_samples(files)._source
+    with pytest.raises(InputError, match=r"broke off after 3 rows: the server closed the connection.*goes on"):
+        list(dataclasses.replace(source, dataset=lost()).open())
 
 
 @pytest.mark.parametrize("source", ["starter", "."])

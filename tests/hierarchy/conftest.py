@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nltk.corpus.reader import WordNetCorpusReader
 
 from hsae.hierarchy import Taxonomy
+from hsae.hierarchy.build_table import nltk_nouns
 
 DEBIAN = Path("/usr/share/wordnet")
-LEXNAMES = (
-    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body noun.cognition "
-    "noun.communication noun.event noun.feeling noun.food noun.group noun.location noun.motive noun.object noun.person "
-    "noun.phenomenon noun.plant noun.possession noun.process noun.quantity noun.relation noun.shape noun.state "
-    "noun.substance noun.time verb.body verb.change verb.cognition verb.communication verb.competition "
-    "verb.consumption verb.contact verb.creation verb.emotion verb.motion verb.perception verb.possession verb.social "
-    "verb.stative verb.weather adj.ppl"
-)
-
 # tabby, Persian cat, Siamese cat, beagle, German shepherd, timber wolf, grey whale, killer whale, tench, fire engine,
 # half track, tank, warplane, street sign, baseball, basketball
 SMALL = (
@@ -51,30 +45,15 @@ def nested() -> Taxonomy:
 
 
 @pytest.fixture(scope="session")
-def data_noun() -> Path:
+def wordnet_files() -> Path:
+    """Folder with data.noun and index.noun of WordNet 3.0."""
     if not (DEBIAN / "data.noun").is_file():
         pytest.skip(f"needs the WordNet files in {DEBIAN}: apt-get install wordnet-base")
-    return DEBIAN / "data.noun"
+    return DEBIAN
 
 
 @pytest.fixture(scope="session")
-def nltk_wordnet(data_noun: Path, tmp_path_factory: pytest.TempPathFactory):
-    """nltk's reader on Debian's files, which lack the lexnames and index.sense it insists on."""
-    import nltk
-    from nltk.corpus.reader import WordNetCorpusReader
-
-    data = tmp_path_factory.mktemp("nltk_data")
-    folder = data / "corpora" / "wordnet"
-    folder.mkdir(parents=True)
-    for name in WordNetCorpusReader._FILES:
-        (folder / name).write_text("")  # verbs and adjectives are not wanted: their empty files load at once
-    for name in ("data.noun", "index.noun"):
-        (folder / name).write_bytes((data_noun.parent / name).read_bytes())
-    (folder / "lexnames").write_text(
-        "".join(f"{number:02d}\t{name}\t1\n" for number, name in enumerate(LEXNAMES.split()))
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nltk.data, "path", [str(data)])
-        with pytest.warns(UserWarning, match="multilingual"):
-            reader = WordNetCorpusReader(str(folder), omw_reader=None)
+def nltk_wordnet(wordnet_files: Path) -> Iterator[WordNetCorpusReader]:
+    """nltk's reader on Debian's files."""
+    with nltk_nouns(wordnet_files) as reader:
         yield reader

@@ -92,3 +92,22 @@ def test_the_packaged_table_is_what_nltk_reads(nltk_wordnet) -> None:
         below = synset.hyponyms() + synset.instance_hyponyms()
         assert graph.children(name) == tuple(sorted(map(wnid, below)))
         assert len(graph.path(name)) - 1 == synset.max_depth()
+
+
+def test_nltk_finds_the_same_nouns_by_any_of_their_words(nltk_wordnet) -> None:
+    graph = wordnet()
+    words = [word for name in list(graph)[::150] for word in graph.lemmas(name)]
+    assert len(words) > 800
+    for word in words:
+        theirs = nltk_wordnet.synsets(word.replace(" ", "_"), pos="n")
+        same = {wnid(s) for s in theirs if word.lower() in (w.lower().replace("_", " ") for w in s.lemma_names())}
+        assert set(graph.named(word)) == same
+        assert len(graph.named(word)) == len(same)
+
+
+def test_synonyms_are_nltks_other_words(nltk_wordnet) -> None:
+    graph = wordnet()
+    for name in list(graph)[::50]:
+        first, *others = nltk_wordnet.synset_from_pos_and_offset("n", int(name[1:])).lemma_names()
+        assert graph.synonyms(name) == tuple(word.replace("_", " ") for word in others)
+        assert graph.name(name) == first.replace("_", " ")

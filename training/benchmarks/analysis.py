@@ -3,7 +3,7 @@
     python training/benchmarks/analysis.py [--latents 12288] [--images 50000] [--classes 1000] [--active 50]
     python training/benchmarks/analysis.py --matched 3072 [--images 50000] [--active 50]  # two SAEs compared
 
-Classes are leaves of WordNet's physical objects. nltk is compared where it finds WordNet, its own or Debian's.
+Classes are leaves of WordNet's physical objects. nltk is compared where Debian's WordNet files are.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -28,6 +26,7 @@ from scipy.sparse import csr_array
 from hsae.comparison.layer_pair import LayerLatents, LayerMatch, match_layers, shuffles
 from hsae.comparison.stitching import Stitching
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
+from hsae.hierarchy.build_table import nltk_nouns
 from hsae.measures.activity import latent_activity
 from hsae.measures.alignment import neuron_alignment
 from hsae.measures.directions import matched_latents, random_directions
@@ -39,7 +38,7 @@ from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import LabelledLatents, hierarchy_columns, layer_summary, rule_summaries
 from hsae.report.tree import layer_structure
 
-DEBIAN = Path("/usr/share/wordnet")
+WORDNET = Path("/usr/share/wordnet")
 D_IN, NLTK_SETS = 384, 50
 OBJECT = "n00002684"  # object, physical object
 
@@ -74,12 +73,11 @@ def compare_with_nltk(taxonomy: Taxonomy, n: int = 1000) -> None:
     ours = lch_rows(taxonomy, selected)  # the first call makes the taxonomy's table
     spent = min(seconds(lambda: lch_rows(taxonomy, selected))[1] for _ in range(5))
     print(f"LCH of {n} sets: {spent:.4f} s")
-    with tempfile.TemporaryDirectory() as folder:
-        reader = nltk_reader(Path(folder))
-        if reader is None:
-            print("nltk finds no WordNet: apt-get install wordnet-base")
-            return
-        classes = np.array(taxonomy.classes)
+    if not (WORDNET / "data.noun").is_file():
+        print(f"nltk finds no WordNet in {WORDNET}: apt-get install wordnet-base")
+        return
+    classes = np.array(taxonomy.classes)
+    with nltk_nouns(WORDNET) as reader:
         theirs, nltks = seconds(lambda: [nltk_lch(reader, taxonomy, classes[row]) for row in selected[:NLTK_SETS]])
     equal = [taxonomy.nodes[p] for p in ours[:NLTK_SETS]] == theirs
     ratio = nltks / NLTK_SETS * n / spent
@@ -95,25 +93,6 @@ def nltk_lch(reader: Any, taxonomy: Taxonomy, wnids: np.ndarray) -> str:
         paths = reader.synset_from_pos_and_offset("n", int(wnid[1:])).hypernym_paths()
         above.append({f"n{synset.offset():08d}" for synset in chain(*paths)})
     return min(set.intersection(*above), key=taxonomy.position)
-
-
-def nltk_reader(folder: Path) -> Any:
-    """nltk's WordNet, made in `folder` from Debian's files, which lack some that nltk insists on; None without them."""
-    if not (DEBIAN / "data.noun").is_file():
-        return None
-    import nltk
-    from nltk.corpus.reader import WordNetCorpusReader
-
-    home = folder / "corpora" / "wordnet"
-    home.mkdir(parents=True)
-    for name in WordNetCorpusReader._FILES:
-        source = DEBIAN / name
-        (home / name).write_bytes(source.read_bytes() if name.endswith(".noun") else b"")
-    (home / "lexnames").write_text("".join(f"{number:02d}\tname\t1\n" for number in range(45)))
-    nltk.data.path.insert(0, str(folder))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no multilingual WordNet, and none is wanted
-        return WordNetCorpusReader(str(home), omw_reader=None)
 
 
 def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -> None:

@@ -132,7 +132,9 @@ out["theirs"] = theirs.decode(top.top_acts, top.top_indices)
 @pytest.mark.slow
 def test_we_open_what_dictionary_learning_writes(peer, tmp_path):
     program = """
-import json, os
+import json, os, sys, types
+sys.modules["nnsight"] = types.ModuleType("nnsight")  # would bring a language model's tools, pinned to old ones
+sys.modules["nnsight"].LanguageModel = None
 from dictionary_learning.dictionary import AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder
 from dictionary_learning.trainers.top_k import AutoEncoderTopK
 from dictionary_learning.trainers.batch_top_k import BatchTopKSAE
