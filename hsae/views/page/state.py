@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
 from hsae.relevancy import METHODS
+from hsae.views.brief import brief
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
@@ -76,7 +77,7 @@ class Choices:
                 try:
                     selection = self.choose(selection, field, query[field])
                 except HsaeError as error:
-                    problems.append(str(error))
+                    problems.append(brief(error))
         return selection, problems
 
     def query(self, selection: Selection) -> str:
