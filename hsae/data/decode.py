@@ -9,7 +9,7 @@ touched, so threads may decode side by side.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -33,6 +33,13 @@ _LIMITS = Limits()
 _KNOWN = f"an image ({', '.join(FORMATS)})"
 
 EncodedImage = bytes | str | Path | BinaryIO
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_UNREAD: dict[str, Callable[[bytes], bool]] = {
+    "HEIC": lambda head: head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS,
+    "AVIF": lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"),
+    "JPEG XL": lambda head: head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+}
 
 
 def decode_with_mask(
@@ -133,6 +140,12 @@ def _what_it_is(encoded: bytes) -> str:
         return "is empty (0 bytes)"
     if b"<svg" in head.lower():
         return "is an SVG drawing"
+    for kind, is_kind in _UNREAD.items():
+        if is_kind(head):
+            return f"is a picture of the format {kind}, which is not read here"
+    for kind, is_kind in _UNREAD.items():
+        if is_kind(head):
+            return f"is a picture of the format {kind}, which is not read here"
     if all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         return "is text"
     return "is of an unknown format or broken at its start"

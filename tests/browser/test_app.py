@@ -284,6 +284,19 @@ def test_an_upload_is_seen_and_stays_out_of_the_link(visit, tmp_path):
     assert "image" not in query(page)
 
 
+def test_an_upload_is_shown_without_its_file_also_when_it_is_sent_again(visit, tmp_path):
+    page = visit()
+    Image.new("RGB", (90, 130), "teal").save(tmp_path / "teal.png")
+    for _ in range(2):
+        page.set_input_files("#photo input[type=file]", tmp_path / "teal.png")
+        page.wait_for_function(
+            "() => { const shown = document.querySelector('#photo img');"
+            " return shown && shown.src.startsWith('data:') && shown.naturalHeight === 130; }"
+        )
+        page.get_by_label("Remove").or_(page.get_by_label("Clear")).first.click()
+        page.locator("#photo img").wait_for(state="detached")
+
+
 def test_a_link_restores_model_layer_feature_photo_and_view(visit):
     page = visit("?layer=block_05&latent=7&image=food/lemon&view=feature")
     page.locator(".hsae-card", has_text="no. 7 of layer 05").wait_for()

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -18,8 +19,9 @@ from PIL import Image
 
 from hsae.backbones.registry import load_backbone
 from hsae.session import Session
+from hsae.steering.edits import Edit
 from tests.running_app import running_process
-from tests.views.conftest import SIDE
+from tests.views.conftest import LAYERS, SIDE
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client's sockets
 
@@ -158,44 +160,134 @@ def inside(content: bytes) -> str:
 @pytest.mark.parametrize("case", SEEN)
 def test_every_kind_of_picture_is_seen_as_it_looks(server, resting, session, case):
     name, content, looks = SEEN[case]
-    answer = sees(server[0], name, content())
-    found = {row["wnid"]: row["probability"] for row in json.loads(answer.split("data: ", 1)[1])[0]}
     session.set_image(looks.convert("RGB"))
     expected = session.classes(top=4).set_index("wnid")["probability"].to_dict()
-    assert found == pytest.approx(expected, abs=1e-5)
+    for answer in (sees(server[0], name, content()), call(server[0], inside(content()))):
+        found = {row["wnid"]: row["probability"] for row in json.loads(answer.split("data: ", 1)[1])[0]}
+        assert found == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_such_picture_gets_a_sentence(server, resting, case):
     name, content, says = REFUSED[case]
-    answer = sees(server[0], name, content())
-    assert "event: error" in answer
-    assert re.search(says, answer)
-    assert "/" not in json.loads(answer.split("data: ", 1)[1])["error"]  # no path of the server
+    for answer in (sees(server[0], name, content()), call(server[0], file(path=None, url=inside(content())))):
+        assert "event: error" in answer
+        assert re.search(says, answer)
+        assert "/" not in json.loads(answer.split("data: ", 1)[1])["error"]  # no path of the server
 
 
-@pytest.mark.parametrize("case", [*SEEN, *REFUSED])
-def test_a_picture_inside_the_request_gets_a_sentence(server, resting, case):
-    address = inside((SEEN | REFUSED)[case][1]())
-    assert "Upload it as a file" in call(server[0], file(path=None, url=address))
-    assert "event: error" in call(server[0], file(path=address))
+IMAGE = "an image"
+OTHERS = {"top": 4, "latent": 1, "edit": Edit(LAYERS[1], ({"latent": 1, "mode": "add", "amount": 1.0},)).to_json()}
+
+
+def endpoints(address: str) -> list[dict]:
+    """Every event that takes an image, of the API and of the page."""
+    config = httpx.get(f"{address}config", timeout=60).json()
+    parts = {
+        part["id"]: IMAGE if part["type"] == "image" else part["props"].get("label") for part in config["components"]
+    }
+    events = (event | {"takes": [parts[part] for part in event["inputs"]]} for event in config["dependencies"])
+    return [event for event in events if IMAGE in event["takes"]]
+
+
+def queued(address: str, event: dict, image: object) -> str:
+    """What the browser's way answers: a place in the queue, then the messages of the visitor's session."""
+    asked = {"data": arguments(event, image), "fn_index": event["id"], "session_hash": uuid4().hex}
+    httpx.post(f"{address}gradio_api/queue/join", json=asked, timeout=30).raise_for_status()
+    answer = ""
+    with httpx.stream("GET", f"{address}gradio_api/queue/data", params=asked, timeout=30) as messages:
+        for line in messages.iter_lines():
+            answer += line
+            if '"process_completed"' in line:
+                return answer
+    raise AssertionError(f"no answer: {answer}")
+
+
+def called(address: str, event: dict, image: object) -> str:
+    """What curl's way answers."""
+    route = f"{address}gradio_api/call/{event['api_name']}"
+    asked = httpx.post(route, json={"data": arguments(event, image)}, timeout=30)
+    return httpx.get(f"{route}/{asked.json()['event_id']}", timeout=30).text
+
+
+def posted(address: str, event: dict, image: object) -> str:
+    """What a post past the queue answers."""
+    route = f"{address}gradio_api/run/{event['api_name']}"
+    return httpx.post(route, json={"data": arguments(event, image)}, timeout=30).text
+
+
+def arguments(event: dict, image: object) -> list[object]:
+    return [image if label == IMAGE else OTHERS.get(label) for label in event["takes"]]
+
+
+METAS = {
+    "with": {"meta": {"_type": "gradio.FileData"}}, "without": {}, "another": {"meta": {"_type": "x"}},
+    "text": {"meta": "gradio.FileData"}, "of a stream": {"meta": {"_type": "gradio.FileData"}, "is_stream": True},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server_paths(server, tmp_path_factory) -> dict[str, str]:
+    """Paths that open on the server, which nobody uploaded; a link and a directory lie where uploads do."""
+    outside = tmp_path_factory.mktemp("outside") / "private.png"
+    outside.write_bytes(saved(COLOURED))
+    uploaded = Path(upload(server[0], "a.png", b"unread").json()[0])
+    link, directory = uploaded.with_name("link.png"), uploaded.with_name("directory.png")
+    link.symlink_to(outside)
+    directory.mkdir()
+    return {
+        "image": str(outside), "text": "/etc/passwd", "device": "/dev/ptmx", "endless device": "/dev/zero",
+        "relative": "hsae/starter/artifact/hsae.json", "dots": f"{uploaded}/../../../../../../../../..{outside}",
+        "link": str(link), "directory": str(directory), "the folder": str(uploaded.parent.parent),
+    }  # fmt: skip
+
+
+def test_no_endpoint_opens_a_file_that_was_not_uploaded_or_waits_for_it(server, session, server_paths):
+    taking = endpoints(server[0])
+    names = {event["api_name"] for event in taking}
+    assert names == {"upload", "classes", "latents", "relevancy", "faithfulness", "steer"}
+    answers = {}
+    for event in taking:
+        everything = event["api_name"] in ("upload", "classes")
+        for kind in server_paths if everything else ("image", "device"):
+            for meta in METAS if everything else ("with", "without"):
+                image = {"path": server_paths[kind], **METAS[meta]}
+                answers[event["api_name"], kind, meta] = queued(server[0], event, image)
+        for ask in (called, posted):
+            for image in (server_paths["image"], {"path": server_paths["image"]}, file(path=server_paths["image"])):
+                answers[event["api_name"], ask.__name__, str(image)] = ask(server[0], event, image)
+    told = re.compile(r"not among the uploaded files|\"error\": ?null")  # the second by Gradio, before it comes to us
+    assert {asked for asked, answer in answers.items() if not told.search(answer)} == set()
+    assert "probability" in sees(server[0], "a.png", saved(COLOURED))
+
+
+def test_control_every_endpoint_opens_what_was_uploaded(server):
+    for event in endpoints(server[0]):
+        path = upload(server[0], "a.png", saved(COLOURED)).json()[0]
+        answer = queued(server[0], event, file(path=path))
+        assert '"success":true' in answer
+        assert not Path(path).exists()
+
+
+def test_whether_a_file_exists_is_not_said(server, server_paths):
+    for parts in METAS.values():
+        there, missing = (
+            call(server[0], {"path": path, **parts}) for path in (server_paths["image"], "/no/such/file.png")
+        )
+        assert there == missing
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
+    "path",
     [
-        ("http://169.254.169.254/latest/meta-data", "came as an address"), ("http://127.0.0.1/a.png", "as an address"),
-        ("https://example.org/a.png", "as an address"), ("file:///etc/passwd", ""), ("/etc/passwd", ""),
-        ("../../../etc/passwd", ""), ("app.py", ""), ("hsae/starter/artifact/hsae.json", ""), ("", ""),
+        "http://169.254.169.254/latest/meta-data", "http://127.0.0.1/a.png", "https://example.org/a.png",
+        "file:///etc/passwd",
     ],
 )  # fmt: skip
-def test_only_uploaded_files_are_read(server, path, says):
-    for image in (file(path=path), file(path=path, url=path)):
-        answer = call(server[0], image)
-        assert "event: error" in answer
-        assert says in answer
-        assert "root:" not in answer
-    assert "event: error" in call(server[0], file(path=None, url=path))
+def test_no_address_is_fetched(server, path):
+    for image in (path, {"path": path}, file(path=None, url=path)):
+        assert "came as an address of another server" in call(server[0], image)
+    assert "event: error" in call(server[0], file(path=path, url=path))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "app.py"])
@@ -208,7 +300,9 @@ def test_a_file_that_is_too_large_is_refused(server, resting):
     answer = upload(server[0], "a.png", bytes(21 * 2**20))
     assert answer.status_code == 413
     assert "maximum allowed size" in answer.text
-    assert "Upload it as a file" in call(server[0], file(path=None, url=inside(bytes(24 * 2**20))))
+    inside_the_request = httpx.post(f"{server[0]}gradio_api/call/classes", json={"data": [inside(bytes(24 * 2**20))]})
+    assert inside_the_request.status_code == 413
+    assert "Upload it as a file" in call(server[0], inside(bytes(4 * 2**20)))
 
 
 @pytest.mark.parametrize("name", ["a.svg", "a.html"])

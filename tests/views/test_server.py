@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import base64
+import json
 import subprocess
 import sys
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -146,6 +151,58 @@ def test_wrong_questions_get_a_sentence(client, photo, name, more, says):
         ask(client, name, photo, *more)
 
 
+WHOLE = "whole number from"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "says"),
+    [
+        *(("/classes", ["", top], WHOLE) for top in ("3", [3], {}, "NaN", 1e300, -1, 2.5, True, None, "")),
+        *(("/relevancy", ["", latent, ""], WHOLE) for latent in ("1", [1], True, None, 10**30, -1)),
+        *(("/classes", [layer, 3], "layer .* Expected text") for layer in (["block_01"], {"a": 1}, 1, True)),
+        ("/relevancy", ["", 1, ["gradient_rollout"]], "method .* text"), ("/steer", [{}], "edit .* Expected text"),
+        ("/steer", ["", "false"], "control 'false'. Expected true or false"),
+        ("/steer", ["", 1], "Expected true or false"), ("/steer", ["[" * 9999], "JSON"),
+    ],
+)  # fmt: skip
+def test_arguments_of_any_type_get_a_sentence(client, photo, name, more, says):
+    with pytest.raises(AppError, match=says):
+        ask(client, name, photo, *more)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("/classes", ["x" * 10**5, 3]), ("/classes", ["", "9" * 10**5]), ("/classes", ["", [9] * 10**5]),
+        ("/relevancy", ["", 1, "x" * 10**5]), ("/steer", ["x" * 10**5]),
+        ("/steer", [json.dumps({"layer": "x" * 10**5, "ops": []})]),
+        ("/steer", [json.dumps({"layer": "block_02", "ops": [], "x" * 10**5: 1})]),
+        ("/steer", [json.dumps({"layer": "block_02", "ops": [{"latent": 1, "mode": "x" * 10**5, "amount": 1}]})]),
+    ],
+)  # fmt: skip
+def test_what_was_sent_is_never_said_back_at_length(client, photo, name, more):
+    with pytest.raises(AppError) as raised:
+        ask(client, name, photo, *more)
+    assert 10 < len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400])
+def test_numbers_that_are_none_get_a_sentence(server, photo, number):
+    """Python's json reads them; the client would not send them."""
+    text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
+    asking = httpx.post(
+        f"{server[0]}gradio_api/call/classes", content=f'{{"data": ["{text}", "", "", {number}]}}',
+        headers={"content-type": "application/json"}, timeout=60,
+    )  # fmt: skip
+    answer = httpx.get(f"{server[0]}gradio_api/call/classes/{asking.json()['event_id']}", timeout=60).text
+    assert WHOLE in answer
+    assert len(answer) < 700
+
+
+def test_a_whole_number_may_be_written_with_a_point(client, photo):
+    assert ask(client, "/classes", photo, "", 2.0) == ask(client, "/classes", photo, "", 2)
+
+
 def run_app(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "app.py", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
@@ -167,25 +224,76 @@ def test_a_taken_port_is_a_sentence_and_status_1(server):
     assert "Traceback" not in done.stderr
 
 
-MCP = find_spec("mcp") is not None
-
-
-@pytest.mark.skipif(MCP, reason="the package mcp is installed")
 def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
-    done = run_app("--mcp")
+    without = "import sys; sys.modules['mcp'] = None; from hsae.views.page.app import main; main(['--mcp'])"
+    command = [sys.executable, "-c", without]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
     assert done.stderr.startswith("InputError: ")
     assert 'pip install "gradio[mcp]"' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.skipif(not MCP, reason='needs pip install "gradio[mcp]"')
-def test_mcp_makes_tools_of_the_public_functions(server, tmp_path):
-    with running_app(tmp_path / "log.txt", "--artifact", str(server[1]), "--mcp") as address:
-        tools = httpx.get(f"{address}gradio_api/mcp/schema").json()
-    names = {tool["name"].rsplit("_", 1)[-1] for tool in tools}
-    assert names == {"classes", "latents", "relevancy", "faithfulness", "feature", "steer"}
-    assert all(tool["description"] for tool in tools)
+@pytest.fixture(scope="module")
+def assistant(server, tmp_path_factory) -> str:
+    """Address of an app with --mcp."""
+    pytest.importorskip("mcp", reason='needs pip install "gradio[mcp]"')
+    log = tmp_path_factory.mktemp("mcp") / "log.txt"
+    with running_app(log, "--artifact", str(server[1]), "--mcp") as address:
+        yield address
+
+
+def with_tools(address: str, use: Callable[[Any], Any]) -> Any:
+    """What `use` makes of a session with the tools that an assistant gets."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def once() -> Any:
+        lines = streamable_http_client(f"{address}gradio_api/mcp/")
+        async with lines as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            return await use(session)
+
+    return asyncio.run(once())
+
+
+def test_mcp_makes_tools_of_the_public_functions_and_describes_every_argument(assistant):
+    async def listed(session: Any) -> list[Any]:
+        return (await session.list_tools()).tools
+
+    tools = {tool.name: tool for tool in with_tools(assistant, listed)}
+    assert set(tools) == {"classes", "latents", "relevancy", "faithfulness", "feature", "steer"}
+    assert all(tool.description for tool in tools.values())
+    arguments = [part for tool in tools.values() for part in tool.inputSchema["properties"].values()]
+    assert all(part["description"] for part in arguments)
+    image = tools["classes"].inputSchema["properties"]["image"]
+    assert image["type"] == "string"
+    assert "data:image/" in image["description"]
+    assert "/gradio_api/file=" in image["description"]
+
+
+def test_mcp_takes_an_image_the_way_its_schema_says(assistant, photo, client):
+    expected = ask(client, "/classes", photo, "", 2)
+    uploaded = httpx.post(f"{assistant}gradio_api/upload", files={"files": photo.read_bytes()}).json()[0]
+    text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
+    for image in (text, f"{assistant}gradio_api/file={uploaded}", f"/gradio_api/file={uploaded}"):
+
+        async def asked(session: Any, image: str = image) -> Any:
+            return await session.call_tool("classes", {"image": image, "top": 2})
+
+        answer = with_tools(assistant, asked)
+        assert not answer.isError
+        assert ast.literal_eval(answer.content[0].text) == expected
+
+
+@pytest.mark.parametrize("image", ["http://127.0.0.1/a.png", "https://example.org/a.png", "/etc/passwd", "x"])
+def test_mcp_fetches_nothing_and_opens_nothing_else(assistant, image):
+    async def asked(session: Any) -> Any:
+        return await session.call_tool("classes", {"image": image, "top": 2})
+
+    answer = with_tools(assistant, asked)
+    assert answer.isError
+    assert answer.content[0].text.startswith("The photo ")
 
 
 def test_mcp_is_off_unless_it_is_asked_for(server):

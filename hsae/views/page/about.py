@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from hsae.views.page.desk import Desk
+from hsae.views.page.upload_folder import MAX_AGE
 from hsae.views.parts.markup import esc
 from hsae.views.parts.view import asset
 
@@ -26,7 +27,12 @@ def build(desk: Desk) -> None:
                 model_html(model.name, artifact.backbone, artifact.dataset, len(artifact.layers)),
                 apply_default_css=False,
             )
-        gr.HTML(f'<div id="about">{asset("page/about.html")}</div>', apply_default_css=False)
+        gr.HTML(f'<div id="about">{text_html()}</div>', apply_default_css=False)
+
+
+def text_html() -> str:
+    """What holds for every artifact, and what becomes of photographs."""
+    return asset("page/about.html").format(minutes=f"{MAX_AGE / 60:.0f}")
 
 
 def model_html(name: str, backbone: Mapping[str, Any], dataset: Mapping[str, Any], n_layers: int) -> str:

@@ -16,42 +16,56 @@ from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Model
-from hsae.views.page.uploads import file_only, in_words, read_upload
+from hsae.views.page.uploads import WHAT_COUNTS, as_sent, in_words, photo_input, read_upload
 
 _DECIMALS = 6
 _SEED = 0  # of the random controls
 _RELATIVES = 100
+_ARGUMENTS = {
+    "image": WHAT_COUNTS,
+    "model": 'name of a model of this app, "" for the first',
+    "layer": 'name of a layer such as block_11, "" for the last',
+    "top": "how many rows, 1 to 1000",
+    "latent": "number of a feature of the layer",
+    "method": 'name of a relevancy method, "" for the best of the layer',
+    "edit": "JSON text of hsae.Edit.to_json",
+    "control": "whether to run the random controls too",
+}  # what MCP tells an assistant
 
 
 class Api:
-    """Each function takes the name of a model, "" for the first."""
+    """Each function takes the name of a model, "" for the first; arguments come as programs sent them, of any type."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    def classes(self, image: str, model: str, layer: str, top: float) -> list[dict[str, Any]]:
+    def classes(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Most likely classes of an image at a layer ("" for the last): wnid, name, probability."""
         known = self._model(model)
         return _records(self._session(image, known).classes(_layer(known, layer), top=_count(top)))
 
-    def latents(self, image: str, model: str, layer: str, top: float) -> list[dict[str, Any]]:
+    def latents(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Strongest features of an image at a layer ("" for the last): latent, activation, strength, label, ..."""
         known = self._model(model)
         return _records(self._session(image, known).active_latents(_layer(known, layer), top=_count(top)))
 
-    def relevancy(self, image: str, model: str, layer: str, latent: float, method: str) -> dict[str, Any]:
+    def relevancy(self, image: object, model: object, layer: object, latent: object, method: object) -> dict[str, Any]:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""
         known = self._model(model)
-        found = self._session(image, known).relevancy(*_feature(known, layer, latent), method or None)
+        method = _text("method", method) or None
+        found = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
         return {
             "values": _rounded(found.values), "method": found.method, "layer": found.layer,
             "target_value": found.target_value,
         }  # fmt: skip
 
-    def faithfulness(self, image: str, model: str, layer: str, latent: float, method: str) -> dict[str, Any]:
+    def faithfulness(
+        self, image: object, model: object, layer: object, latent: object, method: object
+    ) -> dict[str, Any]:
         """A feature as patches are removed by a method's relevance ("" for the best): fractions, morf, random, lerf."""
         known = self._model(model)
-        curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method or None)
+        method = _text("method", method) or None
+        curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method)
         curves = {name: _rounded(getattr(curve, name)) for name in ("fractions", "morf", "random", "lerf")}
         return {
             **curves,
@@ -60,14 +74,14 @@ class Api:
             "random_gap": _finite(curve.random_gap),
         }
 
-    def feature(self, model: str, layer: str, latent: float) -> dict[str, Any]:
+    def feature(self, model: object, layer: object, latent: object) -> dict[str, Any]:
         """All that is known of a feature without an image: its row of the table, profile, relatives in the tree."""
         known = self._model(model)
-        layer, at = _feature(known, layer, latent)
-        table, edges = known.latents(layer), known.edges(layer)
-        profile, classes = known.profile(layer, at), known.artifact.classes
+        name, at = _feature(known, layer, latent)
+        table, edges = known.latents(name), known.edges(name)
+        profile, classes = known.profile(name, at), known.artifact.classes
         return {
-            "layer": layer,
+            "layer": name,
             "latent": at,
             **_records(table.iloc[[at]])[0],
             "histogram": profile and list(profile.counts),
@@ -77,10 +91,11 @@ class Api:
             "below": _relatives(table, ((child, share) for parent, child, share in edges if parent == at)),
         }
 
-    def steer(self, image: str, model: str, edit: str, control: bool) -> dict[str, Any]:
+    def steer(self, image: object, model: object, edit: object, control: object) -> dict[str, Any]:
         """Class probabilities and WordNet branches before and after an edit, the JSON text of `hsae.Edit.to_json`."""
         known = self._model(model)
-        result = self._session(image, known).steer(Edit.from_json(edit), control_seed=_SEED if control else None)
+        seed = _SEED if _switch("control", control) else None
+        result = self._session(image, known).steer(Edit.from_json(_text("edit", edit)), control_seed=seed)
         branches = result.mass_changes(known.taxonomy, threshold=0.5 * 10**-_DECIMALS)
         return {
             "classes": list(result.classes),
@@ -92,13 +107,13 @@ class Api:
             "delta_norm_ratio": result.delta_norm_ratio,
         }
 
-    def _model(self, name: str) -> Model:
-        name = name or next(iter(self.desk.models))
+    def _model(self, name: object) -> Model:
+        name = _text("model", name) or next(iter(self.desk.models))
         if name not in self.desk.models:
-            raise InputError(f"model {name[:80]!r}", f"one of {', '.join(self.desk.models)}")
+            raise InputError(f"model {name!r}", f"one of {', '.join(self.desk.models)}")
         return self.desk.models[name]
 
-    def _session(self, image: str, model: Model) -> Session:
+    def _session(self, image: object, model: Model) -> Session:
         model.session(wait=True)
         return self.desk.photos.session(model, self.desk.photos.add(read_upload(image)))
 
@@ -106,11 +121,11 @@ class Api:
 def build(desk: Desk) -> None:
     """The endpoints, and the unseen components that give them their types."""
     api = Api(desk)
-    image = file_only(gr.Image(type="filepath", image_mode=None, label="image", visible=False))
+    image = photo_input(gr.Image(label="image", visible=False))
     words = ("model", "layer", "method", "edit")
-    model, layer, method, edit = (gr.Textbox("", label=word, visible=False) for word in words)
-    top, latent = gr.Number(10, label="top", visible=False), gr.Number(0, label="latent", visible=False)
-    control = gr.Checkbox(False, label="control", visible=False)
+    model, layer, method, edit = (as_sent(gr.Textbox("", label=word, visible=False)) for word in words)
+    top, latent = (as_sent(gr.Number(n, label=word, visible=False)) for word, n in (("top", 10), ("latent", 0)))
+    control = as_sent(gr.Checkbox(False, label="control", visible=False))
     asked: dict[Callable[..., Any], list[gr.components.Component]] = {
         api.classes: [image, model, layer, top],
         api.latents: [image, model, layer, top],
@@ -121,32 +136,50 @@ def build(desk: Desk) -> None:
     }
     answer, ask = gr.JSON(visible=False), gr.Button(visible=False)
     for function, inputs in asked.items():
+        told = in_words(function)
+        told.__doc__ = "\n".join(["Args:", *(f"{part.label}: {_ARGUMENTS[str(part.label)]}" for part in inputs)])
         ask.click(
-            in_words(function), inputs, answer, api_name=function.__name__,
+            told, inputs, answer, api_name=function.__name__,
             api_description=function.__doc__, concurrency_id="model",
         )  # fmt: skip
 
 
-def _layer(model: Model, layer: str) -> str:
-    layers = model.artifact.layers
-    if layer and layer not in layers:
-        raise InputError(f"layer {layer[:80]!r}", f"one of {', '.join(layers)}")
-    return layer or layers[-1]
+def _layer(model: Model, layer: object) -> str:
+    layers, name = model.artifact.layers, _text("layer", layer)
+    if name and name not in layers:
+        raise InputError(f"layer {name!r}", f"one of {', '.join(layers)}")
+    return name or layers[-1]
 
 
-def _feature(model: Model, layer: str, latent: float) -> tuple[str, int]:
+def _feature(model: Model, layer: object, latent: object) -> tuple[str, int]:
     """A layer, and a latent that it has."""
-    layer = _layer(model, layer)
-    n = len(model.latents(layer))
-    if latent not in range(n):
-        raise InputError(f"latent {latent!r}", f"a whole number from 0 to {n - 1}")
-    return layer, int(latent)
+    name = _layer(model, layer)
+    return name, _whole("latent", latent, range(len(model.latents(name))))
 
 
-def _count(top: float) -> int:
-    if top is None or not 1 <= top <= 1000:
-        raise InputError(f"top {top!r}", "1 to 1000")
-    return int(top)
+def _count(top: object) -> int:
+    return _whole("top", top, range(1, 1001))
+
+
+def _whole(name: str, value: object, among: range) -> int:
+    """A whole number; 3.0 is one, for JSON does not tell them apart, True and "3" are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value not in among:
+        raise InputError(f"{name} {value!r}", f"a whole number from {among[0]} to {among[-1]}")
+    return int(value)
+
+
+def _text(name: str, value: object) -> str:
+    """A text; null is an empty one."""
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{name} {value!r}", "text")
+    return value or ""
+
+
+def _switch(name: str, value: object) -> bool:
+    """On or off; null is off."""
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{name} {value!r}", "true or false")
+    return bool(value)
 
 
 def _relatives(table: pd.DataFrame, found: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:

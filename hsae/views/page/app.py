@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from hsae.artifacts.artifact import Artifact
 from hsae.commands.command_line import artifact_in
 from hsae.errors import InputError
 from hsae.views.page import api
 from hsae.views.page.desk import Desk
+from hsae.views.page.intake import MAX_FILE, Intake
 from hsae.views.page.models import Models
 from hsae.views.page.page import EVENT, Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
-from hsae.views.page.uploads import MAX_FILE_SIZE
+from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
 
 _PATIENCE = 8.0  # seconds
@@ -28,10 +31,11 @@ _PATIENCE = 8.0  # seconds
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
+    upload_folder()
     models, photos = Models(artifacts), Photos()
     models.settle(0)
     desk = Desk(models, photos)
-    with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
+    with gr.Blocks(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
         demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
@@ -49,7 +53,7 @@ def launch(
     mcp: bool = False,
     block: bool = True,
 ) -> str:
-    """Start the server; returns its address. Nothing is served from disk but Gradio's own cache of uploads.
+    """Start the server; returns its address. Nothing is served from disk but uploads that nobody has looked at yet.
 
     mcp: its public functions are also tools for AI assistants, at /gradio_api/mcp.
     """
@@ -58,9 +62,9 @@ def launch(
     theme.set(body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400")  # readable
     _, address, _ = demo.launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
-        max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
+        max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
-        theme=theme, mcp_server=mcp,
+        theme=theme, mcp_server=mcp, app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
     )  # fmt: skip
     return address
 
@@ -82,8 +86,11 @@ def run(options: argparse.Namespace) -> None:
     if options.mcp and find_spec("mcp") is None:
         raise InputError("--mcp without its package", 'pip install "gradio[mcp]"')
     stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
-    artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or stated or ["starter"]]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
+        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or stated or ["starter"]]
         launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
     except OSError as error:  # such as a port that is taken
         raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error
+    finally:
+        upload_folder().close()

@@ -15,7 +15,8 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.models import BackboneLoading
 from hsae.views.page.state import VIEWS, Choices, Selection
-from hsae.views.page.uploads import file_only, in_words, read_upload
+from hsae.views.page.uploads import in_words, photo_input, read_upload
+from hsae.views.parts.brief import brief
 from hsae.views.parts.charts import square_marked
 from hsae.views.parts.markup import attributes
 from hsae.views.parts.view import View, picker
@@ -109,9 +110,12 @@ class Page:
         self._wire_steering()
 
     def _wire_photo(self, state: list[gr.State]) -> None:
-        """The image is no output of a view, since it must only be given values (`file_only`): it follows `shown`."""
-        sent = self.image.upload(in_words(self.upload), [*state, file_only(self.image)], self.outputs, **EVENT)
-        for changed in (self.shown.change, sent.failure):
+        """The image is no output of a view, since it must only be given values (`photo_input`): it follows `shown`.
+
+        It follows every upload too: the browser shows the uploaded file, which is deleted by then.
+        """
+        sent = self.image.upload(in_words(self.upload), [*state, photo_input(self.image)], self.outputs, **EVENT)
+        for changed in (self.shown.change, sent.then):
             changed(in_words(self.picture), self.shown, self.image, **EVENT)
         self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **EVENT)
 
@@ -168,9 +172,9 @@ class Page:
         edit, steps = way(steps.at(selection.model, selection.layer), selection.edit)
         return [steps, *self.draw(self.choices.choose(selection, "edit", edit), drawn)]
 
-    def upload(self, selection: Selection, drawn: dict[str, Any], path: str | None) -> list[Any]:
+    def upload(self, selection: Selection, drawn: dict[str, Any], sent: object) -> list[Any]:
         """A photograph dropped, pasted or chosen."""
-        key = self.desk.photos.add(read_upload(path))
+        key = self.desk.photos.add(read_upload(sent))
         return self.draw(self.choices.choose(selection, "image", key), drawn)
 
     def picture(self, key: str) -> Image.Image | None:
@@ -203,8 +207,8 @@ class Page:
         try:
             values = view.render(selection)
         except BackboneLoading as error:
-            return view.problem(str(error), kind="info")
+            return view.problem(brief(error), kind="info")
         except HsaeError as error:
-            return view.problem(str(error))
+            return view.problem(brief(error))
         drawn[view.name] = view.key(selection)
         return values

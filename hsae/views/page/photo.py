@@ -28,7 +28,7 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
     image = gr.Image(
         label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=200, buttons=[],
         placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
-        elem_id="photo", format="jpeg",
+        elem_id="photo",
     )  # fmt: skip
     thumbnails = picker(elem_id="thumbnails")
     names = [(name, key) for key, name in starter_keys().items()]

@@ -11,6 +11,7 @@ from hsae.relevancy import METHODS
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
+from hsae.views.parts.brief import brief
 
 SCOPES = ("cls", "patches", "all", "chosen")
 SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
@@ -76,7 +77,7 @@ class Choices:
                 try:
                     selection = self.choose(selection, field, query[field])
                 except HsaeError as error:
-                    problems.append(str(error))
+                    problems.append(brief(error))
         return selection, problems
 
     def query(self, selection: Selection) -> str:
