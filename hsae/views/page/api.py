@@ -14,13 +14,16 @@ from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.session import Session
 from hsae.steering.edits import Edit
+from hsae.views.lanes import Lane
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Model
-from hsae.views.page.uploads import file_only, in_words, read_upload
+from hsae.views.page.photos import Photos
+from hsae.views.page.uploads import file_only, read_upload
 
 _DECIMALS = 6
 _SEED = 0  # of the random controls
 _RELATIVES = 100
+_PHOTOS_KEPT = 8
 
 
 class Api:
@@ -28,6 +31,7 @@ class Api:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.photos = Photos(_PHOTOS_KEPT)  # its own, so that programs do not crowd out what visitors look at
 
     def classes(self, image: str, model: str, layer: str, top: float) -> list[dict[str, Any]]:
         """Most likely classes of an image at a layer ("" for the last): wnid, name, probability."""
@@ -100,7 +104,7 @@ class Api:
 
     def _session(self, image: str, model: Model) -> Session:
         model.session(wait=True)
-        return self.desk.photos.session(model, self.desk.photos.add(read_upload(image)))
+        return self.photos.session(model, self.photos.add(read_upload(image)))
 
 
 def build(desk: Desk) -> None:
@@ -119,11 +123,11 @@ def build(desk: Desk) -> None:
         api.feature: [model, layer, latent],
         api.steer: [image, model, edit, control],
     }
+    lane = Lane("calls of the API", threads=1, each=8, everybody=32)
     answer, ask = gr.JSON(visible=False), gr.Button(visible=False)
     for function, inputs in asked.items():
         ask.click(
-            in_words(function), inputs, answer, api_name=function.__name__,
-            api_description=function.__doc__, concurrency_id="model",
+            lane.handler(function), inputs, answer, api_name=function.__name__, api_description=function.__doc__,
         )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")  # else pandas sums all events up after each of them
+if "SPACE_ID" in os.environ:  # there a proxy of a private network says whose request it is; uvicorn reads this
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10")
 
 import gradio as gr
 
@@ -25,6 +28,7 @@ from hsae.views.page.uploads import MAX_FILE_SIZE
 from hsae.views.parts.view import asset
 
 _PATIENCE = 8.0  # seconds
+_EVENTS = 320  # under way at once, more than all lanes have room for: Gradio itself makes nobody wait
 
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
@@ -34,11 +38,11 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     desk = Desk(models, photos)
     with gr.Blocks(title="hsae", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
-        demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
+        demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it
     page.draw(page.choices.first(), {})  # reads WordNet and the thumbnails, once
-    return demo.queue(max_size=20, default_concurrency_limit=1)
+    return demo.queue(default_concurrency_limit=None)  # calls wait in their lanes, where visitors take turns
 
 
 def launch(
@@ -61,7 +65,7 @@ def launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE_SIZE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
-        theme=theme, mcp_server=mcp,
+        theme=theme, mcp_server=mcp, max_threads=_EVENTS,
     )  # fmt: skip
     return address
 

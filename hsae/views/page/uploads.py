@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
 import gradio as gr
 from gradio.data_classes import ImageData
 from PIL import Image
 
 from hsae.data.decode import decode_image
-from hsae.errors import HsaeError
+from hsae.views.say import problem
 
 MIN_SIDE = 16
 MAX_FILE_SIZE = "20mb"
@@ -28,7 +24,7 @@ def file_only(component: gr.Image) -> gr.Image:
 
     async def keep_file(path: str) -> str | None:
         if "://" in path:  # Gradio would download it, of any size
-            raise gr.Error("The image came as an address. Download it, then upload the file.", print_exception=False)
+            raise problem("The image came as an address. Download it, then upload the file.")
         return await keep(path)
 
     component.async_move_resource_to_block_cache = keep_file
@@ -40,23 +36,10 @@ def _path(payload: ImageData | None) -> str | None:
     if payload is None:
         return None
     if payload.path is None:
-        raise gr.Error("The image came as text inside the request. Upload it as a file.", print_exception=False)
+        raise problem("The image came as text inside the request. Upload it as a file.")
     return payload.path
 
 
 def read_upload(path: str | None) -> Image.Image:
     """The uploaded photograph, upright RGB; ImageError, calling it "The photo", for anything else."""
     return decode_image(path or b"", name="The photo", min_side=MIN_SIDE)
-
-
-def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, whose HsaeErrors reach the visitor as sentences."""
-
-    @wraps(function)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except HsaeError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    return told

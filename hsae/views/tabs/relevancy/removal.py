@@ -76,7 +76,7 @@ def _chart(curve: Curve) -> str:
 def _typical(document: Mapping[str, Any] | None, layer: str, latent: int, method: str) -> str:
     """What was measured for this feature and method over many photographs, if it was."""
     features = within(document, "layers", layer, "features")
-    latents, gaps = listed(within(features, "latent")), listed(within(features, method, "gap"))
+    latents, gaps = listed(within(features, "latent")), listed(within(features, "gap", method))
     if latent not in latents or len(gaps) != len(latents):
         return ""
     gap = gaps[latents.index(latent)]

@@ -42,10 +42,10 @@ def test_the_curves_are_drawn_where_their_values_are():
 @pytest.mark.parametrize(
     ("features", "said"),
     [
-        ({"latent": [1, 3], "legrad": {"gap": [0.1, 0.25]}}, "score 0.25"),
-        ({"latent": [1, 3], "legrad": {"gap": [0.1, None]}}, None),
-        ({"latent": [1], "legrad": {"gap": [0.1]}}, None),
-        ({"latent": [1, 3], "legrad": {"gap": [0.1]}}, None),
+        ({"latent": [1, 3], "gap": {"legrad": [0.1, 0.25]}}, "score 0.25"),
+        ({"latent": [1, 3], "gap": {"legrad": [0.1, None]}}, None),
+        ({"latent": [1], "gap": {"legrad": [0.1]}}, None),
+        ({"latent": [1, 3], "gap": {"legrad": [0.1]}}, None),
         ({"latent": 3}, None),
     ],
 )
