@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -22,7 +23,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-HOSTILE = "<img src=x onerror=window.attacked=1>"
+HOSTILE = (
+    "<a id=planted href=x>link<img id=planted src=x onerror=window.attacked=1><form id=planted>"
+    "<style id=planted>.x{}<svg id=planted> ${1} {{1}}"
+)
 
 
 def saved(made: Artifact, folder: Path) -> str:
@@ -66,7 +70,7 @@ def test_a_model_is_chosen_in_the_menu_and_the_link_keeps_it(visit):
     page.locator("#feature h2", has_text="carnivore").wait_for()
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name=HOSTILE).click()
-    page.wait_for_url(re.compile("model=%3Cimg"), wait_until="commit")
+    page.wait_for_url(re.compile("model=%3Ca"), wait_until="commit")
     page.locator("#feature h2", has_text=HOSTILE).wait_for()
     again = visit(page.locator(".hsae-link").get_attribute("href"))
     again.locator("#feature h2", has_text=HOSTILE).wait_for()
@@ -77,7 +81,7 @@ def test_a_model_is_chosen_in_the_menu_and_the_link_keeps_it(visit):
 
 
 def test_words_of_strangers_are_never_run(visit, tmp_path):
-    page = visit(f"?model={HOSTILE}&layer=block_02&latent=2")
+    page = visit("?" + urlencode({"model": HOSTILE, "layer": "block_02", "latent": 2}))
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     name = tmp_path / f"{HOSTILE}.png"
@@ -87,6 +91,7 @@ def test_words_of_strangers_are_never_run(visit, tmp_path):
     for view in VIEWS:
         open_tab(page, view)
         page.wait_for_timeout(700)
+        assert page.locator("#planted").count() == 0
     page.set_input_files(
         "#photo input[type=file]", {"name": f"{HOSTILE}.png", "mimeType": "image/png", "buffer": b"no photo"}
     )
@@ -94,6 +99,16 @@ def test_words_of_strangers_are_never_run(visit, tmp_path):
     assert HOSTILE in page.inner_text("#active")
     assert page.evaluate("window.attacked") is None
     assert dialogs == []
+
+
+def test_a_link_of_hostile_words_shows_a_toast_of_text(visit):
+    fields = ("model", "layer", "image", "method", "edit", "scope", "patches", "shows", "pair", "view")
+    page = visit("?" + urlencode(dict.fromkeys(fields, f"{HOSTILE[:60]}")))
+    toasts = page.locator(".toast-body [data-testid=toast-text]")
+    page.wait_for_function("n => document.querySelectorAll('[data-testid=toast-text]').length === n", arg=len(fields))
+    assert all("<a id=planted href=x>link<img id=planted" in text for text in toasts.all_inner_texts())
+    assert page.locator("#planted").count() == 0
+    assert page.locator(".toast-body a, .toast-body img, .toast-body form, .toast-body style").count() == 0
 
 
 def test_axe_finds_no_violation_in_a_comparison_and_the_menu_of_models(visit):

@@ -1,13 +1,15 @@
-"""Many visitors at once: each gets its own answers or hears that the queue is full, and memory stays flat."""
+"""Many visitors at once: each gets its own answers, nobody's flood holds up another's page, and memory stays flat."""
 
 from __future__ import annotations
 
-import pytest
-from gradio_client import Client, handle_file
-from gradio_client.utils import QueueError
-from PIL import Image
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+import pytest
+
+from hsae.views.page.state import VIEWS
 from tests.load_test import Tally, crowd, same
+from tests.page_client import PageClient, starter_png
 from tests.running_app import running_process
 
 pytestmark = [
@@ -27,22 +29,53 @@ def server(artifact, tmp_path_factory):
 def test_twenty_visitors_get_their_own_answers_and_memory_stays_flat(server, artifact, tmp_path):
     tally = crowd(*server, artifact, tmp_path, visitors=20, seconds=15)
     assert tally.problems == {}
-    assert set(tally.full) <= {"Queue is full! Please try again."}
+    assert tally.full == {}  # each asks one question at a time
     assert len(tally.seconds) > 60
     assert abs(tally.growth) < 0.1
 
 
-def test_who_comes_when_the_queue_is_full_is_told_so(server, tmp_path):
-    client, photo = Client(server[0], verbose=False, download_files=False), tmp_path / "photo.png"
-    Image.new("RGB", (64, 64), "red").save(photo)
-    jobs = [client.submit(handle_file(photo), "", "", 1, api_name="/classes") for _ in range(80)]
-    told = [job.exception() for job in jobs]
-    client.close()
-    assert any(error is None for error in told)
-    full = "Queue is full! Please try again."
-    assert {str(error) for error in told if isinstance(error, QueueError)} == {full}
-    # On a busy machine the client may lose one of its 80 sockets by itself, which is an error without words.
-    assert {str(error) for error in told if error} <= {full, ""}
+@pytest.fixture(scope="module")
+def packaged(focus, tmp_path_factory) -> Iterator[str]:
+    """The app on the packaged artifact, whose faithfulness takes seconds; `focus` says that its weights are there."""
+    with running_process(tmp_path_factory.mktemp("app") / "log.txt") as (address, _):
+        yield address
+
+
+def flood(pool: ThreadPoolExecutor, address: str, visitor: int, calls: int) -> list[Future[str]]:
+    """So many calls of one visitor, sent at once; returns when all that are refused were told so."""
+    attacker = PageClient(address, visitor)
+    photo = attacker.upload("photo.png", starter_png("animals/dog"))
+    sent = [
+        pool.submit(PageClient(address, visitor).call, "faithfulness", photo, "", "", latent, "")
+        for latent in range(calls)
+    ]
+    while sum(call.done() for call in sent) < calls - 10:
+        wait(sent, 0.2)
+    return sent
+
+
+@pytest.mark.parametrize("neighbour", [0, 1], ids=["from the same address", "from another address"])
+def test_pages_load_while_a_hundred_calls_wait(packaged, neighbour):
+    with ThreadPoolExecutor(100) as pool:
+        calls = flood(pool, packaged, 0, 100)
+        loaded = [PageClient(packaged, neighbour).load({"view": view}) for view in VIEWS]
+        waiting = [call for call in calls if not call.done()]
+        refused = [call.result() for call in calls if call.done() and "event: error" in call.result()]
+    assert all(page["success"] for page in loaded)
+    assert len(waiting) >= 2  # or the pages were no faster than the flood
+    assert len(refused) == 91  # one at work and eight in line are answered
+    assert all("From your address 8 calls of the API are waiting already" in text for text in refused)
+    assert all("event: complete" in call.result() for call in waiting)
+
+
+def test_a_flood_of_page_loads_holds_up_nobody_elses(server):
+    address, _ = server
+    with ThreadPoolExecutor(60) as pool:
+        calls = [pool.submit(PageClient(address, 0).load) for _ in range(60)]
+        while not any(call.done() for call in calls):
+            wait(calls, 0.05)
+        assert PageClient(address, 1).load()["success"]
+        assert not all(call.done() for call in calls)
 
 
 def test_control_a_strangers_answer_and_growing_memory_are_noticed():

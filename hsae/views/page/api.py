@@ -15,8 +15,10 @@ from hsae.hierarchy import wordnet
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk
+from hsae.views.page.lanes import Lane
 from hsae.views.page.models import Model
-from hsae.views.page.uploads import WHAT_COUNTS, as_sent, in_words, photo_input, read_upload
+from hsae.views.page.photos import Photos
+from hsae.views.page.uploads import WHAT_COUNTS, as_sent, photo_input, read_upload
 
 _DECIMALS = 6
 _SEED = 0  # of the random controls
@@ -31,6 +33,7 @@ _ARGUMENTS = {
     "edit": "JSON text of hsae.Edit.to_json",
     "control": "whether to run the random controls too",
 }  # what MCP tells an assistant
+_PHOTOS_KEPT = 8
 
 
 class Api:
@@ -38,6 +41,7 @@ class Api:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.photos = Photos(_PHOTOS_KEPT)  # its own, so that programs do not crowd out what visitors look at
 
     def classes(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Most likely classes of an image at a layer ("" for the last): wnid, name, probability."""
@@ -115,7 +119,7 @@ class Api:
 
     def _session(self, image: object, model: Model) -> Session:
         model.session(wait=True)
-        return self.desk.photos.session(model, self.desk.photos.add(read_upload(image)))
+        return self.photos.session(model, self.photos.add(read_upload(image)))
 
 
 def build(desk: Desk) -> None:
@@ -134,13 +138,13 @@ def build(desk: Desk) -> None:
         api.feature: [model, layer, latent],
         api.steer: [image, model, edit, control],
     }
+    lane = Lane("calls of the API", threads=1, each=8, everybody=32)
     answer, ask = gr.JSON(visible=False), gr.Button(visible=False)
     for function, inputs in asked.items():
-        told = in_words(function)
+        told = lane.handler(function)
         told.__doc__ = "\n".join(["Args:", *(f"{part.label}: {_ARGUMENTS[str(part.label)]}" for part in inputs)])
         ask.click(
-            told, inputs, answer, api_name=function.__name__,
-            api_description=function.__doc__, concurrency_id="model",
+            told, inputs, answer, api_name=function.__name__, api_description=function.__doc__,
         )  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")  # else pandas sums all events up after each of them
+if "SPACE_ID" in os.environ:  # there a proxy of a private network says whose request it is; uvicorn reads this
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "127.0.0.1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10")
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -27,6 +30,7 @@ from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
 
 _PATIENCE = 8.0  # seconds
+_EVENTS = 320  # under way at once, more than all lanes have room for: Gradio itself makes nobody wait
 
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
@@ -37,11 +41,11 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
     desk = Desk(models, photos)
     with gr.Blocks(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         page = Page(desk, Choices(models, photos))
-        demo.load(page.load, None, [*page.outputs, page.waiting], **EVENT)
+        demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it
     page.draw(page.choices.first(), {})  # reads WordNet and the thumbnails, once
-    return demo.queue(max_size=20, default_concurrency_limit=1)
+    return demo.queue(default_concurrency_limit=None)  # calls wait in their lanes, where visitors take turns
 
 
 def launch(
@@ -64,7 +68,8 @@ def launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
-        theme=theme, mcp_server=mcp, app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
+        theme=theme, mcp_server=mcp, max_threads=_EVENTS,
+        app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
     )  # fmt: skip
     return address
 

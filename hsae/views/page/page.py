@@ -13,13 +13,15 @@ from hsae.errors import HsaeError
 from hsae.views.page import about, bar, photo
 from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
+from hsae.views.page.lanes import Lane
 from hsae.views.page.models import BackboneLoading
 from hsae.views.page.state import VIEWS, Choices, Selection
-from hsae.views.page.uploads import in_words, photo_input, read_upload
+from hsae.views.page.uploads import photo_input, read_upload
 from hsae.views.parts.brief import brief
 from hsae.views.parts.charts import square_marked
 from hsae.views.parts.markup import attributes
-from hsae.views.parts.view import View, picker
+from hsae.views.parts.say import warn
+from hsae.views.parts.view import LATER, View, picker
 from hsae.views.tabs.compare import compare
 from hsae.views.tabs.feature import feature
 from hsae.views.tabs.hierarchy import hierarchy
@@ -31,7 +33,7 @@ _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
-EVENT = {"concurrency_id": "model", "api_visibility": "private", "show_progress": "hidden"}
+EVENT = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def tabs_html(selected: str) -> str:
@@ -48,11 +50,13 @@ class Page:
     """All components of the page; made inside a `gr.Blocks`.
 
     Every event is one call: it sets a field of the selection and redraws the views that read this field. `drawn` holds
-    what each view last showed, so that the others are left alone. Slow views follow in a second call.
+    what each view last showed, so that the others are left alone. Slow views follow in calls of their own, in lanes of
+    their own, so that nobody's heat maps hold up a page.
     """
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
         self.desk, self.choices = desk, choices
+        self.lane = Lane("clicks", threads=4, each=32, everybody=96)
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
         gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
@@ -65,9 +69,11 @@ class Page:
         about.build(desk)
         picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
         found = [*views, picture, *left, *tabs]
-        self.views: list[View] = [view for view in found if not view.slow]
-        self.slow = [view for view in found if view.slow]
-        self.drawn_slow = gr.State({})
+        self.views: list[View] = [view for view in found if not view.later]
+        self.later = [
+            (Lane(name, threads=1, each=32, everybody=48), gr.State({}), [view for view in found if view.later == name])
+            for name in LATER
+        ]
         self.waiting = gr.Timer(1.0, active=False)
         self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
         self._wire()
@@ -82,7 +88,7 @@ class Page:
         with gr.Column(elem_id="view-layers", elem_classes="hsae-view"):
             found += layers.build(self.desk)
         with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
-            mapped, self.listing = hierarchy.build(self.desk, self.selection)
+            mapped, self.listing = hierarchy.build(self.desk, self.selection, self.lane)
         with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
             found += feature.build(self.desk)
         with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
@@ -94,18 +100,20 @@ class Page:
         return [*found, *mapped, *steering, *compared]
 
     def _wire(self) -> None:
-        state = [self.selection, self.drawn]
-        pickers = [component.select for view in (*self.views, *self.slow) for component in view.pickers]
-        self.drawn.change(
-            in_words(self.draw_slow), [self.selection, self.drawn_slow],
-            [self.drawn_slow, *(out for view in self.slow for out in view.outputs)],
-            trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
-        )  # fmt: skip
-        gr.on(pickers, in_words(self.pick), state, self.outputs, **EVENT)
-        gr.on([self.listing.select], in_words(self.pick_row), state, self.outputs, **EVENT)
-        for event, field, component in (chooser for view in self.views for chooser in view.choosers):
-            event(in_words(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
-        self.waiting.tick(self.wait, state, [*self.outputs, self.waiting], **EVENT)
+        state, lane = [self.selection, self.drawn], self.lane
+        everything = [*self.views, *(view for _, _, views in self.later for view in views)]
+        pickers = [component.select for view in everything for component in view.pickers]
+        for slow, drawn, views in self.later:
+            self.drawn.change(
+                slow.handler(partial(self.draw_later, views)), [self.selection, drawn],
+                [drawn, *(out for view in views for out in view.outputs)],
+                trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
+            )  # fmt: skip
+        gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+        gr.on([self.listing.select], lane.handler(self.pick_row), state, self.outputs, **EVENT)
+        for event, field, component in (chooser for view in everything for chooser in view.choosers):
+            event(lane.handler(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
+        self.waiting.tick(lane.handler(self.wait), state, [*self.outputs, self.waiting], **EVENT)
         self._wire_photo(state)
         self._wire_steering()
 
@@ -114,16 +122,17 @@ class Page:
 
         It follows every upload too: the browser shows the uploaded file, which is deleted by then.
         """
-        sent = self.image.upload(in_words(self.upload), [*state, photo_input(self.image)], self.outputs, **EVENT)
+        lane = self.lane
+        sent = self.image.upload(lane.handler(self.upload), [*state, photo_input(self.image)], self.outputs, **EVENT)
         for changed in (self.shown.change, sent.then):
-            changed(in_words(self.picture), self.shown, self.image, **EVENT)
-        self.image.clear(partial(self.choose, "image", value=""), state, self.outputs, **EVENT)
+            changed(lane.handler(self.picture), self.shown, self.image, **EVENT)
+        self.image.clear(lane.handler(partial(self.choose, "image", value="")), state, self.outputs, **EVENT)
 
     def _wire_steering(self) -> None:
         state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
         sliders = self.controls.sliders
         gr.on(
-            [slider.input for slider in sliders], in_words(self.move), [*state, *sliders], outputs,
+            [slider.input for slider in sliders], self.lane.handler(self.move), [*state, *sliders], outputs,
             trigger_mode="always_last", **EVENT,
         )  # fmt: skip
         for button, step in (
@@ -131,13 +140,13 @@ class Page:
             (self.controls.redo, Steps.forth),
             (self.controls.reset, Steps.nothing),
         ):
-            button.click(in_words(partial(self.step, step)), state, outputs, **EVENT)
+            button.click(self.lane.handler(partial(self.step, step)), state, outputs, **EVENT)
 
     def load(self, request: gr.Request) -> list[Any]:
         """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
         selection, problems = self.choices.from_query(dict(request.query_params))
-        for problem in problems:
-            gr.Warning(problem)
+        for sentence in problems:
+            warn(sentence)
         waits = self.desk.models.loading
         return [*self.draw(selection, {}), gr.Timer(active=waits)]
 
@@ -186,10 +195,10 @@ class Page:
         drawn = dict(drawn)
         return [selection, drawn, *self._values(self.views, selection, drawn)]
 
-    def draw_slow(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
-        """The same for the views that take their time."""
+    def draw_later(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
+        """The same for views that take their time; `drawn` is their own."""
         drawn = dict(drawn)
-        return [drawn, *self._values(self.slow, selection, drawn)]
+        return [drawn, *self._values(views, selection, drawn)]
 
     def _values(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """A value for every output of the views; `drawn` learns what they show now."""

@@ -28,6 +28,8 @@ class Photo:
 
     image: Image.Image
     sessions: dict[str, Session] = field(default_factory=dict)
+    running: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a model looks at it for the first time: who asks for another photograph does not wait for that."""
 
 
 class Photos:
@@ -59,7 +61,7 @@ class Photos:
         """The model's session on a photograph: one forward pass when it is new, then the same one again."""
         base = model.session()
         photo = self._photo(key)
-        with self._lock:
+        with photo.running:
             if model.name not in photo.sessions:
                 session = base.like()
                 session.set_image(photo.image)
@@ -74,8 +76,9 @@ class Photos:
     def _photo(self, key: str) -> Photo:
         if not key:
             raise InputError("There is no photo yet", do="Pick one on the left, or drop your own there.")
+        found = self._photos.get(key) or _starter_photo(key)  # decoded outside the lock
         with self._lock:
-            found = self._photos.get(key) or _starter_photo(key)
+            found = self._photos.get(key) or found
             self._keep(key, found)
         return found
 

@@ -6,9 +6,7 @@ import base64
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote
 
 import gradio as gr
@@ -16,9 +14,8 @@ from gradio.data_classes import ImageData
 from PIL import Image
 
 from hsae.data.open_image import open_image
-from hsae.errors import HsaeError, ImageError
+from hsae.errors import ImageError
 from hsae.views.page.upload_folder import MAX_AGE, upload_folder
-from hsae.views.parts.brief import brief
 from hsae.views.parts.charts import image_uri
 
 Component = TypeVar("Component", bound=gr.components.Component)
@@ -87,19 +84,6 @@ def read_upload(sent: object) -> Image.Image:
     finally:
         upload_folder().remove(path)
     return image
-
-
-def in_words(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, whose HsaeErrors reach the visitor as sentences."""
-
-    @wraps(function)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except HsaeError as error:
-            raise gr.Error(brief(error), print_exception=False) from error
-
-    return told
 
 
 class _Latest:

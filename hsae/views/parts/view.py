@@ -12,6 +12,8 @@ import gradio as gr
 from hsae.views.page.state import Selection
 from hsae.views.parts.markup import notice
 
+LATER = ("effects of edits", "heat maps", "removal curves")
+"""What takes long, each kind in calls and in a lane of its own."""
 _VIEWS = Path(__file__).parents[1]
 
 
@@ -28,8 +30,8 @@ class View:
     """One value for each output; an HsaeError becomes a sentence in the first."""
     tab: str = ""
     """Drawn only while this tab is open; always when empty."""
-    slow: bool = False
-    """Drawn after the others, in a call of its own."""
+    later: str = ""
+    """One of `LATER`: drawn after the others, in a call of its own with those of the same name."""
     quiet: bool = False
     """Stay empty when something is wrong: the view beside it says the same."""
     pickers: Sequence[gr.HTML] = ()

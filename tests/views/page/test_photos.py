@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hsae.errors import InputError
 from hsae.views.page.photo import THUMBNAILS
-from hsae.views.page.photos import Photos, starter_keys, thumbnail
+from hsae.views.page.photos import Photo, Photos, starter_keys, thumbnail
 
 
 def picture(seed: int) -> Image.Image:
@@ -54,6 +57,34 @@ def test_each_photo_has_its_own_session_and_they_share_the_backbone(desk):
     assert first.backbone is second.backbone
     assert not np.array_equal(np.asarray(first.crop), np.asarray(second.crop))
     assert desk.photos.session(model, keys[0]) is first
+
+
+class SlowImage(Image.Image):
+    """A photograph whose pixels keep whoever looks at them until `seen` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 40, 40
+        self.looked, self.seen = threading.Event(), threading.Event()
+
+    def convert(self, *_, **__) -> Image.Image:
+        self.looked.set()
+        self.seen.wait(60)
+        return picture(0)
+
+
+def test_who_looks_at_another_photo_does_not_wait_for_a_model(desk):
+    model, slow = desk.models["unsaved"], SlowImage()
+    desk.photos._photos["slow"] = Photo(slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(desk.photos.session, model, "slow")
+        assert slow.looked.wait(60)
+        other = pool.submit(lambda: desk.photos.session(model, desk.photos.add(picture(1))))
+        try:
+            assert other.result(timeout=30).crop
+            assert not first.done()
+        finally:
+            slow.seen.set()
 
 
 def test_every_thumbnail_is_a_starter_photo_and_small():

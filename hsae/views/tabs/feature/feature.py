@@ -33,7 +33,7 @@ def build(desk: Desk) -> list[View]:
     reads = ("model", "layer", "latent", "image")
     return [
         View("feature", reads, [card, numbers], lambda s: _card(desk, s), tab="feature", pickers=[card, numbers]),
-        View("heats", reads, [heats], lambda s: [_heats(desk, s)], tab="feature", slow=True, quiet=True,
+        View("heats", reads, [heats], lambda s: [_heats(desk, s)], tab="feature", later="heat maps", quiet=True,
              pickers=[heats]),
     ]  # fmt: skip
 

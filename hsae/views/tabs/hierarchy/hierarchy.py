@@ -10,8 +10,8 @@ import pandas as pd
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.lanes import Lane
 from hsae.views.page.state import Selection
-from hsae.views.page.uploads import in_words
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice
 from hsae.views.parts.view import View, asset, picker
@@ -38,7 +38,7 @@ _NO_CLASSES = (
 )
 
 
-def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
+def build(desk: Desk, selection: gr.State, lane: Lane) -> tuple[list[View], gr.Dataframe]:
     """Words, canvas, table, trees and densities; the table is returned because choosing a row of it needs the row."""
     words = gr.HTML(apply_default_css=False)
     canvas = gr.HTML(
@@ -55,8 +55,8 @@ def build(desk: Desk, selection: gr.State) -> tuple[list[View], gr.Dataframe]:
         show_search="filter", elem_id="hierarchy-table", wrap=True,
     )  # fmt: skip
     kind.input(
-        in_words(lambda s, k: twin(desk.model(s).latents(s.layer), k)), [selection, kind], listing,
-        concurrency_id="model", api_visibility="private", show_progress="hidden",
+        lane.handler(lambda s, k: twin(desk.model(s).latents(s.layer), k)), [selection, kind], listing,
+        api_visibility="private", show_progress="hidden",
     )  # fmt: skip
     densities = picker(elem_id="densities")
     with gr.Row():

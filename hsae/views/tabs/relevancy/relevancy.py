@@ -55,11 +55,12 @@ def build(desk: Desk) -> list[View]:
     opacity.input(None, opacity, None, js=_FADE, api_visibility="private")
     reads = ("model", "layer", "latent", "image", "method")
     return [
-        View("relevancy", reads, [panel, method], lambda s: _render(desk, s), tab="relevancy", pickers=[panel],
-             choosers=[(method.input, "method", method)]),
+        View("relevancy", reads, [panel, method], lambda s: _render(desk, s), tab="relevancy", later="heat maps",
+             pickers=[panel], choosers=[(method.input, "method", method)]),
         View("patches", (*reads, "patches"), [share, grid], lambda s: _patches(desk, s), tab="relevancy",
-             pickers=[grid], quiet=True),
-        View("removal", reads, [removed], lambda s: [_removal(desk, s)], tab="relevancy", slow=True, quiet=True),
+             later="heat maps", pickers=[grid], quiet=True),
+        View("removal", reads, [removed], lambda s: [_removal(desk, s)], tab="relevancy", later="removal curves",
+             quiet=True),
     ]  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def build(desk: Desk) -> tuple[list[View], Controls]:
         View("scope", ("model", "layer", "image", "scope", "patches"), [grid, scope], lambda s: _scope(desk, s),
              tab="steer", pickers=[grid], choosers=[(scope.input, "scope", scope)], quiet=True),
         View("steer", (*where, *what, "shows"), [panel, shows], lambda s: [pane_html(desk, s), s.shows or "classes"],
-             tab="steer", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
+             tab="steer", later="effects of edits", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
         View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
     ]  # fmt: skip
     return views, Controls(sliders, undo, redo, reset)
