@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 ORDER = (
-    {"errors", "version", "atomic"},
+    {"errors", "version", "atomic", "tensor_files", "exit_status"},
     {"data", "starter"},
     {"backbones"},
     {"activations"},

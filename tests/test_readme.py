@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.train import parse
+from training.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

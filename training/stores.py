@@ -38,7 +38,7 @@ def extract(config: RunConfig, backbone: Backbone, accelerator: Accelerator) -> 
     """Activations of the training, held-out and starter images, each process making its share."""
     with accelerator.main_process_first():  # what has to be downloaded is downloaded once
         images, heldout = splits(config)
-    layers = "all" if config.layers == "all" else config.layers.split(",")
+    layers = config.layer_names
     size, workers = config.images_per_batch, config.workers
 
     def kept(samples: Samples | SampleStream) -> Samples | SampleStream:
