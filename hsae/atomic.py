@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,24 +12,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from psutil import pid_exists
+from safetensors import SafetensorError
+
+from hsae.errors import WriteError
+
+_LEFTOVER = re.compile(r"\.(?P<target>.+)\.(?P<pid>\d+)-\d+\.(?P<kind>tmp|old)")
+
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Yield a temporary path, where the block makes a file or folder that becomes `target` when it ends well.
 
     A file replaces a file, and a folder replaces a folder as a whole. On any error the temporary path is removed and
-    the target stays as it was. After a kill the temporary path may be left over; nothing ever reads it.
+    the target stays as it was; WriteError when it cannot be written. After a kill the temporary path may be left over;
+    nothing ever reads it, and `sweep` removes it.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(target, "tmp")
-    remove(temporary)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
+    except OSError as error:
+        raise _unwritable(target, error) from error
     try:
         yield temporary
         if temporary.is_dir() and target.is_dir():
             _replace_folder(temporary, target)
         else:
             os.replace(temporary, target)
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(target, error) from error
     finally:
         remove(temporary)
 
@@ -54,6 +68,34 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path | str) -> None:
+    """Remove what killed processes left of `atomic_path` anywhere under `folder`, which may be missing.
+
+    A folder that stepped aside for a new one that never came is put back. What a running process writes stays.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            leftover = _LEFTOVER.fullmatch(name)
+            if leftover and not _writes(int(leftover["pid"])):
+                path, target = Path(parent, name), Path(parent, leftover["target"])
+                if leftover["kind"] == "old" and not target.exists():
+                    os.replace(path, target)
+                else:
+                    remove(path)
+        folders[:] = [name for name in folders if not _LEFTOVER.fullmatch(name)]
+
+
+def _writes(pid: int) -> bool:
+    """Whether another process of that number runs here: this one leaves nothing over, so its number is reused."""
+    return pid != os.getpid() and pid_exists(pid)
+
+
+def _unwritable(target: Path, error: Exception) -> WriteError:
+    reason = error.__cause__ if isinstance(error, WriteError) else error  # a file in a folder that is being written
+    do = "Make room or choose another place, and run the same command again."
+    return WriteError(f"{target} could not be written: {reason}", "a folder that can be written, with enough room", do)
 
 
 def _beside(target: Path, suffix: str) -> Path:

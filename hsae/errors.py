@@ -7,6 +7,7 @@ HsaeError
 ├── BackboneError         a backbone is unknown, cannot be fetched, or its weights are not the expected ones
 ├── StoreError            an activation store is broken, incomplete, or belongs to something else
 ├── TrainingError         training met values it cannot go on with
+├── WriteError            a result cannot be written, as when the disk is full; it is an OSError too
 └── ArtifactError         an artifact is missing, broken, of another schema, or belongs to another backbone
 """
 
@@ -44,6 +45,10 @@ class StoreError(HsaeError):
 
 class TrainingError(HsaeError):
     """Training met values it cannot go on with."""
+
+
+class WriteError(HsaeError, OSError):
+    """A result cannot be written, as when the disk is full; what was there before stays."""
 
 
 class ArtifactError(HsaeError):

@@ -1,13 +1,17 @@
 """A target is either as it was or as it was meant to be, never in between."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
 from threading import Barrier, Thread
 
 import pytest
 
 from hsae import atomic
-from hsae.atomic import atomic_path, remove, write_json, write_text
+from hsae.atomic import atomic_path, remove, sweep, write_json, write_text
+from hsae.errors import HsaeError, ImageError, WriteError
 
 
 def make_folder(path, **files: str) -> None:
@@ -121,6 +125,71 @@ def test_leftovers_are_not_in_the_way(tmp_path):
     write_text(tmp_path / "target", "again")
     assert (tmp_path / "target").read_text() == "again"
     assert os.listdir(tmp_path) == ["target"]
+
+
+KILLED = """
+import os, signal, sys
+from hsae.atomic import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.mkdir()
+    (temporary / "half").write_text("x")
+    if len(sys.argv) > 2:
+        print(flush=True)
+        input()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def started(*arguments, **options):
+    return subprocess.Popen([sys.executable, "-c", KILLED, *map(str, arguments)], text=True, **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 needs POSIX")
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
+    kept = [".hidden", ".notes.tmp", ".x.12-3.txt", "folder.1-1.tmp"]
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+    assert started(tmp_path / "deep" / "er" / "folder").wait() != 0
+    running = started(tmp_path / "running", "wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    running.stdout.readline()
+    assert len(list((tmp_path / "deep" / "er").iterdir())) == 1
+    sweep(tmp_path)
+    assert list((tmp_path / "deep" / "er").iterdir()) == []
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "deep", f".running.{running.pid}-{running.pid}.tmp"])
+    running.communicate("")
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "deep"])
+    sweep(tmp_path / "missing")
+
+
+def test_a_folder_that_stepped_aside_comes_back_unless_the_new_one_is_there(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in ("alone", "replaced"):
+        make_folder(tmp_path / f".{name}.{gone.pid}-1.old", old="1")
+    make_folder(tmp_path / "replaced", new="2")
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["alone", "replaced"]
+    assert read_folder(tmp_path / "alone") == {"old": "1"}
+    assert read_folder(tmp_path / "replaced") == {"new": "2"}
+
+
+def test_what_cannot_be_written_is_a_sentence_that_names_the_target(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="folder that can be written") as within_a_file:
+        write_text(tmp_path / "file" / "below", "text")
+    assert within_a_file.value.got.startswith(f"{tmp_path / 'file' / 'below'} could not be written: ")
+
+    def fill() -> None:
+        with atomic_path(tmp_path / "folder") as temporary, atomic_path(temporary / "part"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(HsaeError) as full:
+        fill()
+    assert full.value.got == f"{tmp_path / 'folder'} could not be written: [Errno 28] No space left on device"
+    with pytest.raises(ImageError), atomic_path(tmp_path / "other"):
+        raise ImageError("not an error of the disk")
+    assert sorted(os.listdir(tmp_path)) == ["file"]
 
 
 def test_json_is_sorted_and_strict(tmp_path):

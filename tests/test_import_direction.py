@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 ORDER = (
-    *("errors", "version", "atomic", "starter"),
+    *("errors", "version", "atomic", "tensor_files", "exit_status", "starter"),
     *("data", "backbones", "activations", "sae", "hierarchy", "measures", "report"),
     *("relevancy", "faithfulness", "steering", "artifacts", "comparison", "session", "commands", "views", "__main__"),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hsae.__main__ import COMMANDS as HSAE_COMMANDS
-from training.train import parse
+from training.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [

@@ -21,7 +21,7 @@ from hsae.sae.train import TrainConfig
 from training.build import describe_dataset
 from training.random_baseline import open_random_run
 from training.run_config import RunConfig
-from training.stores import Split, layers_of, splits
+from training.stores import Split, splits
 
 log = logging.getLogger("hsae.training")
 
@@ -114,7 +114,7 @@ def _check_amounts(config: RunConfig, split: Split) -> None:
 
 def _check_batch(config: RunConfig, train: TrainConfig, split: Split, backbone: Backbone) -> None:
     """The training images make at least one batch; layers and token are the backbone's."""
-    tokens = min(shape_per_image(backbone, name, config.token)[0] for name in backbone.layer_names(layers_of(config)))
+    tokens = min(shape_per_image(backbone, name, config.token)[0] for name in backbone.layer_names(config.layer_names))
     n_images = split.train.expected
     if n_images is not None and n_images * tokens < train.batch_size:
         got = f"batch_size {train.batch_size} for {n_images} training images of {tokens} token(s)"

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
-from hsae.atomic import atomic_path, write_json
+from hsae.atomic import atomic_path
 from hsae.backbones.registry import load_backbone
 from hsae.measures.colour_texture import class_means, colour_texture
 from hsae.measures.wordnet import likeness_groups
-from training.records import done
+from training.records import Record
 from training.run_config import RunConfig
 from training.stores import splits
 
@@ -29,14 +29,14 @@ def class_groups(config: RunConfig, heldout: ActivationStore) -> np.ndarray:
 
 def colours_and_textures(config: RunConfig, heldout: ActivationStore) -> Tensor:
     """Colour and texture of every image of the store, `[n_images, 12]`, kept in the folder of the run."""
-    path, settings = Path(config.run) / "colour_texture.safetensors", {"dataset": heldout.manifest.content["dataset"]}
-    if not done(path.with_suffix(".json"), settings):
+    settings = {"dataset": heldout.manifest.content["dataset"]}
+    record = Record(Path(config.run) / "colour_texture.safetensors", settings)
+    if not record.done():
         samples = splits(config).heldout
         found = [torch.from_numpy(colour_texture(samples.read(row).image)) for row in heldout.rows.tolist()]
-        with atomic_path(path) as temporary:
+        with record.renewed(), atomic_path(record.result) as temporary:
             save_file({"colour_texture": torch.stack(found)}, temporary)
-        write_json(path.with_suffix(".json"), settings)
-    return load_file(path)["colour_texture"]
+    return load_file(record.result)["colour_texture"]
 
 
 def second_encoder(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from hsae.errors import InputError
 
@@ -22,12 +23,13 @@ class DataSource:
 class RunConfig:
     """What is run on what; every field is a flag of train.py."""
 
-    run: str
-    """Folder of the run, e.g. runs/quickstart."""
+    run: str = field(metadata={"aliases": ["--run_dir"]})  # `--run` alone is no flag that torchrun lets pass
+    """Folder of the run, e.g. runs/quickstart; one run at a time."""
     data: str = "starter"
     """"starter", a folder of images or of class folders, parquet or tar files, a Hub id; or several of them between
     commas: then the splits and label maps may be several too, one each (nothing between two commas: none)."""
     data_split: str | None = None
+    """Split of `data` to train on, where it has several."""
     data_limit: int | None = None
     """Use only the first rows, of each source."""
     stream: bool = False
@@ -39,6 +41,7 @@ class RunConfig:
     heldout_split: str | None = None
     """Split of `data` to measure on; without one, `heldout_share` of the images of every class is set apart."""
     heldout_share: float = 0.2
+    """Share of every class to measure on, in place of a split."""
     label_map: str | None = None
     """File that maps class names to WordNet ids (CSV, JSON, an index of Keras or Kaggle), or imagenet-1k, cifar-100 or
     cifar-10, or none to take all images without labels."""
@@ -49,6 +52,7 @@ class RunConfig:
     dataset_name: str | None = None
     """Name of the data set in the artifact; default: `data`."""
     backbone: str = "dinov2-small-focus"
+    """Name of a known backbone, Hub id, folder, or checkpoint; NAME@random: with random weights."""
     base_backbone: str | None = None
     """The model that `backbone` was fine-tuned from: the run stops when the image side is still the same."""
     image_size: int = 224
@@ -58,6 +62,7 @@ class RunConfig:
     layers: str = "all"
     """all, or names separated by commas."""
     images_per_batch: int = 32
+    """Images that the backbone sees at once."""
     train_precision: str = "float32"
     """float32, or bfloat16: what the backbone multiplies matrices in on the training images, in half the time on
     hardware that knows it. The held-out images, on which everything is measured, are always run in float32."""
@@ -114,6 +119,11 @@ class RunConfig:
             raise InputError(f"train_precision {self.train_precision!r}", "float32 or bfloat16")
         if self.probe_images < 1:
             raise InputError(f"probe_images {self.probe_images}", "a positive number")
+
+    @property
+    def layer_names(self) -> list[str] | Literal["all"]:
+        """`layers` as names."""
+        return "all" if self.layers == "all" else [name.strip() for name in self.layers.split(",")]
 
 
 def _each(value: str | None, n: int) -> list[str | None]:

@@ -5,10 +5,12 @@ RUN/activations/{train,heldout,starter}/   activation stores (online: of the tra
 RUN/training/                              checkpoint while it trains, then summary.json and summary.png
 RUN/saes.safetensors (+ saes.json)         the SAEs of all layers
 RUN/artifact/ (+ artifact.json)            what `python app.py --artifact RUN` opens
+RUN/.lock                                  held while a run works here
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from safetensors.torch import load_file, save_file
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.card import save_with_card
-from hsae.atomic import atomic_path, remove, write_json
+from hsae.artifacts.content import content_sha256
+from hsae.atomic import atomic_path, remove
 from hsae.backbones.registry import load_backbone
 from hsae.sae.bank import new_bank
 from hsae.sae.config import SAEConfig
@@ -26,10 +29,14 @@ from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import TrainConfig, train_bank
 from training.build import analysis_settings, build_artifact
 from training.checks import checked_splits
-from training.records import done
+from training.processes import describe, first_says
+from training.records import Record
 from training.run_config import RunConfig
+from training.run_folder import run_folder
 from training.stores import Stores, extract
 from training.twins import refuse_twin
+
+log = logging.getLogger("hsae.training")
 
 
 def run(
@@ -40,17 +47,22 @@ def run(
     with accelerator.main_process_first():  # what has to be downloaded is downloaded once
         split = checked_splits(config, train, backbone)
     refuse_twin(config, backbone)
-    stores = extract(config, split, backbone, accelerator)
-    saes = train_saes(config, stores, sae, train, accelerator)
-    folder = Path(config.run) / "artifact"
-    settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores)}
-    if accelerator.is_main_process and not done(folder.with_suffix(".json"), settings):
-        save_with_card(build_artifact(config, backbone, stores, saes), folder, config.artifact_dtype, command)
-        write_json(folder.with_suffix(".json"), settings)
-    if accelerator.is_main_process and config.push_to_hub:
-        artifact = Artifact.load(folder)
-        artifact.push(config.push_to_hub, private=config.private, tag=config.push_tag, force=config.force)
-    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        log.info(describe(accelerator, len(backbone.layer_names(config.layer_names)), train))
+    with run_folder(Path(config.run), accelerator):
+        stores = extract(config, split, backbone, accelerator)
+        saes = train_saes(config, stores, sae, train, accelerator)
+        folder = Path(config.run) / "artifact"
+        settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores)}
+        record = Record(folder, settings, content_sha256)
+        if accelerator.is_main_process and not record.done():
+            artifact = build_artifact(config, backbone, stores, saes)
+            with record.renewed():
+                save_with_card(artifact, folder, config.artifact_dtype, command)
+        if accelerator.is_main_process and config.push_to_hub:
+            artifact = Artifact.load(folder)
+            artifact.push(config.push_to_hub, private=config.private, tag=config.push_tag, force=config.force)
+        accelerator.wait_for_everyone()
     return folder
 
 
@@ -58,8 +70,8 @@ def train_saes(
     config: RunConfig, stores: Stores, sae: SAEConfig, train: TrainConfig, accelerator: Accelerator
 ) -> dict[str, SparseAutoencoder]:
     """The SAEs of all layers, trained unless they are there already."""
-    path, settings = Path(config.run) / "saes.safetensors", _settings(stores, sae, train)
-    if not done(path.with_suffix(".json"), settings):
+    record = Record(Path(config.run) / "saes.safetensors", _settings(stores, sae, train))
+    if not first_says(accelerator.is_main_process and record.done()):
         bank = train_bank(
             stores.source,
             sae,
@@ -70,14 +82,13 @@ def train_saes(
         )
         if accelerator.is_main_process:
             tensors = {f"{name}.{key}": value for name, m in bank.items() for key, value in m.state_dict().items()}
-            with atomic_path(path) as temporary:
+            with record.renewed(), atomic_path(record.result) as temporary:
                 save_file(tensors, temporary)
-            write_json(path.with_suffix(".json"), settings)
             for state in (Path(config.run) / "training").glob("process_*"):
                 remove(state)  # no longer needed, and another run here would find it to be of other settings
         accelerator.wait_for_everyone()
     bank = new_bank(stores.source, tuple(stores.source.layers), sae)
-    bank.load_state_dict(load_file(path))
+    bank.load_state_dict(load_file(record.result))
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Ac
     """Activations of the training, held-out and starter images, each process making its share."""
     if split.record and accelerator.is_main_process:
         write_json(Path(config.run) / SPLIT, split.record, compact=True)
-    layers = layers_of(config)
+    layers = config.layer_names
     size, workers = config.images_per_batch, config.workers
 
     def kept(samples: Samples | SampleStream) -> Samples | SampleStream:
@@ -76,11 +76,6 @@ def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Ac
         options = {"images_per_run": size, "precision": precision, "workers": workers}
         source = OnlineActivations(backbone, kept(split.train), layers, config.token, **options)
     return Stores(source, train, stored("heldout", split.heldout), stored("starter", load_samples("starter")))
-
-
-def layers_of(config: RunConfig) -> list[str] | Literal["all"]:
-    """The layers a run was asked for."""
-    return "all" if config.layers == "all" else config.layers.split(",")
 
 
 def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | SampleStream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -18,11 +19,13 @@ from hsae.activations.loading import Batch, decoders, pixel_batches
 from hsae.activations.store import (
     ActivationStore,
     Manifest,
+    is_whole,
     read_manifest,
     shard_path,
     write_manifest,
     write_shard,
 )
+from hsae.atomic import sweep
 from hsae.backbones.base import Backbone, Token
 from hsae.data.samples import Samples
 from hsae.data.stream import SampleStream
@@ -30,6 +33,8 @@ from hsae.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+log = logging.getLogger("hsae.activations")
 
 SHARD_BYTES = 256 * 2**20
 """A shard is built in memory; patch tokens of all layers take megabytes per image."""
@@ -72,6 +77,8 @@ def extract_activations(
     workers = decoders(workers, backbone.device)
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     with accelerator.main_process_first() if accelerator else nullcontext():
+        if rank == 0:
+            sweep(folder)
         manifest = _claim(folder, describe_activations(backbone, samples, names, token, shard_rows, dtype, precision))
     total, hidden = samples.expected if of == 1 else None, not progress or rank > 0
     with tqdm(total=total, unit="image", desc=f"activations {folder.name}", disable=hidden) as bar:
@@ -90,10 +97,13 @@ def extract_activations(
 def _missing(folder: Path, manifest: Manifest, rank: int, of: int, bar: tqdm) -> Iterator[int]:
     """This process's shards that are not there yet; without end while nobody knows how many rows there are."""
     for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
-        if shard_path(folder, number).is_file():
+        path = shard_path(folder, number)
+        if is_whole(path):
             bar.update(len(manifest.shard_range(number)))
-        else:
-            yield number
+            continue
+        if path.exists():
+            log.warning("%s is cut off and is made again", path)
+        yield number
 
 
 def _finished(

@@ -2,6 +2,7 @@
 
     manifest.json            schema, hsae version, backbone, token, layers, dataset, shard_rows, dtype, precision
     shard_00000.safetensors  a tensor `[images, tokens, d_in]` per layer, `row` and `label` `[images]` (-1: none)
+                             with the sha256 of each in the header, which is checked when it is first read
 
     labels.safetensors       only where labels were mended since: those of all images (hsae.activations.labels)
 
@@ -21,12 +22,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from hsae.activations.labels import LABELS, Labels, read_labels
-from hsae.atomic import atomic_path, write_text
-from hsae.errors import StoreError
+from hsae.atomic import write_text
+from hsae.errors import StoreError, WriteError
+from hsae.tensor_files import read_tensor, write_sealed
 from hsae.version import __version__
 
 SCHEMA = 1
@@ -106,10 +107,9 @@ def shard_path(folder: Path, number: int) -> Path:
 def write_shard(path: Path, layers: dict[str, Tensor], rows: Tensor, labels: Tensor) -> None:
     """Write one shard atomically; StoreError when it cannot be written, and the shards before it stay."""
     try:
-        with atomic_path(path) as temporary:
-            save_file({**layers, "row": rows, "label": labels}, temporary)
-    except (SafetensorError, OSError) as error:
-        raise _unwritable(path, error) from error
+        write_sealed(path, {**layers, "row": rows, "label": labels})
+    except WriteError as error:
+        raise _unwritable(error) from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -117,13 +117,22 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(asdict(manifest), indent=1) + "\n"  # unsorted: the order of the layers has a meaning
     try:
         write_text(folder / "manifest.json", text)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+    except WriteError as error:
+        raise _unwritable(error) from error
 
 
-def _unwritable(path: Path, error: Exception) -> StoreError:
+def _unwritable(error: WriteError) -> StoreError:
     do = "Make room or choose another folder, and run the extraction again: it goes on where it stopped."
-    return StoreError(f"{path} could not be written: {error}", "a folder that can be written, with enough room", do)
+    return StoreError(error.got, error.expected, do)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and as long as its header says; what is in it, reading checks."""
+    try:
+        with safe_open(path, "pt") as file:
+            return bool(file.keys())
+    except (SafetensorError, OSError):
+        return False
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -179,6 +188,7 @@ class ActivationStore:
                 "a finished extraction",
                 "Run the extraction again: it goes on where it stopped.",
             )
+        self._checked: set[tuple[int, str]] = set()
 
     @property
     def layers(self) -> dict[str, int]:
@@ -250,7 +260,11 @@ class ActivationStore:
 
     def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
         with self._opened(number) as file:
-            return file.get_slice(name)[part]
+            if (number, name) in self._checked:
+                return file.get_slice(name)[part]
+            whole = read_tensor(file, name)
+            self._checked.add((number, name))
+            return whole if part == slice(None) else whole[part].clone()
 
     def _shape(self, number: int, layer: str) -> list[int]:
         with self._opened(number) as file:
@@ -264,7 +278,7 @@ class ActivationStore:
         try:
             with safe_open(shard_path(self.folder, number), "pt") as file:
                 yield file
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise self._broken(number, str(error)) from error
 
     def _broken(self, number: int, why: str) -> StoreError:

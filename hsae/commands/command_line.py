@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from hsae.errors import HsaeError
-
-INTERRUPTED = 130
-"""Exit status after Ctrl+C, as shells have it."""
+from hsae.exit_status import exit_status
 
 
 def run_command(command: ModuleType, program: str, arguments: list[str]) -> int:
@@ -25,20 +20,8 @@ def run_command(command: ModuleType, program: str, arguments: list[str]) -> int:
     )
     command.add_arguments(parser)
     options = parser.parse_args(arguments)
-    return reported(lambda: command.run(options))
-
-
-def reported(run: Callable[[], object]) -> int:
-    """Run; an error that a user can cause is one line and status 1, Ctrl+C one line and status 130."""
-    try:
-        run()
-    except HsaeError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped. What is finished is kept; the same command goes on from there.", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    again = "What is finished is kept: the same command goes on from there."
+    return exit_status(lambda: command.run(options), interrupted=again)
 
 
 def artifact_in(source: str | Path) -> str | Path:

@@ -1,6 +1,6 @@
 """Training that survives being killed: one safetensors file per process, replaced atomically.
 
-    CHECKPOINT/process_0_of_1/state.safetensors    its layers' tensors; metadata: settings, step, history
+    CHECKPOINT/process_0_of_1/state.safetensors    its layers' tensors; settings, step, history; the sha256 of all
 
 The order of the tokens follows from seed and epoch, so weights, optimiser moments and the step are all there is to
 keep.
@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from hsae.atomic import atomic_path, remove
-from hsae.errors import TrainingError
+from hsae.atomic import sweep
+from hsae.errors import TrainingError, WriteError
 from hsae.sae.layer import LayerTraining
+from hsae.tensor_files import read_stated, read_tensor, write_sealed
 
 
 @dataclass
@@ -37,9 +37,8 @@ class Checkpoint:
     def __init__(self, folder: Path | None, settings: dict[str, Any], rank: int = 0, of: int = 1) -> None:
         self.path = Path(folder) / f"process_{rank}_of_{of}" / "state.safetensors" if folder else None
         self.settings = json.loads(json.dumps(settings))
-        if self.path and self.path.parent.is_dir():
-            for left in self.path.parent.glob(".*"):  # half-written files of a killed process
-                remove(left)
+        if self.path:
+            sweep(self.path.parent)
 
     def save(self, layers: list[LayerTraining], progress: Progress) -> None:
         """Replace the checkpoint; TrainingError when it cannot be written, and the one before it stays."""
@@ -48,14 +47,10 @@ class Checkpoint:
         tensors = {f"{layer.name}/{key}": _plain(t) for layer in layers for key, t in layer.state().items()}
         stated = {"settings": self.settings, "step": progress.step, "history": progress.history}
         try:
-            with atomic_path(self.path) as temporary:
-                save_file(tensors, temporary, {"hsae": json.dumps(stated)})
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(
-                f"The checkpoint {self.path} could not be written: {error}",
-                "a folder that can be written, with enough room",
-                "Make room and run the same command again: it goes on from the checkpoint before.",
-            ) from error
+            write_sealed(self.path, tensors, stated)
+        except WriteError as error:
+            do = "Make room and run the same command again: it goes on from the checkpoint before."
+            raise TrainingError(f"The checkpoint {error.got}", error.expected, do) from error
 
     def load(self, layers: list[LayerTraining]) -> Progress:
         """Restore the layers and say how far they are; TrainingError for a damaged one or another run's."""
@@ -63,10 +58,10 @@ class Checkpoint:
             return Progress()
         try:
             with safe_open(self.path, "pt") as file:
-                stated = json.loads(file.metadata()["hsae"])
+                stated = read_stated(file)
                 self._check(stated["settings"])
                 for layer in layers:
-                    layer.load({key: file.get_tensor(f"{layer.name}/{key}") for key in layer.state()})
+                    layer.load({key: read_tensor(file, f"{layer.name}/{key}") for key in layer.state()})
         except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"The checkpoint {self.path} is damaged: {error}", "a whole checkpoint", "Delete it to start again."

@@ -75,6 +75,7 @@ class TrainConfig:
     clip: float = 1.0
     """Largest gradient norm per layer."""
     seed: int = 0
+    """Of the initial weights and of the order of the tokens."""
     buffer_tokens: int = 65_536
     """Tokens shuffled together; memory is about buffer_tokens x 4 bytes x sum of the layers' widths."""
     resample_every: int = 0

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from hsae.activations import store as store_module
+from hsae import tensor_files
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore, shard_path
 from hsae.errors import StoreError
@@ -32,16 +32,16 @@ def extract(folder) -> ActivationStore:
 
 def die_while_writing(folder, fatal_shard: int) -> None:
     """Write half of a shard's bytes under the temporary name, then kill this very process."""
-    whole, written = store_module.save_file, []
+    whole, written = tensor_files.save_file, []
 
-    def save_file(tensors, path):
-        whole(tensors, path)
+    def save_file(tensors, path, metadata):
+        whole(tensors, path, metadata)
         written.append(path)
         if len(written) == fatal_shard:
             os.truncate(path, path.stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    store_module.save_file = save_file
+    tensor_files.save_file = save_file
     extract(folder)
 
 
@@ -119,7 +119,19 @@ def test_killed_in_the_middle_of_a_shard(processes, uninterrupted, tmp_path, fat
     store = extract(tmp_path)
     assert content(tmp_path) == uninterrupted
     assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert not list(tmp_path.glob(".*")), "what the killed process left is swept"
     assert len(store) == N_ROWS - 2
+
+
+def test_a_shard_that_was_cut_off_is_named_and_made_again(uninterrupted, tmp_path, caplog):
+    extract(tmp_path)
+    for number, length in ((4, 0), (9, 700)):
+        os.truncate(shard_path(tmp_path, number), length)
+    extract(tmp_path)
+    assert [record.getMessage().split("/")[-1].split(" ")[0] for record in caplog.records] == [
+        "shard_00004.safetensors", "shard_00009.safetensors",
+    ]  # fmt: skip
+    assert content(tmp_path) == uninterrupted
 
 
 def test_killed_before_the_manifest_was_whole(uninterrupted, tmp_path):

@@ -84,6 +84,41 @@ def test_a_damaged_shard_is_named(store, damage):
     assert torch.equal(ActivationStore(store.folder).shard(0, "late"), store.shard(0, "late"))
 
 
+def flipped(data, position):
+    return data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 :]
+
+
+def test_a_bit_that_flipped_anywhere_is_found_or_harms_nothing(store, content):
+    path = shard_path(store.folder, 1)
+    whole, refused = path.read_bytes(), 0
+    for position in range(0, len(whole), 7):
+        path.write_bytes(flipped(whole, position))
+        opened = ActivationStore(store.folder)
+        try:
+            assert all(torch.equal(opened.layer(name), content[name]) for name in LAYERS), position
+            assert opened.labels.tolist() == list(range(-1, 9)), position
+        except StoreError as error:
+            refused += "shard_00001.safetensors is damaged" in str(error)
+    assert refused > 0.8 * len(whole) / 7
+
+
+def test_a_part_of_a_layer_is_checked_too_and_only_what_is_read(store, content):
+    path = shard_path(store.folder, 1)
+    whole = path.read_bytes()
+    start = whole.index(content["late"][7].numpy().tobytes())
+    path.write_bytes(flipped(whole, start))
+    opened = ActivationStore(store.folder)
+    with pytest.raises(StoreError, match="damaged: late has not the sha256"):
+        opened.shard(1, "late", slice(0, 2))
+    assert torch.equal(opened.layer("early"), content["early"])
+
+
+def test_shards_of_versions_before_are_read(store, content):
+    path = shard_path(store.folder, 1)
+    save_file(load_file(path), path)
+    assert torch.equal(ActivationStore(store.folder).layer("late"), content["late"])
+
+
 def test_no_store(tmp_path):
     with pytest.raises(StoreError, match=r"No activation store in .*Extract first"):
         ActivationStore(tmp_path)

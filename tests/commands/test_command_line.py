@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from hsae.__main__ import COMMANDS, RENAMED, main, usage
-from hsae.commands.command_line import INTERRUPTED, reported, run_command
+from hsae.commands.command_line import run_command
 from hsae.errors import InputError
 
 
@@ -54,19 +54,6 @@ def test_compare_was_once_a_word_after_analysis(tmp_path, capsys):
 
     assert renamed("hsae.analysis", ["compare", str(tmp_path), str(tmp_path)]) == 1
     assert "python -m hsae compare" in capsys.readouterr().err
-
-
-def test_ctrl_c_is_one_line_and_status_130(capsys):
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    assert reported(interrupted) == INTERRUPTED == 130
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_an_error_nobody_foresaw_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        reported(lambda: 1 / 0)
 
 
 def test_options_reach_the_command_and_defaults_are_documented(capsys):

@@ -148,6 +148,19 @@ def test_a_damaged_checkpoint_is_refused(store: ActivationStore, tmp_path: Path,
         weights(store, tmp_path, epochs=1)
 
 
+def test_a_bit_that_flipped_anywhere_in_a_checkpoint_is_found(store: ActivationStore, tmp_path: Path) -> None:
+    expected = weights(store, tmp_path, epochs=1)
+    path = tmp_path / STATE
+    whole, refused = path.read_bytes(), 0
+    for position in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+        try:
+            assert same(weights(store, tmp_path, epochs=1), expected), position
+        except TrainingError as error:
+            refused += f"{path} " in str(error)
+    assert refused >= 55
+
+
 def test_not_a_number_leaves_the_earlier_checkpoint(
     store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from training.random_baseline import open_random_run
 from training.run_config import RunConfig
 from training.stages import run
 from training.stores import heldout_rows, splits
-from training.train import expand, main, parse
+from training.train import main
 
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
 
@@ -154,10 +156,18 @@ def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(fini
     assert remade(config, TrainConfig(epochs=3, batch_size=64)) == [True, True, *shards]
 
 
-def test_the_card_has_the_command_with_the_config_written_out(tmp_path):
-    file = tmp_path / "config.yaml"
-    file.write_text("run: runs/x\nk: 5\n")
-    assert expand(["--config", str(file), "--k", "6"]) == ["--run", "runs/x", "--k", "5", "--k", "6"]
+def test_a_result_that_was_deleted_or_cut_is_made_again_as_it_was(finished, caplog):
+    config, (sae, train), folder = finished
+    run(config, sae, train, Accelerator())
+    saes, before = folder.parent / "saes.safetensors", Artifact.load(folder).sha256
+    weights = saes.read_bytes()
+    caplog.clear()
+    os.truncate(saes, len(weights) // 2)
+    shutil.rmtree(folder)
+    run(config, sae, train, Accelerator())
+    assert [f"{path} is" in line for path, line in zip([saes, folder], caplog.messages, strict=True)] == [True, True]
+    assert saes.read_bytes() == weights
+    assert Artifact.load(folder).sha256 == before
 
 
 def test_a_share_of_every_class_is_set_apart():
@@ -165,21 +175,6 @@ def test_a_share_of_every_class_is_set_apart():
     apart = heldout_rows(labels, 0.2)
     assert [sum(np.isin(apart, rows)) for rows in (range(10), range(10, 15), range(15, 35))] == [2, 1, 4]
     assert list(apart) == sorted(heldout_rows(labels, 0.2)) != list(heldout_rows(labels, 0.2, seed=1))
-
-
-def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
-    file = tmp_path / "config.yaml"
-    file.write_text("run: runs/x\nepochs: 7\nk: 5\n")
-    run_config, sae, train = parse(["--config", str(file), "--k", "6"])
-    assert (run_config.run, sae.k, train.epochs, train.lr) == ("runs/x", 6, 7, TrainConfig().lr)
-
-
-@pytest.mark.parametrize("text", ["- a list", "a: [unclosed", ""])
-def test_a_config_that_is_none_is_an_error_in_one_sentence(tmp_path, capsys, text):
-    file = tmp_path / "config.yaml"
-    file.write_text(text)
-    assert main(["--config", str(file)]) == 1
-    assert str(file) in capsys.readouterr().err
 
 
 def test_classes_outside_wordnet_are_refused_before_anything_is_written(backbone_folder, tmp_path):

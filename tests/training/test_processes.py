@@ -1,0 +1,118 @@
+"""As many processes as were asked for train, and say so; a launch that hsae would not follow is refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hsae.artifacts.artifact import Artifact
+from hsae.errors import InputError
+from hsae.sae.config import TrainConfig
+from tests.tiny_models import tiny_model
+from training import processes
+from training.processes import describe, refuse_launch
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAIN = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_DYNAMO_BACKEND": "NO"}
+"""What `accelerate launch` sets by itself."""
+
+
+class Several:
+    """What `describe` reads of an Accelerator."""
+
+    def __init__(self, num_processes: int, device: str = "cpu") -> None:
+        self.num_processes = num_processes
+        self.device = processes.torch.device(device)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        PLAIN,
+        {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": "29500"},
+        PLAIN | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": "29500"},
+        {"MASTER_PORT": "29500"},
+        {"ACCELERATE_USE_FSDP": "false"},
+    ],
+)
+def test_usual_launches_pass(variables: dict[str, str]) -> None:
+    refuse_launch(variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (PLAIN | {"MASTER_PORT": "29500", "MASTER_ADDR": "127.0.0.1"}, "torchrun --nproc_per_node 2"),
+        (PLAIN | {"ACCELERATE_MIXED_PRECISION": "bf16"}, r"--mixed_precision bf16.*--bf16 true"),
+        (PLAIN | {"ACCELERATE_DYNAMO_BACKEND": "INDUCTOR"}, "--dynamo_backend inductor"),
+        (PLAIN | {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": "fp16"}, "fp16 and --use_fsdp true"),
+        (PLAIN | {"ACCELERATE_USE_DEEPSPEED": "true"}, "--use_deepspeed"),
+    ],
+)
+def test_a_launch_that_would_do_something_else_is_refused(variables: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        refuse_launch(variables)
+
+
+def test_more_processes_than_gpus_are_refused_except_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.torch.cuda, "device_count", lambda: 1)
+    refuse_launch({"LOCAL_WORLD_SIZE": "1"})
+    with pytest.raises(InputError, match=r"2 processes on a machine with 1 GPU\. Expected at most one process a GPU"):
+        refuse_launch({"LOCAL_WORLD_SIZE": "2"})
+    refuse_launch({"LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"})
+
+
+def test_the_sentence_says_who_trains_what() -> None:
+    rows, layers = TrainConfig(batch_size=64), TrainConfig(batch_size=64, parallel="layer")
+    assert describe(Several(1), 12, rows) == "1 process on cpu trains 12 layers on batches of 64 tokens"
+    assert "train 12 layers on batches of 256 tokens, 64 in each" in describe(Several(4, "cuda"), 12, rows)
+    assert describe(Several(4), 12, layers) == "4 processes on cpu share 12 layers, each on batches of 64 tokens"
+    assert describe(Several(4), 3, layers).endswith("; 1 have nothing to train")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("backbone")
+    tiny_model(seed=1).save_pretrained(folder)
+    values = {"backbone": folder, "classes": "n01503061,n07705931", "image_size": 28, "layers": "block_01,block_03"}
+    values |= {"d_sae": 48, "k": 4, "epochs": 1, "batch_size": 32}
+    return [part for name, value in values.items() for part in (f"--{name}", str(value))]
+
+
+def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", *launcher, "training/train.py", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+
+
+@pytest.mark.slow
+def test_two_nodes_train_one_run(settings: list[str], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    node += ["--master_addr", "127.0.0.1", "--master_port", str(port)]
+    arguments = [*settings, "--run_dir", str(tmp_path / "run")]
+    nodes = [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
+    said = [process.communicate(timeout=600) for process in nodes]
+    assert [process.returncode for process in nodes] == [0, 0], said[0][1][-3000:] + said[1][1][-3000:]
+    assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
+    assert [out.count("Done. Look at it with: python app.py --artifact") for out, _ in said] == [1, 0]
+    assert Artifact.load(tmp_path / "run" / "artifact").layers == ("block_01", "block_03")
+
+
+@pytest.mark.slow
+def test_accelerate_that_starts_one_of_two_is_refused(settings: list[str], tmp_path: Path) -> None:
+    launcher = ["accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    process = started(launcher, [*settings, "--run_dir", str(tmp_path / "run")])
+    _, said = process.communicate(timeout=600)
+    assert process.returncode != 0
+    assert "InputError: accelerate launch started one process, though several were asked for" in said
+    assert not (tmp_path / "run").exists()
