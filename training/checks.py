@@ -63,7 +63,7 @@ def _noted(problems: list[HsaeError]) -> Iterator[None]:
 
 def _together(problems: list[HsaeError]) -> InputError:
     each = "".join(f"\n  - {error}" for error in problems)
-    return InputError(f"{len(problems)} things are wrong with this run:{each}\n", "none", "Nothing was computed yet.")
+    return InputError(f"{len(problems)} things are wrong with this run:{each}\n", do="Nothing was computed yet.")
 
 
 def _check_settings(config: RunConfig) -> None:

@@ -93,9 +93,10 @@ def splits(config: RunConfig) -> Split:
     """
     found = [_split(config, source, number) for number, source in enumerate(config.sources)]
     classes = tuple(sorted({wnid for part in found for wnid in (*part.train.classes, *part.heldout.classes)}))
-    train, heldout = (_copied(_joined(list(side)).among(classes), config)
-                      for side in zip(*((part.train, part.heldout) for part in found), strict=True))  # fmt: skip
-    return Split(train, heldout, {name: rows for part in found for name, rows in part.record.items()})
+    train = found[0].train if config.stream else join_samples([part.train for part in found])
+    heldout = join_samples([part.heldout for part in found])
+    record = {name: rows for part in found for name, rows in part.record.items()}
+    return Split(_copied(train.among(classes), config), _copied(heldout.among(classes), config), record)
 
 
 def _split(config: RunConfig, source: DataSource, number: int) -> Split:
@@ -112,11 +113,6 @@ def _split(config: RunConfig, source: DataSource, number: int) -> Split:
         apart = heldout_rows(data.labels, config.heldout_share)
     train = np.setdiff1d(np.arange(len(data)), apart)
     return Split(data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}})
-
-
-def _joined(parts: list[Any]) -> Samples | SampleStream:
-    """Samples as one; a stream is alone."""
-    return parts[0] if len(parts) == 1 else join_samples(parts)
 
 
 def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> np.ndarray | None:
