@@ -20,7 +20,7 @@ from hsae.views.page.photos import Photos
 from hsae.views.page.state import VIEWS, Choices
 from tests.views.conftest import in_a_loop
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "schema_1"
+GOLDEN = Path(__file__).parents[2] / "golden" / "schema_1"
 
 
 def page_over(desk: Desk) -> Page:
