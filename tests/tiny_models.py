@@ -32,10 +32,10 @@ def tiny_model(seed: int = 0, registers: int = 0) -> nn.Module:
     return Dinov2Model(Dinov2Config(**shape)).eval()
 
 
-def random_sae(seed: int = 0, d_in: int = WIDTH, d_sae: int = 24, activation: str = "relu", k: int = 8):
+def random_sae(seed: int = 0, d_in: int = WIDTH, d_sae: int = 24, activation: str = "relu", k: int = 8, **options):
     """An SAE with random weights and unit decoder rows."""
     generator = torch.Generator().manual_seed(seed)
-    sae = SparseAutoencoder(d_in, d_sae, activation, k)
+    sae = SparseAutoencoder(d_in, d_sae, activation, k, **options)
     with torch.no_grad():
         for parameter in sae.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))

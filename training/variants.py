@@ -31,10 +31,10 @@ from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.report.hierarchy import LabelledLatents, best_nodes, layer_summary
 from hsae.report.parts import mean, median
-from hsae.sae.activation_fns import VARIANTS
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank
+from hsae.sae.variants import VARIANTS
 
 MATRYOSHKA = ("topk", "batchtopk")
 SEARCH_STEPS = 5

@@ -117,10 +117,15 @@ class Contents:
         """float16 or float32: what its SAE weights are stored in, or will be."""
         return self._parts.dtype(self.index.layers[0])
 
-    def sae(self, layer: str) -> SparseAutoencoder:
-        """The SAE of a layer: float32, on the CPU, without gradients."""
+    def sae(self, layer: str, k: int | None = None) -> SparseAutoencoder:
+        """The SAE of a layer: float32, on the CPU, without gradients.
+
+        k: of a TopK SAE, another of the numbers of active latents that it was trained with (`sae.ks`); InputError for
+        any that it was not.
+        """
         entry = self.index.layer(layer)
-        return self._once(("sae", layer), lambda: check_sae(self._parts.sae(entry), entry))
+        sae = self._once(("sae", layer), lambda: check_sae(self._parts.sae(entry), entry))
+        return sae if k is None else sae.with_k(k)
 
     def latents(self, layer: str) -> pd.DataFrame:
         """One row a latent, with the columns of artifacts/README.md; the caller's own to change."""

@@ -17,16 +17,13 @@ from hsae.artifacts.tensors import DTYPES, read_tensors, size_limit, write_tenso
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import VARIANTS
 
 Dtype = Literal["float16", "float32"]
 SAELENS_VERSION = "6.0.0"  # of the format; below it SAELens would rename keys
 ROW_TOLERANCE = 1e-2  # on the length of decoder rows; float16 moves it by less than 1e-3
 _MAX_CFG_BYTES = 2**18
-_ARCHITECTURES = {
-    "relu": "standard", "topk": "topk", "jumprelu": "jumprelu", "batchtopk": "jumprelu", "gated": "gated",
-}  # fmt: skip
-_READ_AS = {architecture: activation for activation, architecture in _ARCHITECTURES.items()} | {"jumprelu": "jumprelu"}
-_RENAMED = {"gated": {"b_enc": "b_gate"}}  # by activation: our name of a tensor to SAELens's
+_READ_AS = {variant.saelens: name for name, variant in VARIANTS.items() if variant.opens_as is None}
 
 
 def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> None:
@@ -44,12 +41,12 @@ def write_sae(folder: Path, sae: SparseAutoencoder, layer: Layer, index: Index, 
 
 def read_sae(files: VerifiedFiles, layer: Layer) -> SparseAutoencoder:
     """The SAE of a layer in float32, without gradients; ArtifactError for any deviation from the format."""
-    activation, k, dtype = _read_cfg(files, layer)
+    activation, ks, dtype = _read_cfg(files, layer)
     with torch.device("meta"):
-        sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=k)
+        sae = SparseAutoencoder(layer.d_in, layer.d_sae, activation=activation, k=ks[-1], ks=ks)
     path, shapes = layer.file(WEIGHTS), {name: tuple(tensor.shape) for name, tensor in _stored(sae).items()}
     tensors = read_tensors(files.get(path, size_limit(shapes)), path, shapes, dtype)
-    ours = {theirs: name for name, theirs in _RENAMED.get(activation, {}).items()}
+    ours = {theirs: name for name, theirs in sae.variant.renamed.items()}
     sae.load_state_dict({ours.get(name, name): tensor for name, tensor in tensors.items()}, assign=True)
     return sae.eval().requires_grad_(False)
 
@@ -69,7 +66,7 @@ def check_sae(sae: SparseAutoencoder, layer: Layer) -> SparseAutoencoder:
     return sae
 
 
-def _read_cfg(files: VerifiedFiles, layer: Layer) -> tuple[Any, int, Dtype]:
+def _read_cfg(files: VerifiedFiles, layer: Layer) -> tuple[Any, tuple[int, ...], Dtype]:
     where = layer.file(CFG)
     return _parse_cfg(read_document(files.get(where, _MAX_CFG_BYTES), where, _MAX_CFG_BYTES), where, layer)
 
@@ -80,7 +77,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def _stored(sae: SparseAutoencoder) -> dict[str, Tensor]:
     """Tensors by their names in the file; one threshold for all latents (batchtopk) becomes one for each."""
-    renamed = _RENAMED.get(sae.activation, {})
+    renamed = sae.variant.renamed
     tensors = {renamed.get(name, name): tensor.detach() for name, tensor in sae.state_dict().items()}
     return {name: tensor if tensor.ndim else tensor.expand(sae.d_sae) for name, tensor in tensors.items()}
 
@@ -97,14 +94,17 @@ def _cfg(sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> dict
         "k": sae.k,
         "weights_dtype": dtype,
     }
+    if len(sae.ks) > 1:
+        metadata["ks"] = list(sae.ks)
     return {**_fixed_cfg(sae.activation, sae.k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
 
 
 def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
     """The keys whose values follow from the activation function; dtype is what SAELens computes in."""
-    sparsity = {"k": k, "rescale_acts_by_decoder_norm": False} if activation == "topk" else {}
+    variant = VARIANTS[activation]
+    sparsity = {"k": k, "rescale_acts_by_decoder_norm": False} if variant.competes else {}
     return {
-        "architecture": _ARCHITECTURES[activation],
+        "architecture": variant.saelens,
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
         "reshape_activations": "none",
@@ -114,18 +114,24 @@ def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
     }
 
 
-def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, int, Dtype]:
-    """Activation function, k and dtype of the weights."""
+def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, tuple[int, ...], Dtype]:
+    """Activation function, k (with nested k all of them, the largest last) and dtype of the weights."""
     check_plain(cfg, where)
     metadata = cfg.get("metadata") if isinstance(cfg, dict) else None
     require(isinstance(metadata, dict), where, "no object with metadata", "the keys of SAELens 6")
     architecture, k, dtype = cfg.get("architecture"), metadata.get("k"), metadata.get("weights_dtype")
     if not isinstance(architecture, str) or architecture not in _READ_AS:
         raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(_READ_AS))}")
-    most = layer.d_sae if architecture == "topk" else MAX_D_SAE
+    activation = _READ_AS[architecture]
+    most = layer.d_sae if VARIANTS[activation].competes else MAX_D_SAE
     require(is_count(k, 1, most), where, f"metadata k {k!r:.40}", f"1 to {most}")
+    ks = metadata.get("ks", [k])
+    nested = (
+        isinstance(ks, list) and all(is_count(each, 1, k) for each in ks) and sorted(set(ks)) == ks and ks[-1:] == [k]
+    )
+    require(nested, where, f"metadata ks {ks!r:.80}", f"rising numbers up to k, {k}")
     require(dtype in DTYPES.values(), where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
-    expected = {**_fixed_cfg(_READ_AS[architecture], k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
+    expected = {**_fixed_cfg(activation, k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
     got, wanted = (json.dumps(value, sort_keys=True) for value in (cfg, expected))  # as text, 1 and true differ
     require(got == wanted, where, f"{got:.800}", wanted)
-    return _READ_AS[architecture], k, dtype
+    return activation, tuple(ks), dtype

@@ -8,6 +8,7 @@ from torch import Tensor
 from hsae.sae.activation_fns import topk
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import batch_mean
+from hsae.sae.weights import Weights
 
 
 class DeadTracker:
@@ -27,7 +28,7 @@ class DeadTracker:
         return (self.silent >= self.dead_after).nonzero().squeeze(-1)
 
 
-def auxk_loss(sae: SparseAutoencoder, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
+def auxk_loss(sae: Weights, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
     """The share of the error that the dead latents cannot explain: ||e - e_hat||^2 / ||e||^2 (arXiv 2406.04093).
 
     e = x - x_hat `[batch, d_in]` without gradient; e_hat is decoded from the d_in / 2 largest dead latents.

@@ -9,10 +9,11 @@ from hsae.errors import TrainingError
 from hsae.sae.bank import InputScale, layer_seed
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.dead import DeadTracker, auxk_loss, resample
+from hsae.sae.finish import finish
 from hsae.sae.model import SparseAutoencoder
-from hsae.sae.outcome import Outcome
-from hsae.sae.parallel import average_gradients, whole_batch
-from hsae.sae.steps import GradientStep
+from hsae.sae.outcome import GradientStep, Outcome
+from hsae.sae.parallel import average, whole_batch
+from hsae.sae.sparsity import SparsityControl
 
 
 class LayerTraining:
@@ -27,6 +28,7 @@ class LayerTraining:
         train: TrainConfig,
         step: GradientStep,
         processes: int = 1,
+        steps: int = 0,
     ) -> None:
         self.name, self.sae, self.config, self.train = name, sae, config, train
         self.scale = scale.to(sae.W_enc.device)
@@ -34,12 +36,13 @@ class LayerTraining:
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
         self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
         self.optimiser = torch.optim.Adam(self.weights.values(), lr=train.lr, fused=True)
+        self.penalty = SparsityControl(config.penalty_weight, config.l0_target, steps, sae.W_enc.device)
         self.tracker = DeadTracker(sae.d_sae, config.dead_after, sae.W_enc.device)
 
-    def advance(self, raw: Tensor, rate: float, step: int) -> dict[str, Tensor]:
+    def advance(self, raw: Tensor, rate: float, step: int) -> None:
         """Step number `step` (0-based) at learning rate `rate` on `raw [batch, d_in]`.
 
-        Returns loss, fvu, l0 and dead (a share). TrainingError when the loss is not finite; the weights stay.
+        TrainingError when the loss is not finite; the weights stay.
         """
         x = self.scale.normalise(raw.to(self.sae.W_enc.device))
         outcome = self._gradients(x)
@@ -50,16 +53,22 @@ class LayerTraining:
                 "Look for NaN in them, or lower lr.",
             )
         self._update(rate)
+        self.penalty.update(outcome.counts.sum() / len(x), step)
         self.tracker.update(outcome.counts > 0, len(x) * self.processes)
         dead = self.tracker.dead
         if len(dead) and self._resamples(rate, step):
             self._resample(dead, x, outcome.error, step)
         self.sae.normalise_decoder()
+        self.last = x, outcome, len(dead)
+
+    def measured(self) -> dict[str, Tensor]:
+        """loss, fvu (before any whitening), l0 and dead (a share) of the last step."""
+        x, outcome, dead = self.last
         return {
             "loss": outcome.loss,
-            "fvu": outcome.error.pow(2).sum() / x.pow(2).sum(),
+            "fvu": self.scale.unmapped(outcome.error).pow(2).sum() / self.scale.unmapped(x).pow(2).sum(),
             "l0": outcome.counts.sum() / len(x),
-            "dead": torch.tensor(len(dead) / self.sae.d_sae),
+            "dead": torch.tensor(dead / self.sae.d_sae),
         }
 
     def _update(self, rate: float) -> None:
@@ -89,19 +98,21 @@ class LayerTraining:
             moments["exp_avg_sq"][dead] = 0.0
 
     def _gradients(self, x: Tensor) -> Outcome:
-        outcome, dead = self.gradient_step(self.sae, x), self.tracker.dead
-        if self.config.auxk and self.sae.activation in ("topk", "batchtopk") and len(dead):
+        outcome, dead = self.gradient_step(self.sae, x, self.penalty.weight), self.tracker.dead
+        if self.config.auxk and self.sae.variant.auxk and len(dead):
             aux = self.config.auxk * auxk_loss(self.sae, x, -outcome.error, dead)
             aux.backward()
             outcome = outcome._replace(loss=outcome.loss + aux.detach())
-        return average_gradients(self.sae, outcome) if self.processes > 1 else outcome
+        if self.processes > 1:
+            average([*(p.grad for p in self.sae.parameters()), outcome.loss, outcome.counts])
+        return outcome
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that decides how training goes on, by name."""
         tensors = {f"sae.{name}": value for name, value in self.sae.state_dict().items()}
         for name in self.weights:
             tensors |= {f"{key}.{name}": value for key, value in self._moments(name).items()}
-        return tensors | {"silent": self.tracker.silent, "mean": self.scale.mean, "scale": self.scale.scale}
+        return tensors | {"silent": self.tracker.silent, **self.scale.tensors(), **self.penalty.state()}
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -110,15 +121,13 @@ class LayerTraining:
             value.copy_(tensors[name])
 
     @torch.no_grad()
-    def finished(self) -> SparseAutoencoder:
-        """The SAE of the raw activations, on the CPU."""
+    def finished(self, raw: Tensor) -> dict[str, float]:
+        """Make the SAE that of raw activations, on the CPU; returns what that changed, measured on `raw [n, d_in]`."""
         sae = self.sae.cpu()
         sae.processes = 1
         sae.zero_grad(set_to_none=True)
         sae.W_enc.data = sae.W_enc.data.contiguous()
-        scale = self.scale.to("cpu")
-        sae.fold_input(scale.mean, scale.scale)
-        return sae
+        return finish(sae, self.scale.to("cpu"), raw, self.config.refits, self.config.l0_target)
 
     def _moments(self, name: str) -> dict[str, Tensor]:
         """Adam's state of one parameter, with zeros before the first step."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-    from hsae.sae.model import SparseAutoencoder
-    from hsae.sae.outcome import Outcome
 
 
 def batch_mean(value: Tensor, processes: int) -> Tensor:
@@ -37,19 +34,17 @@ def whole_batch(share: Tensor, processes: int) -> Tensor:
 
 
 @torch.no_grad()
-def average_gradients(sae: SparseAutoencoder, outcome: Outcome) -> Outcome:
-    """Replace gradients, loss and counts by their means over the processes, in one exchange.
+def average(tensors: list[Tensor]) -> None:
+    """Replace tensors (gradients, loss, counts) by their means over the processes, in one exchange.
 
     A loss that is not finite on one process becomes so on all, so that they stop together.
     """
     from accelerate.utils import reduce
 
-    tensors = [p.grad for p in sae.parameters()] + [outcome.loss, outcome.counts]
     flat = reduce(torch.cat([tensor.flatten() for tensor in tensors]), "mean")
     parts = flat.split([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.view(tensor.shape))
-    return outcome
 
 
 def copy_from_first(tensors: Iterable[Tensor], device: torch.device) -> None:
@@ -70,9 +65,7 @@ def merge_histories(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"step": step, "layers": layers} for step, layers in sorted(merged.items())]
 
 
-def exchange_layers(
-    bank: dict[str, SparseAutoencoder], names: tuple[str, ...], accelerator: Accelerator
-) -> dict[str, SparseAutoencoder]:
+def exchange_layers(bank: Mapping[str, nn.Module], names: tuple[str, ...], accelerator: Accelerator) -> None:
     """Give every process the layers that the others have trained; `bank` holds all, the own ones trained."""
     from accelerate.utils import broadcast
 
@@ -80,4 +73,3 @@ def exchange_layers(
         for tensor in bank[name].state_dict().values():
             received: Tensor = broadcast(tensor.to(accelerator.device), position % accelerator.num_processes)
             tensor.copy_(received)
-    return bank

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from importlib.util import find_spec
 from shutil import which
 
@@ -12,23 +11,18 @@ from torch import Tensor
 
 from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
-from hsae.sae.model import SparseAutoencoder
-from hsae.sae.outcome import Outcome
-from hsae.sae.relu_step import ReLUStep
-from hsae.sae.topk_step import TopKStep
-
-GradientStep = Callable[[SparseAutoencoder, Tensor], Outcome]
-"""Writes the gradients for a batch `[batch, d_in]` into the parameters, whatever was there."""
+from hsae.sae.objective import Objective
+from hsae.sae.outcome import GradientStep, Outcome
+from hsae.sae.variants import VARIANTS, Variant
+from hsae.sae.weights import Weights
 
 
-def choose_step(config: SAEConfig, d_in: int, d_sae: int, device: torch.device, bf16: bool = False) -> GradientStep:
+def choose_step(config: SAEConfig, d_in: int, device: torch.device, bf16: bool = False) -> GradientStep:
     """The fastest step for an objective; steps by hand share their buffers between the layers that use them."""
-    if device.type == "cpu" and not bf16 and config.prefixes == 1:
-        if config.activation == "topk":
-            return TopKStep(d_sae, config.k)
-        if config.activation == "relu":
-            return ReLUStep(d_in, d_sae, config.l1)
-    return AutogradStep(config, bf16, "inductor" if device.type == "cuda" and can_compile() else None)
+    objective, variant = config.objective(d_in), VARIANTS[config.activation]
+    if variant.step and device.type == "cpu" and not bf16:
+        return variant.step(objective)
+    return AutogradStep(variant, objective, bf16, "inductor" if device.type == "cuda" and can_compile() else None)
 
 
 def can_compile() -> bool:
@@ -39,21 +33,21 @@ def can_compile() -> bool:
 class AutogradStep:
     """Any variant and objective, on any device; with a torch.compile backend, as few kernels as that makes of it."""
 
-    def __init__(self, config: SAEConfig, bf16: bool = False, backend: str | None = None) -> None:
-        self.config, self.bf16 = config, bf16
+    def __init__(self, variant: Variant, objective: Objective, bf16: bool = False, backend: str | None = None) -> None:
+        self.variant, self.objective, self.bf16 = variant, objective, bf16
         self.forward = torch.compile(self._forward, backend=backend, dynamic=False) if backend else self._forward
 
-    def __call__(self, sae: SparseAutoencoder, x: Tensor) -> Outcome:
+    def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
         """Gradients of the reconstruction loss plus the variant's penalty."""
         sae.zero_grad(set_to_none=True)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
-            loss, error, counts = self.forward(sae, x)
+            loss, error, counts = self.forward(sae, x, weight)
         loss.backward()
         return Outcome(loss.detach(), error, counts)
 
-    def _forward(self, sae: SparseAutoencoder, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _forward(self, sae: Weights, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pre = sae.pre_activation(x)
-        z = sae.activate(pre)
+        z = self.variant.activate(sae, pre)
         f = Forward(x, pre, z, sae.decode(z))
-        loss = reconstruction(sae, f, self.config) + sae.variant.penalty(sae, f, self.config)
+        loss = reconstruction(sae, f, self.objective) + self.variant.penalty(sae, f, weight)
         return loss, (f.x_hat - x).detach().float(), (z.detach() > 0).sum(0).float()

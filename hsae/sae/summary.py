@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CURVES = ("fvu", "l0", "dead")
 
+TOLERANCE = 0.1
+"""How far from its target an L0 may end, as a share of it."""
+
 
 def measured_point(step: int, measured: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
     """{"step", "layers": {name: {loss, fvu, l0, dead}}} as plain numbers, from one step of each layer."""
@@ -74,10 +77,25 @@ def log_point(accelerator: Accelerator | None, point: dict[str, Any]) -> None:
         accelerator.log(values, step=point["step"])
 
 
-def write_summary(folder: Path, settings: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Write summary.json (settings, last values, all points) and summary.png (curves by step) atomically."""
+def off_target(final: dict[str, float], target: float | None) -> str:
+    """What to say of a layer whose L0 ended more than TOLERANCE from its target; nothing of one that hit it."""
+    l0 = final.get("l0_finished", final["l0"])
+    if target is None or abs(l0 / target - 1) <= TOLERANCE:
+        return ""
+    return f"L0 {l0:.1f}, {abs(l0 / target - 1):.0%} {'above' if l0 > target else 'below'} its target {target:g}"
+
+
+def write_summary(
+    folder: Path, settings: dict[str, Any], history: list[dict[str, Any]], target: float | None = None
+) -> None:
+    """Write summary.json (settings, last values, all points) and summary.png (curves by step) atomically.
+
+    target: the L0 that training aimed at; layers that missed it stand under `off_target`, in words.
+    """
     final = history[-1]["layers"] if history else {}
-    text = json.dumps({"settings": settings, "final": final, "history": history}, indent=1)
+    missed = {name: text for name, layer in final.items() if (text := off_target(layer, target))}
+    stated = {"settings": settings, "final": final, "off_target": missed, "history": history}
+    text = json.dumps(stated, indent=1)
     write_text(folder / "summary.json", text + "\n")
     if len(history) > 1:
         with atomic_path(folder / "summary.png") as temporary:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hsae.sae.sparse_step import products
+
 CHUNK = 512
 """Tokens encoded at a time: their pre-activations stay in the cache."""
 
@@ -130,10 +132,8 @@ def largest(values: Tensor, n: int) -> Tensor:
 def _products(vectors: Tensor, rows: Tensor, chosen: Tensor) -> Tensor:
     """The products of each vector `[batch, d]` with its own rows, chosen `[batch, n]`."""
     batch, n = chosen.shape
-    starts, bag = torch.arange(0, chosen.numel(), n), torch.arange(batch).repeat_interleave(n)
-    # The gradient of a sum of weighted rows by its weights: the one such kernel that copies no rows.
-    backward = torch.ops.aten._embedding_bag_per_sample_weights_backward
-    return backward(vectors, rows, chosen.flatten(), starts, bag, 0).view(batch, n)
+    starts, bags = torch.arange(0, chosen.numel(), n), torch.arange(batch).repeat_interleave(n)
+    return products(vectors, rows, chosen.flatten(), starts, bags).view(batch, n)
 
 
 def _joined(parts: list[Active]) -> Active:

@@ -1,59 +1,56 @@
-"""One training step of a TopK SAE on the CPU without autograd, and nothing of size batch x d_sae is kept.
+"""One training step, without autograd, of SAEs that take the k largest pre-activations of a token or of each group.
 
-With G = 2 (x_hat - x) / (batch d_in), the gradient of the mean squared error, and (z, i) a token's k latents:
-
-    x_hat = sum_j z_j W_dec[i_j] + b_dec                     a weighted bag of rows
-    dz_j  = G . W_dec[i_j]  where z_j > 0                    the gradient of that bag with respect to its weights
-    dW_dec[l] = sum over tokens that chose l of z G          bags of tokens, after sorting the pairs by latent
-    dW_enc[:, l] = sum over the same tokens of dz (x - b_dec)
+The parts that must reconstruct alone are nested prefixes of the latents, groups, or the largest 1, 8, ... latents.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
-from hsae.sae.model import SparseAutoencoder
+from hsae.sae.objective import Objective
 from hsae.sae.outcome import Outcome
-from hsae.sae.topk_search import topk_search
+from hsae.sae.sparse_step import Pairs, sparse_gradients
+from hsae.sae.topk_search import Active, topk_search
+from hsae.sae.weights import Weights
 
 
 class TopKStep:
-    """Gradients of mean ||x_hat - x||^2 / d_in; the buffer is kept between steps and can serve several layers."""
+    """Gradients of the weighted sum over parts of mean ||x_hat - x||^2 / d_in; buffers are kept between steps."""
 
-    def __init__(self, d_sae: int, k: int) -> None:
-        self.encode = topk_search(d_sae, k)
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        groups = objective.columns if objective.group_ks else ((0, objective.d_sae),)
+        ks = objective.group_ks or (objective.k,)
+        self.searches = [
+            (start, stop, topk_search(stop - start, k)) for (start, stop), k in zip(groups, ks, strict=True)
+        ]
 
     @torch.no_grad()
-    def __call__(self, sae: SparseAutoencoder, x: Tensor) -> Outcome:
+    def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
         """Write the gradients for `x [batch, d_in]` into the parameters; W_enc must be stored row by row of latents."""
-        rows, centred = sae.W_enc.T, x - sae.b_dec
-        active = self.encode(centred, rows, sae.b_enc)
-        with torch.enable_grad():
-            values = active.values.requires_grad_()
-            bags = embedding_bag(active.indices, sae.W_dec.detach(), per_sample_weights=values, mode="sum")
-        error = bags.detach() - centred
-        toward = error * (2 / error.numel())
-        (slopes,) = torch.autograd.grad(bags, values, toward)  # the one derivative for which torch has a fast kernel
-        slopes.mul_(values > 0)
-        latents, weights = active.indices.flatten(), values.detach().flatten()
-        order, starts = _by_latent(latents, sae.d_sae)
-        tokens = order.div(sae.k, rounding_mode="floor")
-        sae.W_dec.grad = _sums(toward, tokens, starts, weights[order])
-        sae.W_enc.grad = _sums(centred, tokens, starts, slopes.flatten()[order]).T
-        sae.b_enc.grad = torch.zeros_like(sae.b_enc).index_add_(0, latents, slopes.flatten())
-        sae.b_dec.grad = toward.sum(0).sub_(sae.b_enc.grad @ rows)
-        counts = torch.zeros(sae.d_sae).index_add_(0, latents, (weights > 0).float())
-        return Outcome(error.pow(2).mean(), error, counts)
+        centred = x - sae.b_dec
+        return sparse_gradients(sae, centred, self.pairs(sae, centred), self.objective.weights)
 
+    def pairs(self, sae: Weights, centred: Tensor) -> Pairs:
+        """The active latents of `centred [batch, d_in]`, in parts."""
+        rows = sae.W_enc.T
+        found = [search(centred, rows[a:b], sae.b_enc[a:b]) for a, b, search in self.searches]
+        values = torch.cat([active.values for active in found], 1)
+        indices = torch.cat([active.indices + a for active, (a, _, _) in zip(found, self.searches, strict=True)], 1)
+        active, ends = self._parts(Active(values, indices))
+        starts = torch.arange(len(values)).unsqueeze(1) * values.shape[1] + ends
+        return Pairs(active.values.flatten(), active.indices.flatten(), starts.flatten())
 
-def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:
-    """The order of the (token, latent) pairs by latent, and where each latent's pairs start `[d_sae]`."""
-    ordered, order = latents.sort()
-    return order, torch.searchsorted(ordered, torch.arange(d_sae))
-
-
-def _sums(vectors: Tensor, tokens: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    """For each latent the weighted sum of its tokens' vectors `[d_sae, d_in]`."""
-    return embedding_bag(tokens, vectors, starts, per_sample_weights=weights, mode="sum")
+    def _parts(self, active: Active) -> tuple[Active, Tensor]:
+        """The same latents in the order of their parts, and how many of a token's stand before each part."""
+        if self.objective.group_ks:
+            return active, torch.tensor([0, *self.objective.group_ks[:-1]]).cumsum(0)
+        if self.objective.ks:
+            values, order = active.values.sort(dim=1, descending=True)
+            return Active(values, active.indices.gather(1, order)), torch.tensor([0, *self.objective.ks[:-1]])
+        if len(self.objective.widths) == 1:
+            return active, torch.zeros(1, dtype=torch.int64)
+        indices, order = active.indices.sort(dim=1)
+        first = torch.tensor([start for start, _ in self.objective.columns]).expand(len(indices), -1)
+        return Active(active.values.gather(1, order), indices), torch.searchsorted(indices, first.contiguous())

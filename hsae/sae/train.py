@@ -30,6 +30,10 @@ SCALE_TOKENS = 16_384
 """Online, mean and scale of a layer are those of so many tokens, if the pool has them; of a store, those of all."""
 
 
+FINISH_TOKENS = 65_536
+"""Thresholds are set and decoders refitted on at most so many tokens of a layer."""
+
+
 def train_bank(
     store: ActivationStore | OnlineActivations,
     sae: SAEConfig | None = None,
@@ -61,11 +65,13 @@ def train_bank(
         sampler = _sampler(store, own, train, share)
         training = _prepare(bank, store, sampler, sae, train, accelerator, share[1])
         history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
-        bank |= {layer.name: layer.finished() for layer in training}
+        for layer in training:
+            _finish(layer, store, train, share, history)
     if layer_parallel:
-        bank, history = exchange_layers(bank, names, accelerator), merge_histories(history)
+        exchange_layers(bank, names, accelerator)
+        history = merge_histories(history)
     if checkpoint and rank == 0:
-        write_summary(Path(checkpoint), settings, history)
+        write_summary(Path(checkpoint), settings, history, sae.target)
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 
@@ -98,17 +104,37 @@ def _prepare(
     stored = isinstance(store, ActivationStore)
     widest = max(module.d_sae for module in bank.values())
     first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))
-    steps = {d_in: choose_step(sae, d_in, sae.width(d_in), device, train.bf16) for d_in in sampler.widths.values()}
-    layers = []
+    steps = {d_in: choose_step(sae, d_in, device, train.bf16) for d_in in sampler.widths.values()}
+    layers, total = [], train.epochs * sampler.batches_per_epoch
     for name, d_in in sampler.widths.items():
-        scale = measure_scale(store, name) if stored else scale_of([first[name]], name)
+        whiten = sae.whitening
+        scale = measure_scale(store, name, whiten) if stored else scale_of([first[name]], name, whiten)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
         initialise(bank[name], scale.normalise(first[name]), generator)
         module = bank[name].to(device).train()
         if processes > 1:
-            copy_from_first([*module.parameters(), *module.buffers(), scale.mean, scale.scale], device)
-        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], processes))
+            copy_from_first([*module.parameters(), *module.buffers(), *scale.tensors().values()], device)
+        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], processes, total))
     return layers
+
+
+def _finish(
+    layer: LayerTraining,
+    store: ActivationStore | OnlineActivations,
+    train: TrainConfig,
+    share: tuple[int, int],
+    history: list[dict[str, Any]],
+) -> None:
+    """The SAE of raw activations; what finishing it changed goes into the last measured point."""
+    raw = torch.empty(0, layer.sae.d_in)
+    if layer.config.finishes:
+        most = min(FINISH_TOKENS, train.buffer_tokens)
+        raw = _sampler(store, (layer.name,), train, share).first(most)[layer.name][:most]
+    numbers = layer.finished(raw)
+    if layer.config.finishes and share[1] > 1:  # online, each process has tokens of its own
+        copy_from_first([*layer.sae.parameters(), *layer.sae.buffers()], layer.scale.mean.device)
+    if history:
+        history[-1]["layers"][layer.name] |= numbers
 
 
 def _train(
@@ -128,11 +154,13 @@ def _train(
         for epoch in range(done.step // per_epoch, train.epochs):
             for batch in sampler.epoch(epoch, start=done.step - epoch * per_epoch):
                 rate = train.lr * learning_rate(done.step, steps, train)
-                measured = {layer.name: layer.advance(batch[layer.name], rate, done.step) for layer in layers}
+                for layer in layers:
+                    layer.advance(batch[layer.name], rate, done.step)
                 done.step += 1
                 bar.advance(size)
                 last = done.step == steps
                 if done.step % train.log_every == 0 or last:
+                    measured = {layer.name: layer.measured() for layer in layers}
                     done.history.append(measured_point(done.step, measured))
                     log_point(accelerator, done.history[-1])
                     bar.show(measured)

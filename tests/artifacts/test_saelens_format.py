@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from hsae.artifacts.artifact import Artifact
-from tests.artifacts.conftest import GOLDEN
+from hsae.errors import ArtifactError, InputError
+from tests.artifacts.conftest import GOLDEN, edit_json, rehash
+from tests.tiny_models import random_sae
 
 KEYS = {"architecture", "d_in", "d_sae", "dtype", "device", "apply_b_dec_to_input", "normalize_activations"}
 KEYS |= {"reshape_activations", "metadata"}
@@ -44,6 +46,52 @@ def test_the_formula_on_the_raw_files_gives_our_values(tmp_path, layer, dtype):
     torch.testing.assert_close(x_hat, reconstruction)
     with pytest.raises(AssertionError):  # control: the input is centred
         torch.testing.assert_close(z, saelens_forward(cfg | {"apply_b_dec_to_input": False}, weights, x)[0])
+
+
+def saved_with(sae, folder):
+    """The golden artifact with another SAE in its first layer."""
+    made = Artifact.load(GOLDEN / "schema_1")
+    saes = {name: made.sae(name) for name in made.layers} | {"block_01": sae}
+    parts = {"latents": made.latents, "top_images": made.top_images, "probes": made.probe}
+    tables = {part: {name: of(name) for name in made.layers} for part, of in parts.items()}
+    given = {"backbone": made.backbone, "dataset": made.dataset, "taxonomy": made.taxonomy_rule}
+    return Artifact(**given, saes=saes, **tables, curves=made.curves, tree=made.tree).save(folder, dtype="float32")
+
+
+def test_nested_k_is_an_ordinary_topk_sae_with_any_k_of_its_list(tmp_path):
+    nested = random_sae(d_in=8, d_sae=16, activation="topk", k=5, ks=(1, 3, 5))
+    saved, x = saved_with(nested, tmp_path / "a"), torch.randn(30, 8)
+    cfg, weights = read_as_saelens(saved / "block_01")
+    assert (cfg["architecture"], cfg["k"], cfg["metadata"]["ks"]) == ("topk", 5, [1, 3, 5])
+    loaded = Artifact.load(saved)
+    for k in (1, 3, 5):
+        torch.testing.assert_close(
+            loaded.sae("block_01", k=k).encode(x), saelens_forward(cfg | {"k": k}, weights, x)[0]
+        )
+    assert loaded.sae("block_01").ks == (1, 3, 5)
+    assert loaded.sae("block_01").k == 5
+    for layer, k in (("block_01", 2), ("block_02", 4)):
+        with pytest.raises(InputError, match=f"k {k}"):
+            loaded.sae(layer, k=k)
+
+
+@pytest.mark.parametrize("ks", [[1, 3], [3, 1, 5], [1, 1, 5], [0, 5], "5", [1.0, 5], []])
+def test_a_list_of_k_that_does_not_end_in_k_is_refused(tmp_path, ks):
+    saved = saved_with(random_sae(d_in=8, d_sae=16, activation="topk", k=5, ks=(1, 5)), tmp_path / "a")
+    edit_json(saved / "block_01" / "cfg.json", lambda cfg: cfg["metadata"].update(ks=ks))
+    rehash(saved)
+    with pytest.raises(ArtifactError, match="metadata ks"):
+        Artifact.load(saved).sae("block_01")
+
+
+def test_coarse_and_fine_opens_as_jumprelu(tmp_path):
+    sae, x = random_sae(d_in=8, d_sae=16, activation="coarse_fine", k=5), torch.randn(30, 8)
+    sae.threshold.uniform_(0, 1)
+    saved = saved_with(sae, tmp_path / "a")
+    loaded = Artifact.load(saved).sae("block_01")
+    assert loaded.activation == "jumprelu"
+    assert json.loads((saved / "block_01" / "cfg.json").read_text())["architecture"] == "jumprelu"
+    torch.testing.assert_close(loaded.encode(x), sae.eval().encode(x))
 
 
 def test_the_configuration_has_the_keys_of_the_format():

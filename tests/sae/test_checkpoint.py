@@ -24,6 +24,7 @@ from hsae.errors import HsaeError, StoreError, TrainingError
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.train import train_bank
+from hsae.sae.variants import VARIANTS
 from tests.synthetic import planted, write_store
 
 SAE = {"d_sae": 48, "k": 4, "dead_after": 300}
@@ -43,6 +44,7 @@ from safetensors.torch import save_file
 from hsae.activations.store import ActivationStore
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.train import train_bank
+from hsae.sae.variants import VARIANTS
 torch.set_num_threads(1)
 store, checkpoint, out, sae, train = sys.argv[1:]
 bank = train_bank(ActivationStore(store), SAEConfig(**json.loads(sae)), TrainConfig(**json.loads(train)),
@@ -73,26 +75,33 @@ class Killed(BaseException):
     """Stands for a kill that leaves no time for anything."""
 
 
-@pytest.mark.parametrize("activation", ["topk", "relu", "batchtopk", "jumprelu", "gated"])
+OBJECTIVES = {name: {"activation": name} for name in VARIANTS} | {
+    "nested k": {"ks": (1, 4), "k_weights": (3, 1)},
+    "controlled": {"activation": "relu", "l0_target": 5.0, "l1": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("after", [1, 8, 41])
 def test_a_run_stopped_anywhere_ends_with_the_same_weights(
-    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activation: str, after: int
+    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:
-    expected = weights(store, activation=activation)
+    objective = OBJECTIVES[name]
+    expected = weights(store, **objective)
     steps, advance = [], LayerTraining.advance
 
-    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> None:
         if step == after and self.name == "block_02":  # one layer is a step ahead of the other
             raise Killed
         steps.append(step)
-        return advance(self, raw, rate, step)
+        advance(self, raw, rate, step)
 
     monkeypatch.setattr(LayerTraining, "advance", stopping)
     with pytest.raises(Killed):
-        weights(store, tmp_path, activation=activation)
+        weights(store, tmp_path, **objective)
     monkeypatch.undo()
-    assert same(weights(store, tmp_path, activation=activation), expected)
-    assert same(weights(store, tmp_path, activation=activation), expected), "a finished run gives its result again"
+    assert same(weights(store, tmp_path, **objective), expected)
+    assert same(weights(store, tmp_path, **objective), expected), "a finished run gives its result again"
 
 
 @pytest.mark.slow
@@ -166,7 +175,7 @@ def test_not_a_number_leaves_the_earlier_checkpoint(
 ) -> None:
     expected, advance = weights(store), LayerTraining.advance
 
-    def poisoned(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+    def poisoned(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> None:
         return advance(self, raw * torch.nan if step == 20 else raw, rate, step)
 
     monkeypatch.setattr(LayerTraining, "advance", poisoned)
@@ -181,10 +190,10 @@ def stopped(store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The checkpoint, after 6 steps, of a run that was killed."""
     advance = LayerTraining.advance
 
-    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> dict[str, torch.Tensor]:
+    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> None:
         if step == 8:
             raise Killed
-        return advance(self, raw, rate, step)
+        advance(self, raw, rate, step)
 
     monkeypatch.setattr(LayerTraining, "advance", stopping)
     with pytest.raises(Killed):

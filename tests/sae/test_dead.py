@@ -28,7 +28,7 @@ def half_dead(config: SAEConfig, train: TrainConfig) -> LayerTraining:
         sae.normalise_decoder()
         sae.W_enc.copy_(0.3 * sae.W_dec.T)
         sae.b_enc[:20] = -5.0
-    step = choose_step(config, 8, 40, torch.device("cpu"))
+    step = choose_step(config, 8, torch.device("cpu"))
     layer = LayerTraining("block_01", sae, InputScale(torch.zeros(8), torch.ones(())), config, train, step)
     layer.tracker.silent[:20] = config.dead_after
     return layer
@@ -61,7 +61,7 @@ def test_auxk_adds_to_the_gradients_of_the_step_by_hand() -> None:
         layer.sae.b_enc[:20] = -0.5
     outcome = layer._gradients(x)
     by_hand = {name: parameter.grad.clone() for name, parameter in layer.sae.named_parameters()}
-    expected = AutogradStep(config)(layer.sae, x)
+    expected = AutogradStep(layer.sae.variant, config.objective(8))(layer.sae, x, torch.zeros(()))
     aux = 0.5 * auxk_loss(layer.sae, x, -expected.error, layer.tracker.dead)
     aux.backward()
     assert torch.allclose(outcome.loss, expected.loss + aux)

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from hsae.activations.store import ActivationStore
-from hsae.sae.activation_fns import VARIANTS
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.train import train_bank
+from hsae.sae.variants import VARIANTS
 from tests.synthetic import planted, write_store
 
 pytestmark = pytest.mark.slow

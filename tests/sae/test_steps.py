@@ -8,22 +8,24 @@ import pytest
 import torch
 
 from hsae.sae import topk_search
-from hsae.sae.activation_fns import VARIANTS
-from hsae.sae.bank import initialise
+from hsae.sae.bank import initialise, new_sae
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.outcome import GradientStep
 from hsae.sae.relu_step import ReLUStep
 from hsae.sae.steps import AutogradStep, choose_step
 from hsae.sae.topk_search import ExactSearch, RoundedSearch
 from hsae.sae.topk_step import TopKStep
+from hsae.sae.variants import VARIANTS
 
 SHAPES = [(600, 12, 100, 5), (7, 12, 33, 4), (64, 8, 8, 8), (16, 20, 257, 1), (512, 16, 512, 32)]
 """batch, d_in, d_sae, k: more than a chunk, less, all latents active, one, and groups that do not fill up."""
 
+WEIGHT = torch.tensor(0.03)
+
 
 def trained_a_little(config: SAEConfig, d_in: int, batch: int) -> tuple[SparseAutoencoder, torch.Tensor]:
-    sae = SparseAutoencoder(d_in, config.d_sae, config.activation, config.k)
-    x = torch.randn(batch, d_in)
+    sae, x = new_sae(config, d_in), torch.randn(batch, d_in)
     initialise(sae, x, torch.Generator().manual_seed(1))
     with torch.no_grad():
         for parameter in sae.parameters():
@@ -39,20 +41,62 @@ def test_a_step_by_hand_equals_autograd(
     activation: str, batch: int, d_in: int, d_sae: int, k: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topk_search, "multiplies_bfloat16", lambda: bfloat16)
-    config = SAEConfig(activation, d_sae=d_sae, k=k, l1=0.03)
+    config = SAEConfig(activation, d_sae=d_sae, k=k)
     sae, x = trained_a_little(config, d_in, batch)
-    step = choose_step(config, d_in, d_sae, torch.device("cpu"))
+    step = choose_step(config, d_in, torch.device("cpu"))
     assert isinstance(step, TopKStep if activation == "topk" else ReLUStep)
+    compare_with_autograd(config, sae, x, step)
+
+
+def compare_with_autograd(config: SAEConfig, sae: SparseAutoencoder, x: torch.Tensor, step: GradientStep) -> None:
+    """Same loss, error, counts and gradients as autograd's in double precision."""
     for _ in range(2):  # the second time the buffers are not fresh
-        by_hand = step(sae, x)
-        gradients = {name: parameter.grad.clone() for name, parameter in sae.named_parameters()}
-    expected = AutogradStep(config)(sae, x)
-    assert torch.allclose(by_hand.loss, expected.loss, rtol=1e-5)
+        by_hand = step(sae, x, WEIGHT)
+    oracle = deepcopy(sae).double()
+    expected = AutogradStep(sae.variant, config.objective(sae.d_in))(oracle, x.double(), WEIGHT.double())
+    assert torch.allclose(by_hand.loss.double(), expected.loss, rtol=1e-5)
     assert torch.allclose(by_hand.error, expected.error, atol=1e-5)
     assert torch.equal(by_hand.counts, expected.counts)
-    for name, parameter in sae.named_parameters():
-        largest = parameter.grad.abs().max()
-        assert (gradients[name] - parameter.grad).abs().max() <= 1e-5 * largest, name
+    for (name, parameter), exact in zip(sae.named_parameters(), oracle.parameters(), strict=True):
+        largest = exact.grad.abs().max()
+        assert (parameter.grad - exact.grad).abs().max() <= 1e-5 * largest, name
+
+
+PARTS = {
+    "topk, prefixes": SAEConfig("topk", d_sae=64, k=6, prefixes=3),
+    "topk, all latents in prefixes": SAEConfig("topk", d_sae=9, k=9, prefixes=2),
+    "nested k": SAEConfig("topk", d_sae=64, ks=(1, 4, 9), k_weights=(3, 1, 1)),
+    "nested k, one weight 0": SAEConfig("topk", d_sae=64, ks=(2, 9), k_weights=(0, 1)),
+    "coarse and fine": SAEConfig("coarse_fine", groups=((24, 1), (40, 6)), group_weights=(2, 1)),
+    "three groups": SAEConfig("coarse_fine", groups=((10, 1), (20, 20), (34, 5))),
+    "relu, prefixes": SAEConfig("relu", d_sae=64, k=6, prefixes=4),
+}
+
+
+@pytest.mark.parametrize("batch", [5, 600])
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_parts_that_reconstruct_alone_go_by_hand_too(
+    name: str, batch: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topk_search, "multiplies_bfloat16", lambda: bfloat16)
+    config = PARTS[name]
+    sae, x = trained_a_little(config, 12, batch)
+    step = choose_step(config, 12, torch.device("cpu"))
+    assert not isinstance(step, AutogradStep)
+    compare_with_autograd(config, sae, x, step)
+
+
+def test_without_weights_of_their_own_parts_change_nothing() -> None:
+    """Nested k with all weight on the last is TopK; a control: with weight on the first it is not."""
+    plain = SAEConfig("topk", d_sae=64, k=9)
+    sae, x = trained_a_little(plain, 12, 50)
+    losses = [
+        choose_step(config, 12, torch.device("cpu"))(sae, x, WEIGHT).loss
+        for config in (plain, PARTS["nested k, one weight 0"], PARTS["nested k"])
+    ]
+    assert torch.allclose(losses[0], losses[1], rtol=1e-6)
+    assert losses[2] > 1.01 * losses[0]
 
 
 @pytest.mark.parametrize(("batch", "d_in", "d_sae", "k"), SHAPES)
@@ -101,17 +145,21 @@ def test_spare_latents_make_up_for_rounding(spare: int, lost: int, monkeypatch: 
 
 @pytest.mark.parametrize(
     "config",
-    [SAEConfig("topk", d_sae=64, k=4, prefixes=3), SAEConfig("gated", d_sae=64), SAEConfig("batchtopk", d_sae=64, k=4)],
+    [
+        SAEConfig("jumprelu", d_sae=64, k=4, prefixes=3),
+        SAEConfig("gated", d_sae=64),
+        SAEConfig("batchtopk", d_sae=64, k=4),
+    ],
     ids=lambda config: f"{config.activation}-{config.prefixes}",
 )
 def test_other_objectives_go_through_autograd(config: SAEConfig) -> None:
-    assert isinstance(choose_step(config, 8, 64, torch.device("cpu")), AutogradStep)
+    assert isinstance(choose_step(config, 8, torch.device("cpu")), AutogradStep)
 
 
 def test_a_gpu_and_bfloat16_go_through_autograd() -> None:
     config = SAEConfig("topk", d_sae=64, k=4)
-    assert isinstance(choose_step(config, 8, 64, torch.device("cuda")), AutogradStep)
-    assert isinstance(choose_step(config, 8, 64, torch.device("cpu"), bf16=True), AutogradStep)
+    assert isinstance(choose_step(config, 8, torch.device("cuda")), AutogradStep)
+    assert isinstance(choose_step(config, 8, torch.device("cpu"), bf16=True), AutogradStep)
 
 
 @pytest.mark.slow
@@ -119,12 +167,14 @@ def test_a_gpu_and_bfloat16_go_through_autograd() -> None:
 @pytest.mark.parametrize("activation", VARIANTS)
 def test_a_compiled_step_equals_the_plain_one_for_several_layers(activation: str) -> None:
     """What a GPU runs, as captured by torch.compile; "aot_eager" leaves out the code that is made from it."""
-    config = SAEConfig(activation, d_sae=64, k=4, l1=0.03, prefixes=2)
-    compiled, plain = AutogradStep(config, backend="aot_eager"), AutogradStep(config)
+    config = SAEConfig(activation, d_sae=64, k=4, prefixes=1 if VARIANTS[activation].settings else 2)
+    objective = config.objective(8)
+    compiled = AutogradStep(VARIANTS[activation], objective, backend="aot_eager")
+    plain = AutogradStep(VARIANTS[activation], objective)
     for _ in range(3):
         sae, x = trained_a_little(config, 8, 50)
         copy = deepcopy(sae)
-        found, expected = compiled(sae, x), plain(copy, x)
+        found, expected = compiled(sae, x, WEIGHT), plain(copy, x, WEIGHT)
         assert torch.allclose(found.loss, expected.loss, rtol=1e-5)
         assert torch.allclose(found.error, expected.error, atol=1e-5)
         assert torch.equal(found.counts, expected.counts)

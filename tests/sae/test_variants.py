@@ -10,16 +10,21 @@ import torch
 from torch import Tensor
 
 from hsae.errors import InputError
-from hsae.sae.activation_fns import VARIANTS, Activation
 from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import VARIANTS, Activation
 
-K = 3
+K, GROUPS = 3, ((8, 1), (12, 2))
+
+
+PLAIN = {"coarse_fine": {"groups": GROUPS, "group_weights": (0, 1)}}
+"""Settings with which only the whole reconstruction counts, where that is not the default."""
 
 
 def random_sae(activation: str) -> SparseAutoencoder:
-    sae = SparseAutoencoder(6, 20, activation, K).double()
+    groups = GROUPS if "groups" in VARIANTS[activation].settings else ()
+    sae = SparseAutoencoder(6, 20, activation, K, groups=groups).double()
     with torch.no_grad():
         for parameter in sae.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.5)
@@ -39,6 +44,12 @@ def naive_latents(sae: SparseAutoencoder, x: Tensor) -> list[list[float]]:
         return [[max(p, 0.0) for p in row] for row in pre]
     if sae.activation == "topk":
         return [[p if p > 0 and sorted(row)[-K] <= p else 0.0 for p in row] for row in pre]
+    if sae.activation == "coarse_fine":
+        cuts = [(sorted(row[:8])[-1], sorted(row[8:])[-2]) for row in pre]
+        return [
+            [p if p > 0 and p >= cut[j >= 8] else 0.0 for j, p in enumerate(row)]
+            for row, cut in zip(pre, cuts, strict=True)
+        ]
     if sae.activation == "batchtopk":
         cut = sorted(p for row in pre for p in row)[-K * len(pre)]
         return [[p if p > 0 and p >= cut else 0.0 for p in row] for row in pre]
@@ -55,7 +66,7 @@ def naive_latents(sae: SparseAutoencoder, x: Tensor) -> list[list[float]]:
 
 
 def naive_penalty(sae: SparseAutoencoder, x: Tensor, z: list[list[float]], config: SAEConfig) -> float:
-    if sae.activation in ("topk", "batchtopk"):
+    if sae.variant.weight is None:
         return 0.0
     if sae.activation == "relu":
         return config.l1 * sum(map(sum, z)) / len(z)
@@ -76,25 +87,29 @@ def forward(sae: SparseAutoencoder, x: Tensor) -> Forward:
 @pytest.mark.parametrize("activation", VARIANTS)
 def test_latents_and_loss_equal_the_naive_ones(activation: str) -> None:
     sae, x = random_sae(activation).train(), torch.randn(9, 6, dtype=torch.float64)
-    config = SAEConfig(activation, d_sae=20, k=K, l1=0.3, l0=0.7)
+    config = SAEConfig(activation, d_sae=20, k=K, l1=0.3, l0=0.7, **PLAIN.get(activation, {}))
     f, z = forward(sae, x), naive_latents(sae, x)
     assert torch.allclose(f.z, torch.tensor(z, dtype=torch.float64), atol=1e-12)
     assert (f.z > 0).any()
     x_hat = torch.tensor(z, dtype=torch.float64) @ sae.W_dec + sae.b_dec
-    assert reconstruction(sae, f, config).item() == pytest.approx(((x - x_hat) ** 2).sum().item() / x.numel())
-    assert sae.variant.penalty(sae, f, config).item() == pytest.approx(naive_penalty(sae, x, z, config))
+    found = reconstruction(sae, f, config.objective(6)).item()
+    assert found == pytest.approx(((x - x_hat) ** 2).sum().item() / x.numel())
+    penalty = sae.variant.penalty(sae, f, torch.tensor(config.penalty_weight)).item()
+    assert penalty == pytest.approx(naive_penalty(sae, x, z, config))
 
 
 @pytest.mark.parametrize("activation", [name for name in VARIANTS if name != "jumprelu"])
 def test_gradients_equal_finite_differences(activation: str) -> None:
     sae, x = random_sae(activation).train(), torch.randn(4, 6, dtype=torch.float64)
-    config = SAEConfig(activation, d_sae=20, k=K, l1=0.3, prefixes=2)
+    config = SAEConfig(activation, d_sae=20, k=K, l1=0.3, **(PLAIN.get(activation) or {"prefixes": 2}))
     names = [name for name, _ in sae.named_parameters()]
 
     def loss(*values: Tensor) -> Tensor:
         def run(module: torch.nn.Module, batch: Tensor) -> Tensor:
             f = forward(module, batch)
-            return reconstruction(module, f, config) + (config.l1 * f.z.sum() if activation != "gated" else 0)
+            return reconstruction(module, f, config.objective(6)) + (
+                config.l1 * f.z.sum() if activation != "gated" else 0
+            )
 
         wrapped = Callable(sae, run)
         return torch.func.functional_call(wrapped, {f"sae.{n}": v for n, v in zip(names, values, strict=True)}, (x,))
@@ -120,7 +135,7 @@ def test_jumprelu_gradients_are_the_papers() -> None:
     f = forward(sae, x)
     toward = torch.randn_like(f.z)
     (slope,) = torch.autograd.grad((f.z * toward).sum(), sae.threshold, retain_graph=True)
-    (sparsity,) = torch.autograd.grad(sae.variant.penalty(sae, f, config), sae.threshold)
+    (sparsity,) = torch.autograd.grad(sae.variant.penalty(sae, f, torch.tensor(config.penalty_weight)), sae.threshold)
     w, l0 = sae.window, (f.z > 0).sum().item() / 30
     for j, t in enumerate(sae.threshold.tolist()):
         near = [i for i in range(30) if abs(f.pre[i, j].item() - t) < w / 2]
@@ -129,20 +144,37 @@ def test_jumprelu_gradients_are_the_papers() -> None:
     assert slope.abs().sum() > 0
 
 
-@pytest.mark.parametrize("activation", VARIANTS)
+@pytest.mark.parametrize("activation", [name for name in VARIANTS if name != "coarse_fine"])
 def test_prefixes_reconstruct_one_after_the_other(activation: str) -> None:
     """The cumulative form equals one full decoding per prefix."""
     sae, x = random_sae(activation).train(), torch.randn(9, 6, dtype=torch.float64)
     config, f = SAEConfig(activation, d_sae=20, k=K, prefixes=3), forward(sae, x)
     assert config.prefix_widths(20) == (5, 10, 20)
     each = [((x - f.z[:, :m] @ sae.W_dec[:m] - sae.b_dec) ** 2).mean().item() for m in (5, 10, 20)]
-    assert reconstruction(sae, f, config).item() == pytest.approx(sum(each) / 3)
+    assert reconstruction(sae, f, config.objective(6)).item() == pytest.approx(sum(each) / 3)
+
+
+def test_groups_reconstruct_with_those_before_them() -> None:
+    sae, x = random_sae("coarse_fine").train(), torch.randn(9, 6, dtype=torch.float64)
+    config, f = SAEConfig("coarse_fine", groups=GROUPS, group_weights=(3, 1)), forward(sae, x)
+    coarse = x - f.z[:, :8] @ sae.W_dec[:8] - sae.b_dec
+    expected = (3 * coarse.pow(2).mean() + (x - f.x_hat).pow(2).mean()).item() / 4
+    assert reconstruction(sae, f, config.objective(6)).item() == pytest.approx(expected)
+
+
+def test_nested_k_reconstructs_with_the_strongest_latents() -> None:
+    sae, x = random_sae("topk").train(), torch.randn(9, 6, dtype=torch.float64)
+    config, f = SAEConfig("topk", d_sae=20, ks=(1, 3), k_weights=(3, 1)), forward(sae, x)
+    strongest = f.z * (f.z >= f.z.max(1, keepdim=True).values)
+    first = x - strongest @ sae.W_dec - sae.b_dec
+    expected = (3 * first.pow(2).mean() + (x - f.x_hat).pow(2).mean()).item() / 4
+    assert reconstruction(sae, f, config.objective(6)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("activation", VARIANTS)
 def test_folding_the_input_scale_is_exact(activation: str) -> None:
     sae, x = random_sae(activation).eval(), torch.randn(40, 6, dtype=torch.float64)
-    if activation == "batchtopk":
+    if "threshold" in dict(sae.named_buffers()):
         sae.threshold.fill_(0.4)
     mean, scale = torch.randn(6, dtype=torch.float64), torch.tensor(2.7, dtype=torch.float64)
     x_hat, z = sae((x - mean) / scale)

@@ -12,7 +12,8 @@ from hsae.sae.bank import initialise, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
-from hsae.sae.steps import GradientStep, choose_step
+from hsae.sae.outcome import GradientStep
+from hsae.sae.steps import choose_step
 from training.benchmarks.peers import Contestant, installed
 
 K, LR = 32, 1e-3
@@ -48,7 +49,7 @@ def hsae(place: Place, config: SAEConfig, data: Tensor, step: GradientStep | Non
     sae = SparseAutoencoder(place.d_in, config.width(place.d_in), config.activation, K)
     scale, some = scale_of([data], "synthetic"), data[: 2 * sae.d_sae]
     initialise(sae, scale.normalise(some), torch.Generator().manual_seed(0))
-    step = step or choose_step(config, place.d_in, sae.d_sae, place.device, place.bf16)
+    step = step or choose_step(config, place.d_in, place.device, place.bf16)
     train = TrainConfig(lr=LR, bf16=place.bf16)
     layer = LayerTraining("synthetic", sae.to(place.device).train(), scale, config, train, step)
     scale, done = layer.scale, iter(range(10**9))

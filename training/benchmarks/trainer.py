@@ -97,7 +97,7 @@ def quality_table(place: Place, data: Tensor, m: int, batch: int, limit: float) 
 def layers_table(place: Place, data: Tensor, m: int, batch: int, steps: int, layers: int = 12) -> None:
     """Several layers in one pass against one layer."""
     config = SAEConfig("topk", d_sae=m, k=K)
-    step = choose_step(config, place.d_in, m, place.device, place.bf16)
+    step = choose_step(config, place.d_in, place.device, place.bf16)
     bank = [hsae(place, config, data, step) for _ in range(layers)]
     one, all_ = [], []
     for number in range(steps + 1):

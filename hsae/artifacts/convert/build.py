@@ -13,8 +13,8 @@ from torch import Tensor
 from hsae.artifacts.index import MAX_D_IN, MAX_D_SAE
 from hsae.artifacts.strangers_json import is_count, read_document
 from hsae.errors import ArtifactError
-from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import VARIANTS, Activation
 
 EVEN = 1e-4  # how far lengths of decoder rows in single precision may differ
 _STORED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -109,14 +109,14 @@ def assemble(
     of unit rows stays as it is. centred: whether the encoder subtracts b_dec; else b_enc takes it up:
     x W + b = (x - b_dec) W + (b + b_dec W).
     """
+    variant = VARIANTS[activation]
     _check(where, tensors, activation, k)
     lengths = _lengths(where, tensors["W_dec"], activation, rounding(stored))
     if not centred:
         shift = tensors["b_dec"] @ tensors["W_enc"]
-        tensors["b_enc"] = tensors["b_enc"] + shift
-        if activation == "gated":
-            tensors["b_mag"] = tensors["b_mag"] + shift * tensors["r_mag"].exp()
-    for name in {"W_enc", "b_enc", "threshold", "b_mag"} & set(tensors):
+        changed = variant.shift(tensors, shift) if variant.shift else {}
+        tensors |= {"b_enc": tensors["b_enc"] + shift, **changed}
+    for name in ("W_enc", *variant.scaled):
         tensors[name] = tensors[name] * lengths
     tensors["W_dec"] = tensors["W_dec"] / lengths[:, None]
     d_sae, d_in = tensors["W_dec"].shape
@@ -141,7 +141,7 @@ def _lengths(where: object, decoder: Tensor, activation: Activation, close: floa
         raise refuse(where, f"{int((lengths == 0).sum())} decoder rows of zeros", "rows that point somewhere")
     if (lengths - 1).abs().max() <= close:
         return torch.ones_like(lengths)
-    if activation != "topk":
+    if not VARIANTS[activation].competes:
         return lengths
     mean = lengths.mean()
     if (lengths / mean - 1).abs().max() > close:
@@ -160,5 +160,5 @@ def _check(where: object, tensors: Mapping[str, Tensor], activation: Activation,
         if tuple(tensor.shape) != expected or not torch.isfinite(tensor).all():
             got = f"{name} of shape {tuple(tensor.shape)}, finite: {bool(torch.isfinite(tensor).all())}"
             raise refuse(where, got, f"finite numbers of shape {expected}")
-    if activation == "topk" and not is_count(k, 1, d_sae):
+    if VARIANTS[activation].competes and not is_count(k, 1, d_sae):
         raise refuse(where, f"k = {k!r:.40}", f"1 to {d_sae}")

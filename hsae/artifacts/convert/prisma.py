@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hsae.artifacts.convert.build import assemble, choose, read_config, read_pickle, refuse, take
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import VARIANTS
 
 _NAMES = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
 _ALLOWED = {
@@ -43,6 +44,6 @@ def read(path: str | Path) -> SparseAutoencoder:
         raise refuse(where, "normalize_activations = 'layer_norm' (or not stated)", "none")
     activation = config.get("activation_fn_str", "relu")
     kwargs = config.get("activation_fn_kwargs")
-    k = kwargs.get("k", 0) if activation == "topk" and isinstance(kwargs, dict) else 1
+    k = kwargs.get("k", 0) if VARIANTS[activation].competes and isinstance(kwargs, dict) else 1
     state = read_pickle(path)
     return assemble(path, take(state, path, _NAMES), activation, k, stored=state["W_dec"].dtype)

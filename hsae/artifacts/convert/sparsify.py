@@ -40,7 +40,7 @@ def read(folder: str | Path) -> SparseAutoencoder:
 
 def write(sae: SparseAutoencoder, folder: str | Path) -> Path:
     """Write a TopK SAE as a folder that `SparseCoder.load_from_disk` opens; InputError for other variants."""
-    if sae.activation != "topk":
+    if not sae.variant.competes:
         raise InputError(f"a {sae.activation} SAE", "topk, the only one of ours that sparsify has")
     cfg = {
         "activation": "topk", "expansion_factor": max(1, sae.d_sae // sae.d_in), "normalize_decoder": True,

@@ -1,0 +1,106 @@
+"""Gradients of a reconstruction from few active latents on the CPU, and nothing of size batch x d_sae is kept.
+
+A pair (z, i) is an active latent of a token: its value and its number. The pairs of a token stand in parts; part p
+reconstructs with those before it, x_hat_p = b_dec + sum over the pairs of parts <= p of z W_dec[i]. With the weights w
+of the parts and G_p = sum over q >= p of w_q 2 (x_hat_q - x) / (batch d_in), the gradient towards what part p adds:
+
+    x_hat_p - x_hat_(p-1)  = sum of z W_dec[i] over part p     a weighted bag of rows: all parts cost one decoding
+    dz = G_p . W_dec[i]                                        the gradient of that bag with respect to its weights
+    dW_dec[l] = sum over the pairs with i = l of z G_p         bags of tokens, after sorting the pairs by latent
+    dW_enc[:, l] = sum over the same pairs of dz (x - b_dec)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from hsae.sae.outcome import Outcome
+from hsae.sae.weights import Weights
+
+
+class Pairs(NamedTuple):
+    """The active latents of a batch, token by token and part by part.
+
+    values `[n]` >= 0 (0 counts as silent) and latents `[n]`; starts `[batch x parts]`: where each part begins.
+    """
+
+    values: Tensor
+    latents: Tensor
+    starts: Tensor
+
+    def bags(self) -> Tensor:
+        """For each pair the number of its token and part, token x parts + part."""
+        ends = torch.cat([self.starts[1:], self.starts.new_tensor([len(self.values)])])
+        return torch.arange(len(self.starts)).repeat_interleave(ends - self.starts, output_size=len(self.values))
+
+
+class Reconstruction(NamedTuple):
+    """loss: one number; error: x_hat - x `[batch, d_in]`; toward: G `[batch, parts, d_in]`."""
+
+    loss: Tensor
+    error: Tensor
+    toward: Tensor
+
+
+def reconstruct(W_dec: Tensor, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Reconstruction:
+    """The parts' reconstructions of `centred [batch, d_in]` and the gradient towards what each adds."""
+    batch, d_in = centred.shape
+    bags = embedding_bag(pairs.latents, W_dec, pairs.starts, per_sample_weights=pairs.values, mode="sum")
+    errors = bags.view(batch, len(weights), d_in)
+    errors[:, 0] -= centred
+    for part in range(1, len(weights)):
+        errors[:, part] += errors[:, part - 1]
+    scale = torch.tensor(weights)
+    loss = (errors.pow(2).mean((0, 2)) * scale).sum()
+    toward = errors * (scale * (2 / centred.numel())).unsqueeze(1)
+    for part in reversed(range(len(weights) - 1)):
+        toward[:, part] += toward[:, part + 1]
+    return Reconstruction(loss, errors[:, -1], toward)
+
+
+def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor, bags: Tensor) -> Tensor:
+    """For each pair the product of its bag's vector and its row: chosen rows, starts of bags, bag of each, `[n]`."""
+    # The gradient of a sum of weighted rows by its weights: the one such kernel that copies no rows.
+    backward = torch.ops.aten._embedding_bag_per_sample_weights_backward
+    found: Tensor = backward(vectors, rows, chosen, starts, bags, 0)
+    return found
+
+
+def write_gradients(
+    sae: Weights, centred: Tensor, pairs: Pairs, toward: Tensor, bags: Tensor, slopes: Tensor
+) -> Tensor:
+    """Write the gradients into the parameters, given dz `slopes [n]`; returns on how many tokens each latent fired."""
+    _, parts, d_in = toward.shape
+    order, starts = _by_latent(pairs.latents, sae.d_sae)
+    ordered, slopes_ordered = bags[order], slopes[order]
+    tokens = ordered if parts == 1 else ordered.div(parts, rounding_mode="floor")
+    sae.W_dec.grad = _sums(toward.view(-1, d_in), ordered, starts, pairs.values[order])
+    sae.W_enc.grad = _sums(centred, tokens, starts, slopes_ordered).T
+    b_enc = torch.zeros_like(sae.b_enc).index_add_(0, pairs.latents, slopes)
+    sae.b_enc.grad = b_enc
+    sae.b_dec.grad = toward[:, 0].sum(0).sub_(b_enc @ sae.W_enc.T)
+    return torch.zeros_like(sae.b_enc).index_add_(0, pairs.latents, (pairs.values > 0).to(sae.b_enc.dtype))
+
+
+def sparse_gradients(sae: Weights, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Outcome:
+    """Write the gradients of the parts' weighted loss into the parameters; W_enc lies row by row of the latents."""
+    found, bags = reconstruct(sae.W_dec, centred, pairs, weights), pairs.bags()
+    slopes = products(found.toward.view(-1, sae.d_in), sae.W_dec, pairs.latents, pairs.starts, bags)
+    slopes.mul_(pairs.values > 0)
+    counts = write_gradients(sae, centred, pairs, found.toward, bags, slopes)
+    return Outcome(found.loss, found.error, counts)
+
+
+def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:
+    """The order of the pairs by latent, and where each latent's pairs start `[d_sae]`."""
+    ordered, order = latents.sort()
+    return order, torch.searchsorted(ordered, torch.arange(d_sae))
+
+
+def _sums(vectors: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    """For each latent the weighted sum of its pairs' vectors `[d_sae, d_in]`."""
+    return embedding_bag(chosen, vectors, starts, per_sample_weights=weights, mode="sum")
