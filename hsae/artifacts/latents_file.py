@@ -127,8 +127,12 @@ _CHECKS = {
 
 def _written(frame: pd.DataFrame) -> tuple[Column, ...]:
     """The first columns, and the later ones as far as anything is known."""
-    known = [number for number, column in enumerate(LATER, start=1) if frame[column.name].notna().any()]
+    known = [number for number, column in enumerate(LATER, start=1) if _is_known(frame[column.name], column).any()]
     return COLUMNS[: len(FIRST) + max(known, default=0)]
+
+
+def _is_known(values: pd.Series, column: Column) -> pd.Series:
+    return values != -1 if column.type == "int32" else values.notna()
 
 
 def _schema(columns: tuple[Column, ...]) -> pa.Schema:

@@ -135,6 +135,38 @@ COLUMNS = (
         "monosemanticity_other", "float32", "monosemanticity by the embeddings of `taxonomy.second_encoder`",
         low=-1, high=1, later=True,
     ),
+    Column("node", "wnid", "node whose images it tells best (MCC) on the choice images", later=True),
+    Column(
+        "node_ap_gain", "float32",
+        "(AP - pi) / (1 - pi) of its ranking of the test images for that node, pi the node's share; 0 is chance",
+        low=-1, high=1, later=True,
+    ),
+    Column(
+        "node_mcc", "float32", "Matthews correlation at the threshold, on the test images", low=-1, high=1, later=True
+    ),
+    Column(
+        "node_precision", "float32", "share of the test images above the threshold that are under the node", high=1,
+        later=True, words=Words("precision", "how often the name is true of other photographs it fires for", "percent"),
+    ),
+    Column(
+        "node_recall", "float32", "share of the test images under the node that are above the threshold", high=1,
+        later=True, words=Words("recall", "share of the node's other photographs it fires for", "percent"),
+    ),
+    Column(
+        "node_lift", "float32", "precision over the node's share of the test images", later=True,
+        words=Words("lift", "how many times as often as by chance the name is true"),
+    ),
+    Column(
+        "node_threshold", "float32",
+        "pre-activation from which on the node is said of an image, chosen on the choice images",
+        low=-3.4e38, later=True,
+    ),
+    Column("node_p", "float32", "of the AP gain on the confirm images, against permuted labels", high=1, later=True),
+    Column("node_q", "float32", "the same after Benjamini-Hochberg over the layer's latents", high=1, later=True),
+    Column(
+        "named", "int32", "1 when the node is kept as its name, 0 when the rule refuses it, -1 not known",
+        low=-1, high=1, later=True,
+    ),
 )  # fmt: skip
 """The columns of latents.parquet, in their order."""
 

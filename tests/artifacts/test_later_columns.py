@@ -23,7 +23,7 @@ def reread(frame, path) -> pd.DataFrame:
     return check_latents(read_latents(path, "latents", LAYER), LAYER, 5)
 
 
-@pytest.mark.parametrize("last", [None, "rate_lch", "rate_f1", "likeness_q_value", NAMES[-1]])
+@pytest.mark.parametrize("last", [None, "rate_lch", "rate_f1", "likeness_q_value", "node_threshold"])
 def test_a_file_ends_with_the_last_column_of_which_something_is_known(tmp_path, last):
     known = {} if last is None else {last: ["n02084071" if last == "rate_lch" else 0.25, None, None]}
     frame = table(**known)
