@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from hsae.artifacts.documents.faithfulness import write_faithfulness
 from hsae.data.samples import load_samples
 from hsae.errors import InputError
 from hsae.faithfulness.measure import RANDOM, Subject
-from hsae.faithfulness.report import FaithfulnessConfig, document, pairs_on_photos, score_layer, table
+from hsae.faithfulness.report import FaithfulnessConfig, pairs_on_photos, score_layer, table
 from hsae.faithfulness.summary import feature_columns, placement_table, removal_table
 from hsae.relevancy import METHODS
 from tests.tiny_models import PlainBackbone, colour_sae, random_sae, tiny_dinov2
@@ -103,7 +104,7 @@ def test_every_method_and_the_control_are_scored_on_the_same_photographs_and_sce
 
 
 def test_the_document_is_plain_json_and_the_table_has_a_row_for_every_method(scores):
-    found = document({"block_02": scores}, "starter", CONFIG)
+    found = write_faithfulness({"block_02": scores}, "starter", CONFIG)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     layer = found["layers"]["block_02"]
     assert {row["method"] for row in layer["removal"]} == {*METHODS, RANDOM}

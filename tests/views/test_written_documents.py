@@ -13,19 +13,20 @@ import torch
 from PIL import Image
 
 import hsae
+from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.profiles import write_profiles
+from hsae.artifacts.documents.segmentation import write_segmentation
+from hsae.artifacts.documents.starter import write_starter
+from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.extras import add_document
 from hsae.artifacts.index import EXTRAS
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
-from hsae.commands.causal import main as causal_test
-from hsae.commands.faithfulness import main as measure
-from hsae.commands.figures import main as compare
 from hsae.data.starter import STARTER_CSV
 from hsae.hierarchy import Taxonomy
-from hsae.measures.profiles import profile_document
-from hsae.report.layer import LabelledActivations, LayerReport, report_layer
-from hsae.report.tree_document import tree_document
+from hsae.report.inputs import LabelledActivations
+from hsae.report.layer import LayerReport, report_layer
 from hsae.steering.nearest import photo_bank
 from hsae.steering.segmentation.head import PatchHead
 from hsae.views.page.desk import Desk
@@ -64,14 +65,16 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     """An artifact with all documents, each from its command or from what builds every artifact."""
     backbone = load_backbone(backbone_folder, image_size=SIDE)
     made = built(backbone, images).save(tmp_path_factory.mktemp("made") / "artifact", dtype="float32")
-    assert measure([str(made), "--features", "4", "--scenes", "1", "--layers", LAYER]) == 0
-    assert causal_test([str(made), "--data", str(images), "--features", "6", "--images", "4", "--layers", LAYER]) == 0
+    assert main(["faithfulness", str(made), "--features", "4", "--scenes", "1", "--layers", LAYER]) == 0
+    assert (
+        main(["causal", str(made), "--data", str(images), "--features", "6", "--images", "4", "--layers", LAYER]) == 0
+    )
     other = shutil.copytree(made, made.with_name("other"))
-    assert compare(["compare", str(made), str(other), "--data", str(images), "--add", "--no_stitch"]) == 0
+    assert main(["compare", str(made), str(other), "--data", str(images), "--add", "--no_stitch"]) == 0
     starter = hsae.load_samples("starter")
-    add_document(made, "starter", photo_bank(backbone, starter.take(24), LAYER, "cls").to_document())
+    add_document(made, "starter", write_starter(photo_bank(backbone, starter.take(24), LAYER, "cls")))
     head = PatchHead(torch.randn(WIDTH, 3), torch.zeros(3), ("background", CLASSES[0], "sky"))
-    add_document(made, "segmentation", head.to_document())
+    add_document(made, "segmentation", write_segmentation(head, {}))
     return made
 
 
@@ -84,7 +87,7 @@ def built(backbone: Backbone, images: Path) -> Artifact:
     reports = {layer: reported(saes[layer], x[layer][:, :1], labels, taxonomy) for layer in LAYERS}
     key = STARTER_CSV.read_text(encoding="utf-8").splitlines()[1].split(",")[0]
     photos = [{"dataset": [[0, 1.0]], "starter": [[key, 1.0], ["animals/dog", 0.5]]}] * 24
-    return Artifact(
+    return Artifact.from_parts(
         backbone={
             "id": backbone.id, "revision": None, "weights_sha256": backbone.fingerprint, "image_size": SIDE,
             "token": "cls",
@@ -96,14 +99,14 @@ def built(backbone: Backbone, images: Path) -> Artifact:
         top_images=dict.fromkeys(LAYERS, photos),
         probes={layer: report.probe for layer, report in reports.items()},
         curves={layer: report.curves for layer, report in reports.items()},
-        tree=tree_document(taxonomy, {layer: report.structure for layer, report in reports.items()}),
-        extras={"profiles": profile_document({layer: report.profiles for layer, report in reports.items()})},
+        tree=write_tree(taxonomy, {layer: report.structure for layer, report in reports.items()}),
+        extras={"profiles": write_profiles({layer: report.profiles for layer, report in reports.items()})},
     )  # fmt: skip
 
 
 def reported(sae: hsae.SparseAutoencoder, x: torch.Tensor, labels: torch.Tensor, taxonomy: Taxonomy) -> LayerReport:
     data = LabelledActivations(x, labels)
-    return report_layer(sae, data, data, x[:4], taxonomy)
+    return report_layer(LayerInputs(sae, data, data, taxonomy), x[:4])
 
 
 @pytest.fixture(scope="module")
