@@ -21,6 +21,7 @@ from hsae.data.samples import Samples, load_samples
 from hsae.data.stream import SampleStream, stream_samples
 from hsae.errors import StoreError
 from hsae.hierarchy import wordnet
+from hsae.measures.splits import rows_apart
 from training.run_config import DataSource, RunConfig
 
 Images = TypeVar("Images", Samples, SampleStream)
@@ -110,7 +111,7 @@ def _split(config: RunConfig, source: DataSource, number: int) -> Split:
     images = {"images": data.images_fingerprint, "share": config.heldout_share}
     apart = _kept_rows(Path(config.run) / SPLIT, str(number), images)
     if apart is None:
-        apart = heldout_rows(data.labels, config.heldout_share)
+        apart = rows_apart(data.labels, config.heldout_share)
     train = np.setdiff1d(np.arange(len(data)), apart)
     return Split(data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}})
 
@@ -140,16 +141,3 @@ def _relabelled(samples: Images, config: RunConfig) -> Images:
     wordnet().require(wanted)
     above = {wnid: wordnet().ancestors(wnid) for wnid in samples.classes}
     return samples.relabelled({wnid: next((w for w in wanted if w in up), None) for wnid, up in above.items()})
-
-
-def heldout_rows(labels: list[int | None], share: float, seed: int = 0) -> np.ndarray:
-    """Sorted rows to set apart: `share` of every class (rounded, random but always the same).
-
-    Of a class with several images at least one is set apart and one is not; the only image of a class is not.
-    """
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(labels))
-    classes = np.array([-1 if label is None else label for label in labels])[order]
-    groups = [order[classes == c] for c in np.unique(classes)]
-    chosen = [rows[: min(len(rows) - 1, max(1, round(share * len(rows))))] for rows in groups]
-    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -27,10 +27,10 @@ from hsae.activations.store import ActivationStore
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.monosemanticity import monosemanticity
+from hsae.measures.plain import mean, median
 from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.report.hierarchy import LabelledLatents, best_nodes, layer_summary
-from hsae.report.parts import mean, median
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank

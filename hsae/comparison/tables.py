@@ -10,7 +10,8 @@ import pandas as pd
 from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance, threshold
 from hsae.comparison.matching import Matching
 from hsae.comparison.models import Comparison, Model
-from hsae.report.parts import Numbers, finite, mean, median
+from hsae.measures.plain import finite, mean, median
+from hsae.report.parts import Numbers
 
 CONCEPT_F1 = 0.5
 """A model has a concept when one of its latents has it as best node with at least this F1 on held-out images."""

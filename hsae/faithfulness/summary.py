@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hsae.measures.plain import rounded
+
 
 def removal_table(removals: pd.DataFrame) -> pd.DataFrame:
     """One row for each method and baseline: sums of areas over sums of |lost|, best gap first.
@@ -44,16 +46,12 @@ def feature_columns(removals: pd.DataFrame, baseline: str) -> dict[str, Any]:
     lost = chosen.groupby("latent")["lost"].mean()
     gaps = {
         name: {
-            method: [_plain(value) for value in (sums[name] / whole).loc[method].reindex(lost.index)]
+            method: rounded((sums[name] / whole).loc[method].reindex(lost.index).to_numpy())
             for method in chosen["method"].unique()
         }
         for name in ("gap", "other_gap")
     }
-    return {"latent": lost.index.tolist(), "lost": [round(value, 6) for value in lost], **gaps}
-
-
-def _plain(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+    return {"latent": lost.index.tolist(), "lost": rounded(lost.to_numpy(), 6), **gaps}
 
 
 def _ratio_of_sums(part: pd.Series, whole: pd.Series) -> tuple[float, float]:

@@ -1,15 +1,60 @@
-"""Numbers as short as they deserve, for documents that travel with an artifact."""
+"""Numbers as plain JSON, as short as they deserve: for documents, tables and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where JSON has no word for it."""
+    return value if np.isfinite(value) else None
+
 
 def significant(value: Any, digits: int) -> Any:
     """Plain JSON with every float at that many significant digits; all else as it is."""
+    return _floats(value, lambda number: float(f"{number:.{digits}g}"))
+
+
+def rounded(value: Any, decimals: int = 4) -> Any:
+    """Plain JSON, from arrays too, with at most that many decimals; None where JSON has no word for a number."""
+    return _floats(value, lambda number: finite(round(number, decimals)))
+
+
+def median(values: np.ndarray) -> float | None:
+    """Median of the values that are known; None when there is none."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else None
+
+
+def mean(values: np.ndarray) -> float | None:
+    """Mean of the values; None when there is none."""
+    return finite(float(np.mean(values))) if len(values) else None
+
+
+def columns_and_rows(table: pd.DataFrame, decimals: int = 4) -> dict[str, Any]:
+    """A table as {"columns": names, "rows": lists}, what is missing as null."""
+    return {"columns": list(table.columns), "rows": [rounded(row, decimals) for row in _known(table).tolist()]}
+
+
+def records(table: pd.DataFrame, decimals: int = 4) -> list[dict[str, Any]]:
+    """A table as one dict per row, what is missing as null."""
+    return [dict(zip(table.columns, rounded(row, decimals), strict=True)) for row in _known(table).tolist()]
+
+
+def _known(table: pd.DataFrame) -> np.ndarray:
+    return table.astype(object).where(table.notna(), None).to_numpy()
+
+
+def _floats(value: Any, change: Any) -> Any:
+    """The value with `change` applied to every float in it; numpy's numbers become Python's."""
     if isinstance(value, Mapping):
-        return {key: significant(item, digits) for key, item in value.items()}
+        return {key: _floats(item, change) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _floats(value.tolist(), change)
     if isinstance(value, list | tuple):
-        return [significant(item, digits) for item in value]
-    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+        return [_floats(item, change) for item in value]
+    return change(value) if isinstance(value, float) else value

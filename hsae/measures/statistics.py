@@ -1,10 +1,39 @@
-"""Is a measure larger than under its controls? Means with bootstrap intervals, and permutation p-values."""
+"""Rank correlation, bootstrap intervals, permutation p-values, and many of them together."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control, rankdata
 
 DRAWS = 5000
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Rank correlation in [-1, 1], ties averaged; None for fewer than 3 pairs or a constant side."""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def benjamini_hochberg(p: pd.Series) -> pd.Series:
+    """q-values over the p-values that are known (Benjamini and Hochberg, 1995); the others stay missing.
+
+    q: the expected share of false finds among all that are at least as significant.
+    """
+    known = p.notna()
+    return p.mask(known, pd.Series(false_discovery_control(p[known]), p.index[known])) if known.any() else p
+
+
+def bootstrap_interval(
+    values: np.ndarray, random: np.random.Generator, statistic: Callable[..., np.ndarray] = np.mean, draws: int = DRAWS
+) -> tuple[float, float]:
+    """95 % interval of a statistic of `values [n]` over resamples of the n values; statistic: takes `axis`."""
+    drawn = values[random.integers(len(values), size=(draws, len(values)))]
+    low, high = np.quantile(statistic(drawn, axis=1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def against_control(own: np.ndarray, control: np.ndarray, seed: int = 0) -> dict[str, float | None]:
@@ -16,13 +45,12 @@ def against_control(own: np.ndarray, control: np.ndarray, seed: int = 0) -> dict
     if not len(difference):
         return dict.fromkeys(("difference", "low", "high", "share", "p"))
     random = np.random.default_rng(seed)
-    means = difference[random.integers(len(difference), size=(DRAWS, len(difference)))].mean(axis=1)
+    low, high = bootstrap_interval(difference, random)
     flipped = (random.choice([-1.0, 1.0], size=(DRAWS, len(difference))) * difference).mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
     return {
         "difference": float(difference.mean()),
-        "low": float(low),
-        "high": float(high),
+        "low": low,
+        "high": high,
         "share": float((difference > 0).mean()),
         "p": _p_value(flipped, difference.mean()),
     }

@@ -13,11 +13,12 @@ from scipy.sparse import csr_array
 from hsae.hierarchy import Taxonomy, best_node_rows, lch_q_rows, lch_rows
 from hsae.hierarchy.lch import at_nodes
 from hsae.measures.entropy import class_mass
+from hsae.measures.plain import mean, median
+from hsae.measures.splits import halves
 from hsae.measures.top_images import top_images
 from hsae.measures.wordnet import (
     FiringRates,
     firing_rates,
-    halves,
     label_permutation_test,
     latent_hierarchy,
     layer_permutation_test,
@@ -27,7 +28,7 @@ from hsae.measures.wordnet import (
     weighted_coverage_rows,
     wnids,
 )
-from hsae.report.parts import Numbers, mean, median
+from hsae.report.parts import Numbers
 
 SIGNIFICANT = 0.05
 TAUS = (0.25, 0.5, 0.75)

@@ -10,6 +10,7 @@ import torch
 
 from hsae.measures.directions import matched_latents, neuron_directions, principal_directions, random_directions
 from hsae.measures.entropy import class_mass, entropy
+from hsae.measures.plain import finite
 from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents
 from hsae.measures.wordnet import select_classes
@@ -22,7 +23,7 @@ from hsae.report.hierarchy import (
 )
 from hsae.report.inputs import LayerInputs
 from hsae.report.nulls import likeness_parts, precision_parts, weighted_parts
-from hsae.report.parts import Columns, alignment_parts, finite, look_parts, rare_parts, top_entropy
+from hsae.report.parts import Columns, alignment_parts, look_parts, rare_parts, top_entropy
 
 MAX_DIRECTIONS = 2048
 """Random directions to compare with; enough for a mean."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from hsae.hierarchy import MISSING, Taxonomy, distinct_nodes
 from hsae.hierarchy.lch import at_nodes
 from hsae.measures.average_precision import average_precision, average_precision_at
+from hsae.measures.plain import median
+from hsae.measures.splits import halves
 from hsae.measures.wordnet import (
     LayerNull,
-    halves,
     likeness_permutation_test,
     select_classes,
     weighted_fit,
@@ -21,7 +22,7 @@ from hsae.measures.wordnet import (
     wnids,
 )
 from hsae.report.hierarchy import SIGNIFICANT, LabelledLatents, Q
-from hsae.report.parts import Columns, Numbers, median
+from hsae.report.parts import Columns, Numbers
 
 PERMUTATIONS = 300
 SHUFFLES = 1000

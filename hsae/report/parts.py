@@ -11,6 +11,7 @@ from hsae.measures.activity import LatentActivity
 from hsae.measures.alignment import mean_pairwise_cosine, neuron_alignment
 from hsae.measures.entropy import top_label_entropy
 from hsae.measures.monosemanticity import monosemanticity
+from hsae.measures.plain import finite, median
 from hsae.measures.top_images import top_images
 from hsae.sae.model import SparseAutoencoder
 
@@ -66,24 +67,3 @@ def rare_parts(sae: SparseAutoencoder, activity: LatentActivity) -> Numbers:
 def top_entropy(z: csr_array, labels: np.ndarray, n_classes: int) -> Numbers:
     """Median label entropy over the latents' 20 strongest images."""
     return {"top_label_entropy": median(top_label_entropy(top_images(z, 20), labels, n_classes))}
-
-
-def median(values: np.ndarray) -> float | None:
-    """Median of the values that are known; None when there is none."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if known.size else None
-
-
-def mean(values: np.ndarray) -> float | None:
-    """Mean of the values; None when there is none."""
-    return finite(float(np.mean(values))) if len(values) else None
-
-
-def finite(value: float) -> float | None:
-    """The value, or None where JSON has no word for it."""
-    return value if np.isfinite(value) else None
-
-
-def rounded(values: np.ndarray) -> list[float | None]:
-    """Four decimals each, None where JSON has no word for it."""
-    return [finite(round(float(value), 4)) for value in values]

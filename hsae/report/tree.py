@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hsae.measures.plain import rounded
+from hsae.measures.splits import halves
 from hsae.measures.wordnet import (
     EdgeRule,
     FeatureTree,
     NodeScores,
     feature_tree,
-    halves,
     hard_absorption,
     matched_soft_absorption,
     multi_class_nodes,
@@ -27,7 +28,6 @@ from hsae.measures.wordnet import (
 from hsae.measures.wordnet.emergence import best_thresholds, f1_columns
 from hsae.measures.wordnet.node_probes import NodeProbes
 from hsae.report.hierarchy import LabelledLatents, best_nodes
-from hsae.report.parts import rounded
 
 CONTAINMENTS = (0.5, 0.7, 0.9)
 """The binding rule is 0.9. Sparse codes rarely nest so strictly, so looser trees are scored beside it, and the loosest

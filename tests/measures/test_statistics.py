@@ -1,9 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
-from hsae.measures.statistics import DRAWS, against_control, against_shuffled, interval
+from hsae.measures.statistics import (
+    DRAWS,
+    against_control,
+    against_shuffled,
+    benjamini_hochberg,
+    bootstrap_interval,
+    interval,
+    spearman,
+)
 
 NOISE = np.random.default_rng(0).normal(size=40)
 
@@ -49,3 +59,35 @@ def test_an_effect_that_belongs_to_its_own_node_is_found():
     larger = np.repeat(np.arange(12.0)[:, None], 12, axis=1)  # and neither do pushes of different size
     assert against_shuffled(larger) == {"mean": 5.5, "shuffled": pytest.approx(5.5), "p": 1}
     assert set(against_shuffled(np.full((2, 2), np.nan)).values()) == {None}
+
+
+def test_q_values_are_those_of_benjamini_and_hochberg():
+    p = pd.Series([0.01, np.nan, 0.04, 0.03])
+    q = benjamini_hochberg(p)
+    np.testing.assert_allclose(q, [0.03, np.nan, 0.04, 0.04])
+    assert benjamini_hochberg(pd.Series([np.nan])).isna().all()
+
+
+def test_noise_passes_as_often_as_q_promises():
+    random = np.random.default_rng(0)
+    passed = [(benjamini_hochberg(pd.Series(random.random(200))) < 0.05).any() for _ in range(200)]
+    assert np.mean(passed) < 0.1
+    planted = pd.Series([1e-6] * 20 + random.random(180).tolist())
+    assert (benjamini_hochberg(planted)[:20] < 0.05).all()
+
+
+def test_rank_correlation_is_scipys():
+    random = np.random.default_rng(1)
+    a, b = random.integers(0, 5, 50).astype(float), random.random(50)
+    assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert spearman(a[:2], b[:2]) is None
+    assert spearman(np.ones(5), b[:5]) is None
+
+
+def test_intervals_hold_the_mean_as_often_as_they_say():
+    random = np.random.default_rng(2)
+    held = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(random.normal(size=40), random, draws=400)
+        held += low <= 0 <= high
+    assert 0.88 <= held / 200 <= 0.99

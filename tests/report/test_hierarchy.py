@@ -42,7 +42,7 @@ def test_planted_nodes_are_found_and_significant(taxonomy):
 
 def test_the_f1_comes_from_the_half_that_did_not_choose():
     """A latent that fires on cats in one half only: the node is found there, and the other half denies it."""
-    from hsae.measures.wordnet import halves
+    from hsae.measures.splits import halves
 
     taxonomy = Taxonomy(SMALL)
     data = planted(taxonomy, [CAT], rate=1.0)

@@ -25,7 +25,7 @@ from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
 from hsae.data.starter import STARTER_CSV
 from hsae.hierarchy import Taxonomy
-from hsae.report.inputs import LabelledActivations
+from hsae.report.inputs import LabelledActivations, LayerInputs
 from hsae.report.layer import LayerReport, report_layer
 from hsae.steering.nearest import photo_bank
 from hsae.steering.segmentation.head import PatchHead

@@ -17,6 +17,7 @@ import pandas as pd
 
 from hsae.artifacts.documents.reading import item, listed, share, within
 from hsae.hierarchy import wordnet
+from hsae.measures.plain import columns_and_rows, rounded
 
 _LINE = re.compile(r"\d{1,9}(?: \d{1,9})*")
 
@@ -53,14 +54,14 @@ def write_comparison(fields: ComparisonFields) -> dict[str, Any]:
         **sides,
         "n_images": fields.n_images,
         "rule": dict(fields.rule),
-        "side_by_side": _rows(fields.side_by_side),
-        "pairs": [[_rounded(cell) for cell in row] for row in fields.pairs],
+        "side_by_side": columns_and_rows(fields.side_by_side),
+        "pairs": [[rounded(cell) for cell in row] for row in fields.pairs],
         "strongest": [[_lines(cell) for cell in row] for row in fields.strongest],
         "partners": {
             side: {layer: _lines(rows) for layer, rows in fields.partners[i].items()} for i, side in enumerate("ab")
         },
-        "heights": {side: _rows(fields.heights[i]) for i, side in enumerate("ab")},
-        "concepts": _rows(fields.concepts) | {"counts": _rounded(fields.concept_counts)},
+        "heights": {side: columns_and_rows(fields.heights[i]) for i, side in enumerate("ab")},
+        "concepts": columns_and_rows(fields.concepts) | {"counts": rounded(fields.concept_counts)},
         "latents_b": {
             "photos": list(fields.photos),
             "layers": {
@@ -74,21 +75,6 @@ def write_comparison(fields: ComparisonFields) -> dict[str, Any]:
 def _lines(rows: np.ndarray) -> list[str]:
     """Whole numbers with spaces between: one short line of the file per row."""
     return [" ".join(str(int(value)) for value in row) for row in rows]
-
-
-def _rows(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as its columns and rows, missing values as null."""
-    rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-    return {"columns": list(table.columns), "rows": [[_rounded(value) for value in row] for row in rows]}
-
-
-def _rounded(value: Any) -> Any:
-    """Numbers to four decimals, whole ones as integers."""
-    if isinstance(value, Mapping):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else round(value, 4)
-    return value
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from hsae.artifacts.documents.reading import item, listed, real, within
 from hsae.faithfulness.curves import FRACTIONS
 from hsae.faithfulness.report import FaithfulnessConfig, LayerScores
 from hsae.faithfulness.summary import feature_columns, placement_table, removal_table
+from hsae.measures.plain import records
 
 
 def write_faithfulness(scores: Mapping[str, LayerScores], images: str, config: FaithfulnessConfig) -> dict[str, Any]:
@@ -22,8 +21,8 @@ def write_faithfulness(scores: Mapping[str, LayerScores], images: str, config: F
         "seed": config.seed,
         "layers": {
             layer: {
-                "removal": _records(removal_table(one.removals)),
-                "placement": _records(placement_table(one.placements)),
+                "removal": records(removal_table(one.removals)),
+                "placement": records(placement_table(one.placements)),
                 "features": feature_columns(one.removals, config.baselines[0]),
             }
             for layer, one in scores.items()
@@ -38,11 +37,3 @@ def read_gap(document: Mapping[str, Any] | None, layer: str, latent: int, method
     if latent not in latents or len(gaps) != len(latents):
         return None
     return real(item(gaps, latents.index(latent)))
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain JSON, with None where a number does not exist."""
-    rounded = frame.round(4).astype(object)
-    return [
-        {str(key): value for key, value in row.items()} for row in rounded.where(frame.notna(), None).to_dict("records")
-    ]

@@ -7,8 +7,8 @@ from typing import Any
 
 from hsae.artifacts.documents.reading import item, listed, place, share, within
 from hsae.hierarchy import Taxonomy
+from hsae.measures.plain import rounded
 from hsae.measures.wordnet import emergence, median_by_height
-from hsae.report.parts import rounded
 from hsae.report.tree import LayerStructure
 
 Edge = tuple[int, int, float]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsae.measures.wordnet.absorption import hard_absorption, matched_soft_absorption, soft_absorption
-from hsae.measures.wordnet.class_rules import halves, select_by_mean, select_by_top_images, weighted_coverage_rows
+from hsae.measures.wordnet.class_rules import select_by_mean, select_by_top_images, weighted_coverage_rows
 from hsae.measures.wordnet.class_sets import (
     FiringRateFitter,
     FiringRates,
@@ -42,7 +42,6 @@ __all__ = [
     "emergence",
     "feature_tree",
     "firing_rates",
-    "halves",
     "hard_absorption",
     "label_permutation_test",
     "latent_hierarchy",

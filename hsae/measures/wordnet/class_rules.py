@@ -52,15 +52,3 @@ def weighted_coverage_rows(
     count = under.sum(axis=1)
     mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
     return at_nodes(mean, position)
-
-
-def halves(labels: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:
-    """Images of the first half, bool `[n]`: half of every class at random, so that choice and score can be kept apart.
-
-    Classes with an odd number of images give the first half one more or one fewer in turn; -1 counts as a class.
-    """
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    first = np.zeros(len(labels), dtype=bool)
-    first[order[::2]] = True
-    return first

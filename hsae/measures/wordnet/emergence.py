@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hsae.hierarchy.lch import distinct_nodes
 from hsae.hierarchy.taxonomy import Taxonomy
+from hsae.measures.statistics import bootstrap_interval, spearman
 from hsae.measures.wordnet.class_sets import FiringRates
-from hsae.measures.wordnet.tree_scores import spearman
 
 Rows = NDArray[np.float64]
 
@@ -114,9 +114,8 @@ def median_by_height(table: pd.DataFrame, resamples: int = 1000, seed: int = 0) 
     rows = []
     for height, group in table.dropna(subset="emergence").groupby("height"):
         values = group.emergence.to_numpy()
-        medians = np.median(random.choice(values, (resamples, len(values))), axis=1)
-        low, high = np.quantile(medians, [0.025, 0.975])
-        rows.append((int(height), len(values), float(np.median(values)), float(low), float(high)))
+        low, high = bootstrap_interval(values, random, np.median, resamples)
+        rows.append((int(height), len(values), float(np.median(values)), low, high))
     return pd.DataFrame(rows, columns=["height", "n", "median", "low", "high"])
 
 

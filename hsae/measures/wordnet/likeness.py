@@ -17,7 +17,8 @@ from scipy.spatial.distance import cdist
 from hsae.errors import InputError
 from hsae.hierarchy.lch import lch_rows
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.measures.wordnet.nulls import LayerNull, controlled
+from hsae.measures.statistics import benjamini_hochberg
+from hsae.measures.wordnet.nulls import LayerNull
 
 GROUP_SIZE = 10
 """Classes a group on average: with fewer, a pair of classes could hardly become another pair."""
@@ -78,7 +79,7 @@ def likeness_permutation_test(
         means.append((dealt.mean(), dealt_height.mean()))
     table.loc[multi, "p_value"] = (1 + as_large) / (1 + shuffles)
     table.loc[multi, "log2_coverage"] = np.log2(coverage * shuffles / total)
-    table["q_value"] = controlled(table.p_value)
+    table["q_value"] = benjamini_hochberg(table.p_value)
     random_coverage, random_height = np.array(means).T
     layer = LayerNull(float(coverage.mean()), float(height.mean()), random_coverage, random_height)
     return LikenessTest(table, layer)

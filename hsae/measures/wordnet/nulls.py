@@ -13,11 +13,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from hsae.errors import InputError
 from hsae.hierarchy.lch import distinct_nodes, lch_rows
 from hsae.hierarchy.taxonomy import Taxonomy
+from hsae.measures.statistics import benjamini_hochberg
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +94,8 @@ def label_permutation_test(
         table.loc[rows, "p_value"] = null.p_values(leaf_counts[rows])
         table.loc[rows, "lower_height"] = null.mean_height - heights[rows]
         table.loc[rows, "log2_coverage"] = np.log2(size / leaf_counts[rows] / null.mean_coverage)
-    table["q_value"] = controlled(table.p_value)
+    table["q_value"] = benjamini_hochberg(table.p_value)
     return table
-
-
-def controlled(p: pd.Series) -> pd.Series:
-    """Benjamini-Hochberg over the p-values that are known; the others stay missing."""
-    known = p.notna()
-    return p.mask(known, pd.Series(false_discovery_control(p[known]), p.index[known])) if known.any() else p
 
 
 @dataclass(frozen=True, eq=False)

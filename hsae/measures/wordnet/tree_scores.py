@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import shortest_path
-from scipy.stats import rankdata
 
 from hsae.hierarchy.lch import MISSING, lch_rows
 from hsae.hierarchy.taxonomy import Taxonomy
+from hsae.measures.statistics import spearman
 from hsae.measures.wordnet.tree import FeatureTree
 
 _SIZE_STEP = 1.25  # latents within this factor of each other are shuffled together
@@ -73,13 +73,6 @@ def score_tree_with_null(
             scores[f"null_{name}_high"] = float(np.quantile(values, 0.975))
             scores[f"p_{name}"] = (1 + int(np.sum(np.array(values) >= scores[name]))) / (1 + len(values))
     return scores
-
-
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation in [-1, 1]; None for fewer than 3 pairs or a constant side."""
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def _relations(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> dict[str, NDArray[np.bool_]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hsae.errors import InputError
 from hsae.hierarchy.lch import MISSING, distinct_nodes
 from hsae.hierarchy.taxonomy import ROUNDING, Taxonomy, spare_mass
-from hsae.measures.wordnet.nulls import controlled
+from hsae.measures.statistics import benjamini_hochberg
 
 _ROWS = 512  # latents shuffled at once; with 1000 classes and 1400 nodes some 10 MB
 Rows = NDArray[np.float64]
@@ -64,7 +64,7 @@ def weighted_permutation_test(
     table = pd.DataFrame(np.concatenate(parts), columns=["p_coverage", "p_f1"])
     table[~rates.any(axis=1)] = np.nan
     for name in ("coverage", "f1"):
-        table[f"q_{name}"] = controlled(table[f"p_{name}"])
+        table[f"q_{name}"] = benjamini_hochberg(table[f"p_{name}"])
     return table
 
 

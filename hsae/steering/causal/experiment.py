@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
+from hsae.measures.plain import rounded
 from hsae.measures.statistics import against_control, against_shuffled, interval
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
@@ -24,6 +25,7 @@ from hsae.steering.readout import Readout
 
 VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}
 CONDITIONS = ("feature", "random", "other")
+_DECIMALS = 12  # of measures, which are cut to significant digits later
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _about(row: pd.Series, taxonomy: Taxonomy) -> dict[str, Any]:
 
 def _feature(move: Move, distance: np.ndarray) -> dict[str, Any]:
     """One value of one feature: measures by condition, and the profile of the feature itself."""
-    found = {name: _plain(measure(change, distance)) for name, change in move.changes.items()}
+    found = {name: rounded(measure(change, distance), _DECIMALS) for name, change in move.changes.items()}
     profiles = {name: profile(change, distance) for name, change in move.changes.items()}
     return {"n_images": move.n_images, **found, "profile": profiles}
 
@@ -199,7 +201,3 @@ def _compare(name: str, kept: Sequence[tuple[Move, np.ndarray]]) -> dict[str, An
         "against_other": against_control(own, other),
         "against_shuffled": against_shuffled(every),
     }
-
-
-def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from hsae.hierarchy import Taxonomy, lch_rows
+from hsae.measures.statistics import spearman
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ def locality(change: np.ndarray, distance: np.ndarray) -> float:
 
 def monotonicity(change: np.ndarray, distance: np.ndarray) -> float:
     """-Spearman(distance, change), in [-1, 1]; NaN when either is constant."""
-    ranks = np.stack([rankdata(distance), rankdata(change)])
-    return float(-np.corrcoef(ranks)[0, 1]) if (ranks.std(axis=1) > 0).all() else np.nan
+    correlation = spearman(distance, change)
+    return np.nan if correlation is None else -correlation
 
 
 MEASURES: dict[str, Callable[[ClassChange, np.ndarray], float]] = {

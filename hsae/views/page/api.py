@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
-import numpy as np
 import pandas as pd
 
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
+from hsae.measures.plain import rounded
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk
@@ -59,7 +59,7 @@ class Api:
         method = _text("method", method) or None
         found = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
         return {
-            "values": _rounded(found.values), "method": found.method, "layer": found.layer,
+            "values": rounded(found.values, _DECIMALS), "method": found.method, "layer": found.layer,
             "target_value": found.target_value,
         }  # fmt: skip
 
@@ -70,12 +70,12 @@ class Api:
         known = self._model(model)
         method = _text("method", method) or None
         curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method)
-        curves = {name: _rounded(getattr(curve, name)) for name in ("fractions", "morf", "random", "lerf")}
+        curves = {name: rounded(getattr(curve, name), _DECIMALS) for name in ("fractions", "morf", "random", "lerf")}
         return {
             **curves,
             "baseline": curve.baseline,
-            "gap": _finite(curve.gap),
-            "random_gap": _finite(curve.random_gap),
+            "gap": rounded(curve.gap, _DECIMALS),
+            "random_gap": rounded(curve.random_gap, _DECIMALS),
         }
 
     def feature(self, model: object, layer: object, latent: object) -> dict[str, Any]:
@@ -103,10 +103,10 @@ class Api:
         branches = result.mass_changes(known.taxonomy, threshold=0.5 * 10**-_DECIMALS)
         return {
             "classes": list(result.classes),
-            "probabilities_before": _rounded(result.probabilities_before),
-            "probabilities_after": _rounded(result.probabilities_after),
-            "probabilities_control": _rounded(result.probabilities_control),
-            "probabilities_feature_control": _rounded(result.probabilities_feature_control),
+            "probabilities_before": rounded(result.probabilities_before, _DECIMALS),
+            "probabilities_after": rounded(result.probabilities_after, _DECIMALS),
+            "probabilities_control": rounded(result.probabilities_control, _DECIMALS),
+            "probabilities_feature_control": rounded(result.probabilities_feature_control, _DECIMALS),
             "mass_changes": {node: round(gained, _DECIMALS) for node, gained in branches.items()},
             "delta_norm_ratio": result.delta_norm_ratio,
         }
@@ -195,11 +195,3 @@ def _relatives(table: pd.DataFrame, found: Iterable[tuple[int, float]]) -> list[
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain JSON: what is not known is null."""
     return json.loads(table.to_json(orient="records", double_precision=_DECIMALS))
-
-
-def _rounded(values: np.ndarray | None) -> list[Any] | None:
-    return None if values is None else np.round(values.astype(float), _DECIMALS).tolist()
-
-
-def _finite(value: float) -> float | None:
-    return round(value, _DECIMALS) if np.isfinite(value) else None

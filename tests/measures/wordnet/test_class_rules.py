@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from hsae.errors import InputError
 from hsae.hierarchy import coverage_rows, lch_rows
-from hsae.measures.wordnet import halves, select_by_mean, select_by_top_images, weighted_coverage_rows
+from hsae.measures.splits import halves
+from hsae.measures.wordnet import select_by_mean, select_by_top_images, weighted_coverage_rows
 
 
 def test_relative_mean_keeps_classes_near_the_largest():
