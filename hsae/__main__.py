@@ -33,7 +33,7 @@ RENAMED = {
     "hsae.steering.causal": "causal",
     "hsae.steering.segmentation": "segmentation",
 }
-"""Modules that were commands before version 2, and what they are called now."""
+"""Modules that were commands before 0.2, and what they are called now."""
 
 
 def main(arguments: list[str]) -> int:
