@@ -109,7 +109,7 @@ def _starter_bank(config: RunConfig, store: ActivationStore, keys: list[str]) ->
 
 
 def _embeddings(store: ActivationStore) -> Tensor:
-    """One vector an image `[n_images, d]`: its last layer, averaged over the tokens there are."""
+    """One vector per image `[n_images, d]`: its last layer, averaged over the tokens there are."""
     return store.layer(list(store.layers)[-1]).mean(1)
 
 

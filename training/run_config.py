@@ -35,7 +35,7 @@ class RunConfig:
     stream: bool = False
     """Read the training rows as they come, without downloading them first; needs heldout_split, which is downloaded."""
     workers: int | None = None
-    """Threads that decode images; default: none for a backbone on the CPU, one a core for one on a GPU."""
+    """Threads that decode images; default: none for a backbone on the CPU, one per core for one on a GPU."""
     decode_cache: str | None = None
     """Folder to keep decoded images in, for online runs and for several backbones on the same images (not streams)."""
     heldout_split: str | None = None

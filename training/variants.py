@@ -48,7 +48,7 @@ COLUMNS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Print a Markdown table a layer; errors a user can cause are one sentence and exit status 1."""
+    """Print a Markdown table per layer; errors a user can cause are one sentence and exit status 1."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--layers", required=True, help="names separated by commas")

@@ -224,7 +224,8 @@ class ActivationStore:
             raise StoreError(got, "one label an image", "Run the extraction again, which will only write them.")
         if found and len(found.values) != n_images:
             got = f"{self.folder} has {len(found.values)} labels for {n_images} images"
-            raise StoreError(got, "one an image", f"Delete {LABELS} and run the extraction again, which will write it.")
+            do = f"Delete {LABELS} and run the extraction again, which will write it."
+            raise StoreError(got, "one per image", do)
         return found
 
     @cached_property

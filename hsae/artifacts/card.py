@@ -139,7 +139,7 @@ def _result(artifact: Contents, layer: str, key: str, value: float) -> EvalResul
 
 
 def _table(measured: dict[str, dict[str, float]]) -> str:
-    """Markdown, one row a layer; columns that no layer has are left out."""
+    """Markdown, one row per layer; columns that no layer has are left out."""
     columns = [key for key in _COLUMNS if any(key in row for row in measured.values())]
     lines = [["layer", *(_COLUMNS[key] for key in columns)], ["---"] * (len(columns) + 1)]
     for layer, row in measured.items():

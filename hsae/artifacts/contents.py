@@ -128,14 +128,14 @@ class Contents:
         return sae if k is None else sae.with_k(k)
 
     def latents(self, layer: str) -> pd.DataFrame:
-        """One row a latent, with the columns of artifacts/README.md; the caller's own to change."""
+        """One row per latent, with the columns of artifacts/README.md; the caller's own to change."""
         entry = self.index.layer(layer)
         n_classes = len(self.classes)
         frame = self._once(("latents", layer), lambda: check_latents(self._parts.latents(entry), entry, n_classes))
         return frame.copy(deep=False)  # pandas copies on write
 
     def top_images(self, layer: str) -> TopImages:
-        """One entry a latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}."""
+        """One entry per latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}."""
         entry = self.index.layer(layer)
         return self._once(("top_images", layer), lambda: check_top_images(self._parts.top_images(entry), entry))
 

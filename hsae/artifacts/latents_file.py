@@ -1,4 +1,4 @@
-"""latents.parquet: one row a latent, fixed columns; plain and uncompressed, so that nothing can expand."""
+"""latents.parquet: one row per latent, fixed columns; plain and uncompressed, so that nothing can expand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_latents(frame: pd.DataFrame, layer: Layer, n_classes: int) -> pd.DataF
     known = ", ".join(column.name for column in COLUMNS)
     require(not unknown, where, f"the columns {', '.join(unknown):.200}", f"columns among {known}")
     require(frame.columns.is_unique, where, "a column twice", "every column once")
-    require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one a latent")
+    require(len(frame) == layer.d_sae, where, f"{len(frame)} rows", f"{layer.d_sae}, one per latent")
     whole = frame.reindex(columns=[column.name for column in COLUMNS]).reset_index(drop=True)
     highest = {"neuron": MAX_NEURONS * layer.d_in - 1, "n_classes": n_classes}
     columns = (replace(column, high=highest.get(column.name, column.high)) for column in COLUMNS)
@@ -145,7 +145,7 @@ def _schema(columns: tuple[Column, ...]) -> pa.Schema:
 def _checked_schema(file: Any, where: str, layer: Layer) -> pa.Schema:
     """The schema the file must have: all first columns and any number of the later ones."""
     metadata = file.metadata
-    require(metadata.num_rows == layer.d_sae, where, f"{metadata.num_rows} rows", f"{layer.d_sae}, one a latent")
+    require(metadata.num_rows == layer.d_sae, where, f"{metadata.num_rows} rows", f"{layer.d_sae}, one per latent")
     got = [(field.name, str(field.type), field.nullable) for field in file.schema_arrow]
     schema = _schema(COLUMNS[: max(len(got), len(FIRST))])
     expected = [(field.name, str(field.type), field.nullable) for field in schema]

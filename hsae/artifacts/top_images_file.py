@@ -14,7 +14,7 @@ from hsae.artifacts.strangers_json import is_count, is_number, is_text, read_doc
 from hsae.atomic import write_text
 
 TopImages = list[dict[str, list[Any]]]
-"""One entry a latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}, strongest first."""
+"""One entry per latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}, strongest first."""
 
 MAX_IMAGES = 64
 _MAX_LATENT_BYTES = 2**14
@@ -29,7 +29,7 @@ def check_top_images(value: Any, layer: Layer) -> TopImages:
     """The list itself, when it has the form of `TopImages`."""
     where = layer.file(TOP_IMAGES)
     require(isinstance(value, list), where, f"a {type(value).__name__}", "a list")
-    require(len(value) == layer.d_sae, where, f"{len(value)} entries", f"{layer.d_sae}, one a latent")
+    require(len(value) == layer.d_sae, where, f"{len(value)} entries", f"{layer.d_sae}, one per latent")
     for entry in value:
         if not (isinstance(entry, dict) and set(entry) == {"dataset", "starter"}):
             raise broken(where, f"the entry {entry!r:.80}", '{"dataset": [...], "starter": [...]}')
@@ -39,7 +39,7 @@ def check_top_images(value: Any, layer: Layer) -> TopImages:
 
 
 def write_top_images(path: Path, value: TopImages) -> None:
-    """Write one line a latent."""
+    """Write one line per latent."""
     lines = (json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False) for entry in value)
     write_text(path, "[\n" + ",\n".join(lines) + "\n]\n")
 

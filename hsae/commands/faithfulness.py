@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command can be told."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or org/name")
     parser.add_argument("--layers", help="names with commas between (default: all)")
-    parser.add_argument("--features", type=int, default=30, help="latents a layer")
-    parser.add_argument("--scenes", type=int, default=60, help="scenes a layer")
+    parser.add_argument("--features", type=int, default=30, help="latents per layer")
+    parser.add_argument("--scenes", type=int, default=60, help="scenes per layer")
     parser.add_argument("--baselines", default="blur,mean", help="of blur, mean and mask; the first is kept by feature")
     parser.add_argument("--seed", type=int, default=0, help="of latents, photographs and scenes")
     parser.add_argument("--out", type=Path, help="folder for CSV and JSON; the artifact then stays as it is")

@@ -84,7 +84,9 @@ def _suppression(session: Session, head: PatchHead, scenes: list[Any], options: 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command can be told."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or a Hub model (nothing is stored in it)")
-    parser.add_argument("--copies", type=int, default=6, help="scenes a photograph to train on; half of it to test on")
+    parser.add_argument(
+        "--copies", type=int, default=6, help="scenes per photograph to train on, twice as many as to test on"
+    )
     parser.add_argument("--layers", nargs="+", help="where latents are switched off (default: three late ones)")
     parser.add_argument("--latents", nargs="+", type=int, default=[1, 16], help="how many are switched off together")
     parser.add_argument("--scenes", type=int, default=60, help="on how many scenes")

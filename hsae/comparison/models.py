@@ -36,7 +36,7 @@ class Model:
     latents: Mapping[str, csr_array]
     """z `[n_images, d_sae]` by layer, in model order."""
     tables: Mapping[str, pd.DataFrame]
-    """By layer, one row a latent, columns as in an artifact's latents.parquet."""
+    """By layer, one row per latent, columns as in an artifact's latents.parquet."""
     curves: Mapping[str, Any]
     """By layer, as in an artifact's curves.json; may be empty."""
 

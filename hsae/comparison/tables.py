@@ -58,7 +58,7 @@ def height_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def concepts(comparison: Comparison) -> pd.DataFrame:
-    """WordNet nodes that are some latent's concept in A, in B or in both, one row a node.
+    """WordNet nodes that are some latent's concept in A, in B or in both, one row per node.
 
     Columns node, height, leaf_count, then for each model its best latent: layer, latent, f1, and first, the earliest
     layer with such a latent; missing where the model has none.

@@ -13,7 +13,7 @@ class Listing:
 
     name: str
     classes: tuple[str, ...]  # sorted wnids
-    labels: list[int | None]  # one a row: index into `classes`
+    labels: list[int | None]  # one per row: index into `classes`
     key: Callable[[int], str]
     image: Callable[[int], bytes | Path | None]  # encoded image, or where it lies; None where the row has none
     form: str = ""  # changes when the same files are made into other images, so that stores of the old ones are told

@@ -34,7 +34,7 @@ class FaithfulnessConfig:
 
 @dataclass(frozen=True)
 class LayerScores:
-    """Everything measured at one layer; one row a map."""
+    """Everything measured at one layer; one row per map."""
 
     removals: pd.DataFrame
     placements: pd.DataFrame
@@ -112,7 +112,7 @@ def _on_scenes(
 
 
 def table(scores: Mapping[str, LayerScores]) -> pd.DataFrame:
-    """One row a layer, method and baseline, with all columns of `removal_table` and `placement_table`."""
+    """One row per layer, method and baseline, with all columns of `removal_table` and `placement_table`."""
     parts = []
     for layer, found in scores.items():
         both = removal_table(found.removals).merge(

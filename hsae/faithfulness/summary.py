@@ -1,4 +1,4 @@
-"""What the scores of many maps come to: one row a method, and one a latent."""
+"""What the scores of many maps come to: one row per method, and one per latent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def removal_table(removals: pd.DataFrame) -> pd.DataFrame:
 
 
 def placement_table(placements: pd.DataFrame) -> pd.DataFrame:
-    """One row a method: means over the scenes, best pointing first; rows of `Placement`, with the standard error."""
+    """One row per method: means over the scenes, best pointing first; rows of `Placement`, with the standard error."""
     groups = placements.drop(columns="latent").groupby("method", sort=False)
     table = groups.mean()
     table["pointing_error"] = groups["pointing"].sem()

@@ -117,7 +117,7 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
     """Start from data: decoder rows are points of `x [n, d_in]` (normalised input), W_enc = c W_dec^T.
 
     c is the least-squares scale that makes the first reconstruction of `x` best; data rows keep few latents silent.
-    Thresholds, learned ones and those that biases make, start where k latents a token fire: training stays sparse.
+    Thresholds, learned ones and those that biases make, start where k latents per token fire: training stays sparse.
     """
     repeats = -(-sae.d_sae // len(x))
     rows = torch.cat([torch.randperm(len(x), generator=generator) for _ in range(repeats)])[: sae.d_sae]

@@ -53,7 +53,7 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
         with Image.open(folder / f"{name}.png") as image:
             assert len(np.unique(np.asarray(image))) > 10
     hierarchy = pd.read_csv(folder / "hierarchy.csv").set_index(["layer", "latent"])
-    assert len(hierarchy) == 6  # one row a latent
+    assert len(hierarchy) == 6  # one row per latent
     assert hierarchy.lch[("block_02", 0)] == CAT
     layers = pd.read_csv(folder / "layers.csv").set_index("layer")
     assert layers.dead["block_01"] == 1

@@ -50,7 +50,7 @@ LAYER = LAYERS[-1]
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
-    """One colour a class, with noise."""
+    """One colour per class, with noise."""
     folder, generator = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for wnid, colour in zip(CLASSES, COLOURS, strict=True):
         (folder / wnid).mkdir()

@@ -27,7 +27,7 @@ from training.benchmarks.steering import best
 
 
 def main() -> None:
-    """Print one table a layer: the middle one and the last but one."""
+    """Print one table per layer: the middle one and the last but one."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbone", default="dinov2-small-focus")
     parser.add_argument("--image_size", type=int, default=224)

@@ -24,7 +24,7 @@ from hsae.sae.topk_search import RoundedSearch
 
 
 def main() -> None:
-    """Print a line a layer."""
+    """Print a line per layer."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("artifact", nargs="?", default="starter")
     artifact = Artifact.load(parser.parse_args().artifact)

@@ -1,6 +1,6 @@
 """What a move of a slider costs against a full forward pass: python -m training.benchmarks.steering [ARTIFACT]
 
-One photograph, one edit of the class token a layer; best of interleaved rounds, in seconds of processor time, so that
+One photograph, one edit of the class token per layer; best of interleaved rounds, in seconds of processor time, so that
 whatever else runs on the machine counts for neither. `update` is `Session.steer`: encode, edit, the layers after it,
 classes before and after. The memory of a photograph is printed for one visitor and for twenty.
 """
@@ -25,7 +25,7 @@ VISITORS = 20
 
 
 def main(arguments: list[str]) -> int:
-    """Print one line a layer; errors a user can cause are one sentence and exit status 1."""
+    """Print one line per layer; errors a user can cause are one sentence and exit status 1."""
     parser = argparse.ArgumentParser(prog="python -m training.benchmarks.steering", description=__doc__)
     parser.add_argument("artifact", nargs="?", default="starter")
     parser.add_argument("--rounds", type=int, default=10)

@@ -1,4 +1,4 @@
-"""Which classes a latent fires for, and where those classes meet in WordNet: one table row a latent.
+"""Which classes a latent fires for, and where those classes meet in WordNet: one table row per latent.
 
 Three steps, so that each can be replaced: images -> `FiringRates` -> a selection (bool [n_latents, n_classes], by any
 rule) -> `latent_hierarchy`. Use held-out images and the activation threshold of inference. The class-selection rule of
@@ -76,7 +76,7 @@ def select_classes(rates: FiringRates | np.ndarray, tau: float = 0.5) -> np.ndar
 
 
 def latent_hierarchy(taxonomy: Taxonomy, selected: np.ndarray) -> pd.DataFrame:
-    """Where the classes of every latent meet: one row a latent, from a selection bool [n_latents, n_classes].
+    """Where the classes of every latent meet: one row per latent, from a selection bool [n_latents, n_classes].
 
     latent, n_classes           its number; how many classes were selected
     lch                         lowest common hypernym, a WordNet id

@@ -1,4 +1,4 @@
-"""From which layer on does a latent stand for a WordNet node? One score a node and layer, then where it rises.
+"""From which layer on does a latent stand for a WordNet node? One score per node and layer, then where it rises.
 
 M_l(a) = F1 on one half of the images of the latent with the best F1 on the other half, "fires" against "image is under
 node a". Beside it the floor, M_l under shuffled synsets, and the ceiling, a linear probe for a on the activations. The

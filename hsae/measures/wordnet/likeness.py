@@ -40,7 +40,7 @@ class LikenessTest:
 def likeness_groups(looks: NDArray[np.float64], size: int = GROUP_SIZE, seed: int = 0) -> NDArray[np.int64]:
     """Group `[n_classes]` of each class by k-means (k = n_classes / size, the best of 10 starts) on its looks.
 
-    looks `[n_classes, n_features]`, one vector a class; every feature is first brought to mean 0 and variance 1.
+    looks `[n_classes, n_features]`, one vector per class; every feature is first brought to mean 0 and variance 1.
     Classes of unknown looks (NaN) are the group -1.
     """
     groups = np.full(len(looks), -1)

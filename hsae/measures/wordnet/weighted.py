@@ -23,7 +23,7 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class WeightedFit:
-    """One value a row; NaN, and MISSING as node, where a row fires for nothing."""
+    """One value per row; NaN, and MISSING as node, where a row fires for nothing."""
 
     lch_q: NDArray[np.int64]
     """Tightest node with the share q of the rates, as a position in `taxonomy.nodes`."""
@@ -49,7 +49,7 @@ def weighted_fit(taxonomy: Taxonomy, rates: Rows, q: float = 0.9) -> WeightedFit
 def weighted_permutation_test(
     taxonomy: Taxonomy, rates: Rows, q: float = 0.9, permutations: int = 300, seed: int = 0
 ) -> pd.DataFrame:
-    """Are a latent's rates tighter in WordNet than the same rates dealt to the classes at random? One row a latent.
+    """Are a latent's rates tighter in WordNet than the same rates dealt to the classes at random? One row per latent.
 
     p_coverage, q_coverage   p = (1 + #{random coverage of LCH_q >= coverage}) / (permutations + 1), and after
                              Benjamini-Hochberg over the latents that fire

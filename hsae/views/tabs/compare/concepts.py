@@ -64,7 +64,7 @@ def _first(layer: Any, f1: Any) -> str:
 
 
 def side_by_side_html(reader: ComparisonReader) -> str:
-    """The sparsity and naming of both models' features, one row a layer."""
+    """The sparsity and naming of both models' features, one row per layer."""
     rows = reader.table("side_by_side")
     if not rows:
         return ""

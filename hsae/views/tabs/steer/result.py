@@ -121,7 +121,7 @@ def _photos(keys: Sequence[str], cosines: Sequence[float]) -> str:
 
 
 def downstream_html(found: pd.DataFrame, names: Sequence[str]) -> str:
-    """The features of later layers that the edit moves most; `names`, one a row."""
+    """The features of later layers that the edit moves most; `names`, one per row."""
     if not len(found):
         return '<p class="hsae-hint">No later layer, or nothing moves there.</p>'
     rows = [

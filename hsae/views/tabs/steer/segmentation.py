@@ -51,7 +51,7 @@ def _share(value: float) -> str:
 
 
 def class_colours(classes: tuple[str, ...]) -> np.ndarray:
-    """One colour a class, uint8 `[n_classes, 3]`; background is black."""
+    """One colour per class, uint8 `[n_classes, 3]`; background is black."""
     found = np.zeros((len(classes), 3), dtype=np.uint8)
     for rank, at in enumerate(at for at, name in enumerate(classes) if name != "background"):
         found[at] = _PALETTE[rank % len(_PALETTE)]
