@@ -31,8 +31,8 @@ def file_only(component: gr.Image) -> gr.Image:
             raise gr.Error("The image came as an address. Download it, then upload the file.", print_exception=False)
         return await keep(path)
 
-    component.async_move_resource_to_block_cache = keep_file
-    component.preprocess = _path  # a subclass would do, but Gradio writes a stub file beside every subclass
+    # A subclass would do, but Gradio writes a stub file beside every subclass.
+    vars(component).update(async_move_resource_to_block_cache=keep_file, preprocess=_path)
     return component
 
 
