@@ -50,13 +50,14 @@ class HubFiles:
     def _cached(self, path: str, revision: str) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(self.repo_id, path, revision=revision)
-        return Path(found) if isinstance(found, str) else None
+        cached = try_to_load_from_cache(self.repo_id, path, revision=revision)
+        return Path(cached) if isinstance(cached, str) else None
 
 
 def check_names(repo_id: str, revision: str) -> None:
     """Raise ArtifactError unless both could be names on the Hub."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public there, but imported without `as`
 
     try:
         validate_repo_id(repo_id)

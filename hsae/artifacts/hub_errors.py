@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from hsae.backbones.hub import http_error
 from hsae.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 _LOGIN = "Log in with `hf auth login`, or set HF_TOKEN"
 
@@ -36,13 +41,13 @@ def explained(repo_id: str, revision: str = "main", path: str = "") -> Iterator[
     except errors.OfflineModeIsEnabled as error:
         got = f"Offline mode is on, and the cache lacks {path or repo_id}"
         raise ArtifactError(got, "a file downloaded before", "Unset HF_HUB_OFFLINE, or download it first") from error
-    except (errors.HTTPError, OSError) as error:  # what is left: no connection, or time out
+    except (http_error(), OSError) as error:  # what is left: no connection, or time out
         raise _unreachable(type(error).__name__, repo_id, revision, path) from error
 
 
-def _refusal(error: Exception, repo_id: str, revision: str, path: str) -> ArtifactError:
+def _refusal(error: HfHubHTTPError, repo_id: str, revision: str, path: str) -> ArtifactError:
     """By the status of an answer that is none of the kinds huggingface_hub tells apart."""
-    status = error.response.status_code  # type: ignore[attr-defined]
+    status = error.response.status_code
     if status == 401:
         return ArtifactError(f"The Hub does not know the token used for {repo_id}", "a valid token", _LOGIN)
     if status == 403:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from hsae.artifacts.card import UNPUBLISHED, render_card
 from hsae.artifacts.files import check_sha256, sha256_of
-from hsae.artifacts.hub import TIMEOUT, HubFiles, check_names
+from hsae.artifacts.hub import HubFiles, check_names
 from hsae.artifacts.hub_errors import explained
 from hsae.artifacts.index import INDEX, MAX_INDEX_BYTES, Index
 from hsae.artifacts.save import CARD, FIGURES, save_artifact
 from hsae.artifacts.strangers_json import read_document
 from hsae.atomic import write_text
+from hsae.backbones.hub import TIMEOUT, http_error
 from hsae.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class _Target:
         except RevisionNotFoundError:
             api.create_branch(repo_id, branch=branch)
             info = api.model_info(repo_id, revision=branch)
+        if info.sha is None or info.siblings is None:
+            raise ArtifactError(f"The Hub does not say what {repo_id} holds", "its commit and its files", "Try again")
         return cls(api, repo_id, branch, info.sha, frozenset(file.rfilename for file in info.siblings))
 
 
@@ -151,34 +154,39 @@ def _commit(target: _Target, files: dict[str, Path], stale: set[str]) -> str:
     """Upload what the Hub lacks, then make all of it visible at once; returns the commit."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    operations = [CommitOperationAdd(path, local) for path, local in files.items()]
-    operations += [CommitOperationDelete(path, is_folder=False) for path in sorted(stale)]
+    additions = [CommitOperationAdd(path, local) for path, local in files.items()]
+    deletions = [CommitOperationDelete(path, is_folder=False) for path in sorted(stale)]
     with warnings.catch_warnings(), _upload_errors():
         warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")  # the tables
-        done = target.api.create_commit(
-            target.repo_id, operations, commit_message="Add artifact", revision=target.branch, parent_commit=target.head
+        commit = target.api.create_commit(
+            target.repo_id,
+            [*additions, *deletions],
+            commit_message="Add artifact",
+            revision=target.branch,
+            parent_commit=target.head,
         )
-    return done.oid
+    return commit.oid
 
 
 @contextmanager
 def _upload_errors() -> Iterator[None]:
     """What huggingface_hub raises around an error of the Hub: that error; when the card is at fault, ArtifactError."""
-    from huggingface_hub.errors import HTTPError
-
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        if isinstance(error.__cause__, HTTPError) and isinstance(error, RuntimeError):
+        if isinstance(error.__cause__, http_error()) and isinstance(error, RuntimeError):
             raise error.__cause__ from None
-        if isinstance(error, HTTPError) or CARD not in str(error):
+        if isinstance(error, http_error()) or CARD not in str(error):
             raise
         raise ArtifactError(str(error), f"valid front matter in {CARD}", "Correct it, or remove the file") from error
 
 
 def _verify(target: _Target, commit: str, files: dict[str, Path]) -> None:
     """Compare every file with what the Hub says it holds: sha256 of large ones, git's id of the others."""
-    there = {e.path: e for e in target.api.list_repo_tree(target.repo_id, recursive=True, revision=commit)}
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = target.api.list_repo_tree(target.repo_id, recursive=True, revision=commit)
+    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
     bad = [path for path, local in files.items() if path not in there or not _same(there[path], local)]
     if bad:
         got = f"{target.repo_id} at {commit} holds other bytes than were sent: {', '.join(bad[:5])}"

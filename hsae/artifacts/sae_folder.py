@@ -118,19 +118,24 @@ def _parse_cfg(cfg: Any, where: str, layer: Layer) -> tuple[Any, tuple[int, ...]
     """Activation function, k (with nested k all of them, the largest last) and dtype of the weights."""
     check_plain(cfg, where)
     metadata = cfg.get("metadata") if isinstance(cfg, dict) else None
-    require(isinstance(metadata, dict), where, "no object with metadata", "the keys of SAELens 6")
-    architecture, k, dtype = cfg.get("architecture"), metadata.get("k"), metadata.get("weights_dtype")
+    if not isinstance(metadata, dict):
+        raise broken(where, "no object with metadata", "the keys of SAELens 6")
+    architecture, k = cfg.get("architecture"), metadata.get("k")
+    dtype: Any = metadata.get("weights_dtype")
     if not isinstance(architecture, str) or architecture not in _READ_AS:
         raise broken(where, f"architecture {architecture!r:.80}", f"one of {', '.join(sorted(_READ_AS))}")
     activation = _READ_AS[architecture]
     most = layer.d_sae if VARIANTS[activation].competes else MAX_D_SAE
-    require(is_count(k, 1, most), where, f"metadata k {k!r:.40}", f"1 to {most}")
+    if not is_count(k, 1, most):
+        raise broken(where, f"metadata k {k!r:.40}", f"1 to {most}")
     ks = metadata.get("ks", [k])
     nested = (
         isinstance(ks, list) and all(is_count(each, 1, k) for each in ks) and sorted(set(ks)) == ks and ks[-1:] == [k]
     )
-    require(nested, where, f"metadata ks {ks!r:.80}", f"rising numbers up to k, {k}")
-    require(dtype in DTYPES.values(), where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
+    if not nested:
+        raise broken(where, f"metadata ks {ks!r:.80}", f"rising numbers up to k, {k}")
+    if dtype not in DTYPES.values():
+        raise broken(where, f"metadata weights_dtype {dtype!r:.40}", "float16 or float32")
     expected = {**_fixed_cfg(activation, k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
     got, wanted = (json.dumps(value, sort_keys=True) for value in (cfg, expected))  # as text, 1 and true differ
     require(got == wanted, where, f"{got:.800}", wanted)

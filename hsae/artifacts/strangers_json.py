@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from hsae.artifacts.defects import broken, require
 
@@ -52,13 +52,13 @@ def is_number(value: object) -> bool:
     return is_count(abs(value)) if isinstance(value, int) else isinstance(value, float) and math.isfinite(value)
 
 
-def is_count(value: object, low: int = 0, high: int = MAX_INTEGER) -> bool:
+def is_count(value: object, low: int = 0, high: int = MAX_INTEGER) -> TypeGuard[int]:
     """Whether `value` is an integer (no bool) in [low, high]."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a key appears twice")
-    return found
+    return members

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from math import isqrt
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
-from hsae.backbones.cast_model import CAST, Pooling, cast_shape
+from hsae.backbones.cast_model import CAST, Block, Pooling, cast_shape
 from hsae.backbones.superpixels import STEP, available_method, sampled, segment_means, superpixels, warn_of
 from hsae.backbones.weights import fill, under_prefix
 from hsae.errors import InputError
@@ -32,7 +32,7 @@ STRIDE = 8
 class Step:
     """From one layer to the next: a block, behind the pooling of the stage before where it is a stage's first."""
 
-    block: nn.Module
+    block: Block
     pooling: Pooling | None
     level: int
     """0 where tokens are superpixels, one more behind every pooling."""
@@ -46,6 +46,8 @@ class CASTBackbone(Backbone):
 
     Segments have no rows and columns: `grid` counts them as one row, and `token_map` says where they are.
     """
+
+    model: CAST
 
     def __init__(self, id: str, model: CAST, image_size: int) -> None:
         side = STRIDE * isqrt(model.shape.n_places)
@@ -121,7 +123,7 @@ class CASTBackbone(Backbone):
 def _steps(model: CAST) -> dict[str, Step]:
     """The steps that end in each layer."""
     steps: list[Step] = []
-    pooling = None
+    pooling: Pooling | None = None
     for level in range(len(model.shape.depths)):
         blocks, behind = model.stage(level + 1)
         steps += [Step(block, None if i else pooling, level) for i, block in enumerate(blocks)]
@@ -137,20 +139,20 @@ def _merged(segments: Tensor, pooling: Pooling, tokens: Tensor) -> Tensor:
 
 def cast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Those of the encoder in a checkpoint of CAST; None when it is no such checkpoint."""
-    found = under_prefix(tensors, ("module.base_encoder.", "module.", ""), "pool1.pool_block.centroid_fc.bias")
-    return None if found is None else _counted_within_stages(found)
+    encoder = under_prefix(tensors, ("module.base_encoder.", "module.", ""), "pool1.pool_block.centroid_fc.bias")
+    return None if encoder is None else _counted_within_stages(encoder)
 
 
 def _counted_within_stages(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Every stage's blocks numbered from 0, whereas published ones go on counting: `blocks2.3.` is `blocks2.0.`."""
     names = [(name, re.match(r"(blocks\d)\.(\d+)\.(.*)", name)) for name in tensors]
     first: dict[str, int] = {}
-    for _, found in names:
-        if found:
-            first[found[1]] = min(first.get(found[1], int(found[2])), int(found[2]))
+    for _, parts in names:
+        if parts:
+            first[parts[1]] = min(first.get(parts[1], int(parts[2])), int(parts[2]))
     return {
-        f"{found[1]}.{int(found[2]) - first[found[1]]}.{found[3]}" if found else name: tensors[name]
-        for name, found in names
+        f"{parts[1]}.{int(parts[2]) - first[parts[1]]}.{parts[3]}" if parts else name: tensors[name]
+        for name, parts in names
     }
 
 

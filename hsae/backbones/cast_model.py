@@ -6,7 +6,7 @@ code: 12 heads, and 64, 32, 16 and 8 segments behind the four stages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -158,9 +158,10 @@ class CAST(nn.Module):
             setattr(self, f"blocks{number}", blocks)
             setattr(self, f"pool{number}", Pooling(GraphPooling(width, clusters, heads)))
 
-    def stage(self, number: int) -> tuple[nn.ModuleList, Pooling]:
+    def stage(self, number: int) -> tuple[tuple[Block, ...], Pooling]:
         """Blocks of a stage (from 1) and the pooling behind them."""
-        return getattr(self, f"blocks{number}"), getattr(self, f"pool{number}")
+        blocks: Iterable[Block] = getattr(self, f"blocks{number}")
+        return tuple(blocks), getattr(self, f"pool{number}")
 
 
 def _stem(width: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.backbones.cast import cast_from_tensors, cast_tensors
 from hsae.backbones.clip_resnet import resnet_from_tensors, resnet_tensors
-from hsae.backbones.hub import hub_answers
+from hsae.backbones.hub import http_error, hub_answers
 from hsae.backbones.weights import read_tensors
 from hsae.errors import BackboneError
 
@@ -56,12 +56,12 @@ def load_published(
 
 
 def _fetch(name: str) -> Path:
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     source = PUBLISHED[name]
     try:
         return Path(hf_hub_download(source.repo, source.file, local_files_only=not hub_answers(source.repo)))
-    except (errors.HTTPError, OSError, ValueError) as error:
+    except (http_error(), OSError, ValueError) as error:
         raise BackboneError(
             f"The weights of {name} could not be fetched: {source.file} of {source.repo} ({type(error).__name__})",
             "a connection to the Hub",
@@ -80,10 +80,10 @@ def load_checkpoint(
 ) -> Backbone:
     """The backbone in a file: a CLIP ResNet of OpenAI or open_clip, or a CAST; BackboneError for anything else."""
     tensors = read_tensors(path)
-    for own, made in KINDS:
-        found = own(tensors)
-        if found is not None:
-            backbone = _made(id, made, found, image_size)
+    for weights_among, backbone_of in KINDS:
+        weights = weights_among(tensors)
+        if weights is not None:
+            backbone = _made(id, backbone_of, weights, image_size)
             backbone.cast(dtype)
             backbone.model.to(device)
             return backbone
@@ -93,8 +93,10 @@ def load_checkpoint(
     )
 
 
-def _made(id: str, made: Callable[..., Backbone], tensors: dict[str, Tensor], image_size: int) -> Backbone:
+def _made(
+    id: str, backbone_of: Callable[[str, dict[str, Tensor], int], Backbone], weights: dict[str, Tensor], image_size: int
+) -> Backbone:
     try:
-        return made(id, tensors, image_size)
+        return backbone_of(id, weights, image_size)
     except KeyError as error:  # one that says how wide or deep the model is
         raise BackboneError(f"{id} lacks the tensor {error}", "all weights", "Download the model again.") from error

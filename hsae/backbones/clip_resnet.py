@@ -29,7 +29,8 @@ class CLIPResNetShape:
 
     width: int
     """Of the stem; the four layers have 4, 8, 16 and 32 times as much."""
-    depths: tuple[int, int, int, int]
+    depths: tuple[int, ...]
+    """Blocks of each of the four layers."""
     side: int
     """Rows and columns of the last map, which the position embedding is for: image side / 32."""
     d_out: int
@@ -46,7 +47,7 @@ class Bottleneck(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(d_mid, d_mid, 3, padding=1, bias=False), nn.BatchNorm2d(d_mid)
         self.conv3, self.bn3 = nn.Conv2d(d_mid, d_out, 1, bias=False), nn.BatchNorm2d(d_out)
         self.shrink = nn.AvgPool2d(stride)
-        self.downsample = nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
         if stride > 1 or d_in != d_out:
             self.downsample = nn.Sequential(nn.Conv2d(d_in, d_out, 1, bias=False), nn.BatchNorm2d(d_out))
 
@@ -88,7 +89,8 @@ class CLIPResNet(nn.Module):
         mids = [width * 2**i for i in range(4)]
         ins = [width, *(mid * EXPANSION for mid in mids)]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
-            _layer(*sizes, stride) for *sizes, stride in zip(ins, mids, shape.depths, (1, 2, 2, 2), strict=False)
+            _layer(d_in, d_mid, depth, stride)
+            for d_in, d_mid, depth, stride in zip(ins, mids, shape.depths, (1, 2, 2, 2), strict=False)
         )
         self.attnpool = AttentionPool(ins[-1], shape.side, shape.d_out)
 

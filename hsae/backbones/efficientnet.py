@@ -99,11 +99,14 @@ class EfficientNetLite0(nn.Module):
 class EfficientNetBackbone(MapBackbone):
     """A frozen EfficientNet-Lite0; layers `stem`, `stage_1` .. `stage_7`, `head`."""
 
+    model: EfficientNetLite0
+
     def __init__(self, id: str, model: EfficientNetLite0, preprocessing: Preprocessing) -> None:
         self.id, self.revision, self.preprocessing = id, None, preprocessing
         # Channels last is up to twice as fast, and makes tokens of a map without a copy.
-        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self._parts = {"stem": model.stem}
+        self.model = model.eval().requires_grad_(False)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
+        self._parts: dict[str, nn.Module] = {"stem": model.stem}
         self._parts |= {f"stage_{number}": stage for number, stage in enumerate(model.stages, start=1)}
         self._parts |= {"head": model.head}
         widths = (STEM_WIDTH, *(row[-1] for row in STAGES), HEAD_WIDTH)

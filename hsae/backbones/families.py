@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hsae.backbones.maps import require_square, square_side
 
@@ -24,9 +24,9 @@ class Transformer:
     """A Hub id."""
     n_prefix: Callable[[Any], int]
     """Class token, distillation token and registers, from the model's config."""
-    embed: Callable[[nn.Module, Tensor], Tensor]
-    """Pixels to the tokens that enter the first block."""
-    block_options: Callable[[nn.Module, Tensor], dict[str, Any]] = lambda model, tokens: {}
+    embed: Callable[[Any, Tensor], Tensor]
+    """The model, whose parts are those of its class alone, and pixels to the tokens that enter the first block."""
+    block_options: Callable[[Any, Tensor], dict[str, Any]] = lambda model, tokens: {}
     """What else a block is called with."""
     load_options: Mapping[str, Any] = field(default_factory=dict)
     """What else the model is loaded with."""
@@ -57,20 +57,20 @@ def _with_registers(config: Any) -> int:
     return 1 + config.num_register_tokens
 
 
-def _any_size(model: nn.Module, pixels: Tensor) -> Tensor:
+def _any_size(model: Any, pixels: Tensor) -> Tensor:
     """Embeddings whose position part is interpolated where the image has another size than in training."""
     return model.embeddings(pixels, interpolate_pos_encoding=True)
 
 
-def _clip_embed(model: nn.Module, pixels: Tensor) -> Tensor:
+def _clip_embed(model: Any, pixels: Tensor) -> Tensor:
     return model.pre_layrnorm(_any_size(model, pixels))
 
 
-def _no_mask(model: nn.Module, tokens: Tensor) -> dict[str, Any]:
+def _no_mask(model: Any, tokens: Tensor) -> dict[str, Any]:
     return {"attention_mask": None}
 
 
-def _whole_image_embed(model: nn.Module, pixels: Tensor) -> Tensor:
+def _whole_image_embed(model: Any, pixels: Tensor) -> Tensor:
     """MAE's embedding of all patches in their order: its own forward drops most of them and shuffles the rest."""
     parts = model.embeddings
     patches = parts.patch_embeddings(pixels)
@@ -79,19 +79,19 @@ def _whole_image_embed(model: nn.Module, pixels: Tensor) -> Tensor:
     return torch.cat([cls, patches + positions[:, 1:]], 1)
 
 
-def _square_embed(model: nn.Module, pixels: Tensor) -> Tensor:
+def _square_embed(model: Any, pixels: Tensor) -> Tensor:
     require_square(pixels)
     return model.embeddings(pixels)
 
 
-def _rotary(model: nn.Module, tokens: Tensor) -> dict[str, Any]:
+def _rotary(model: Any, tokens: Tensor) -> dict[str, Any]:
     """Rotary position embeddings, which blocks get anew: of a square image with as many patches as there are tokens."""
     config = model.config
     side = square_side(tokens.shape[1] - _with_registers(config)) * config.patch_size
     return {"position_embeddings": model.rope_embeddings(tokens.new_empty(1).expand(1, 3, side, side))}
 
 
-def _plain_embed(model: nn.Module, pixels: Tensor) -> Tensor:
+def _plain_embed(model: Any, pixels: Tensor) -> Tensor:
     return model.embeddings(pixels)
 
 

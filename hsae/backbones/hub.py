@@ -28,6 +28,13 @@ def settled(repo_id: str, revision: str | None = None) -> Source:
     return {"revision": commit.resolved, "local_files_only": not answers}
 
 
+def http_error() -> type[Exception]:
+    """The base of all errors of the HTTP client under huggingface_hub: no connection, a time out, a refusal."""
+    from huggingface_hub import errors
+
+    return errors.HTTPError  # type: ignore[attr-defined]  # public there, but imported without `as`
+
+
 def hub_answers(repo_id: str, revision: str | None = None) -> bool:
     """Whether the Hub says anything about a model within `TIMEOUT`, if only no."""
     from huggingface_hub import HfApi, errors
@@ -37,6 +44,6 @@ def hub_answers(repo_id: str, revision: str | None = None) -> bool:
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         return status < 500 and status != 429
-    except (errors.HTTPError, OSError):  # no connection, time out, or offline mode
+    except (http_error(), OSError):  # no connection, time out, or offline mode
         return False
     return True

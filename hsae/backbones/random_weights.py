@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from hsae.backbones.base import Backbone
@@ -23,8 +25,9 @@ def with_random_weights(backbone: Backbone, seed: int = 0) -> Backbone:
         raise BackboneError(f"{backbone.id}{SUFFIX}", "a backbone of transformers", "Leave out the suffix.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = type(backbone.model)(backbone.model.config)
-    found = type(backbone)(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
-    found.cast(backbone.dtype)
-    found.model.to(backbone.device)
-    return found
+        kind: Any = type(backbone.model)  # a class of transformers, whose instances are made of a config
+        model = kind(backbone.model.config)
+    null = type(backbone)(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
+    null.cast(backbone.dtype)
+    null.model.to(backbone.device)
+    return null

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,6 +13,14 @@ from hsae.backbones.base import Backbone
 from hsae.backbones.random_weights import SUFFIX, with_random_weights
 from hsae.backbones.weights import weights_file
 from hsae.errors import BackboneError, InputError
+
+
+class _Options(TypedDict):
+    """What every kind of backbone is loaded with."""
+
+    image_size: int
+    device: str | torch.device
+    dtype: torch.dtype
 
 
 def _dinov2_small_focus(**options: Any) -> Backbone:
@@ -56,7 +64,7 @@ def load_backbone(
     image_size: side in pixels of the square the model sees; revision: commit, branch or tag of a Hub id.
     Raises BackboneError for an unknown name (listing the known ones), unreachable or damaged weights.
     """
-    options = {"image_size": image_size, "device": device, "dtype": dtype}
+    options: _Options = {"image_size": image_size, "device": device, "dtype": dtype}
     if str(name).endswith(SUFFIX):
         return with_random_weights(load_backbone(str(name).removesuffix(SUFFIX), revision=revision, **options))
     if str(name) in REGISTRY:

@@ -29,18 +29,20 @@ def weights_file(path: Path) -> Path | None:
     preferred = [path / name for name in PREFERRED if (path / name).is_file()]
     if preferred or config.exists():
         return next(iter(preferred), None)
-    found = [file for file in path.iterdir() if file.suffix in SUFFIXES]
-    return found[0] if len(found) == 1 else None
+    checkpoints = [file for file in path.iterdir() if file.suffix in SUFFIXES]
+    return checkpoints[0] if len(checkpoints) == 1 else None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a safetensors file or of a state dict written by `torch.save`; BackboneError otherwise."""
     try:
-        stored = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+        contents: object = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except (OSError, SafetensorError) as error:
         raise _unreadable(path, error) from error
-    stored = stored.get("state_dict", stored) if isinstance(stored, dict) else {}
-    tensors = {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+    if isinstance(contents, dict):
+        contents = contents.get("state_dict", contents)
+    named = contents.items() if isinstance(contents, dict) else ()
+    tensors = {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise BackboneError(f"{path} holds no named tensors", "a checkpoint with a model's weights")
     return tensors

@@ -168,8 +168,11 @@ def test_other_files_are_refused(name, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_without_tensors(tmp_path):
-    torch.save({"epoch": 3, "state_dict": {}}, tmp_path / "weights.pt")
+@pytest.mark.parametrize(
+    "contents", [{"epoch": 3, "state_dict": {}}, {"state_dict": torch.zeros(1)}, {0: torch.zeros(1)}, torch.zeros(1)]
+)
+def test_a_file_without_named_tensors(contents, tmp_path):
+    torch.save(contents, tmp_path / "weights.pt")
     with pytest.raises(BackboneError, match="holds no named tensors"):
         load_backbone(tmp_path / "weights.pt")
 

@@ -73,8 +73,7 @@ def read_pickle(path: Path, file: IO[bytes] | None = None) -> dict[str, Tensor]:
 
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
-    good = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
-    if not good:
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise refuse(path, "a pickle that holds more than tensors", "a bare state dict")
     if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > path.stat().st_size:
         raise refuse(path, "tensors larger than the file", "tensors that are stored in full")

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from hsae.artifacts.convert.build import assemble, choose, read_config, read_pickle, refuse, take
+from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
 
 _LINEAR = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "decoder.weight"}
@@ -20,7 +21,8 @@ _IGNORED = (
     "sparsity_function sparsity_penalty sparsity_queue_length sparsity_warmup_steps steps submodule_name target_l0 "
     "threshold_beta threshold_start_step top_k_aux trainer_class wandb_name warmup_steps"
 )  # how it was trained, on what; `k` is compared with the one in ae.pt
-_CLASSES = {  # activation, tensors, tensors handled apart, whether the encoder subtracts b_dec
+# activation, tensors, tensors handled apart, whether the encoder subtracts b_dec
+_CLASSES: dict[str, tuple[Activation, dict[str, str], tuple[str, ...], bool]] = {
     "AutoEncoder": ("relu", _LINEAR | {"b_dec": "bias"}, (), True),
     "AutoEncoderNew": ("relu", _LINEAR | {"b_dec": "decoder.bias"}, (), False),
     "AutoEncoderTopK": ("topk", _LINEAR | {"b_dec": "b_dec"}, _BUFFERS, True),

@@ -7,17 +7,18 @@ from pathlib import Path
 from hsae.artifacts.convert.build import assemble, choose, read_config, refuse, take
 from hsae.artifacts.convert.safe import read_safetensors
 from hsae.artifacts.index import CFG, WEIGHTS
+from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
 
 _COMMON = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
-_TENSORS = {
-    "standard": _COMMON,
-    "topk": _COMMON,
-    "jumprelu": _COMMON | {"threshold": "threshold"},
-    "gated": _COMMON | {"b_enc": "b_gate", "b_mag": "b_mag", "r_mag": "r_mag"},
+_ARCHITECTURES: dict[str, tuple[Activation, dict[str, str]]] = {  # our activation function, tensors
+    "standard": ("relu", _COMMON),
+    "topk": ("topk", _COMMON),
+    "jumprelu": ("jumprelu", _COMMON | {"threshold": "threshold"}),
+    "gated": ("gated", _COMMON | {"b_enc": "b_gate", "b_mag": "b_mag", "r_mag": "r_mag"}),
 }
 _ALLOWED = {
-    "architecture": ("standard", *_TENSORS),
+    "architecture": ("standard", *_ARCHITECTURES),
     "normalize_activations": ("none",),
     "reshape_activations": ("none",),
     "apply_b_dec_to_input": (True, False),
@@ -39,15 +40,15 @@ def read(folder: str | Path) -> SparseAutoencoder:
     _check_version(cfg, folder / CFG)
     choose(cfg, folder / CFG, _ALLOWED, _IGNORED)
     architecture = cfg.get("architecture", "standard")
+    activation, names = _ARCHITECTURES[architecture]
     state = read_safetensors(folder / WEIGHTS)
-    tensors = take(state, folder / WEIGHTS, _TENSORS[architecture])
+    tensors = take(state, folder / WEIGHTS, names)
     if cfg.get("rescale_acts_by_decoder_norm"):
-        if architecture != "topk":
+        if activation != "topk":
             raise refuse(folder / CFG, f"rescale_acts_by_decoder_norm with {architecture}", "it with topk alone")
         lengths = tensors["W_dec"].norm(dim=1).clamp_min(1e-30)  # it chooses by z |w|, as after folding
         tensors |= {"W_enc": tensors["W_enc"] * lengths, "b_enc": tensors["b_enc"] * lengths}
         tensors["W_dec"] = tensors["W_dec"] / lengths[:, None]
-    activation = "relu" if architecture == "standard" else architecture
     centred = cfg.get("apply_b_dec_to_input", True)
     return assemble(folder, tensors, activation, _k(cfg), stored=state["W_dec"].dtype, centred=centred)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import gradio as gr
 from PIL import Image
@@ -33,7 +33,16 @@ _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
-EVENT = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class EventOptions(TypedDict):
+    """What every event of the page is wired with, as arguments of Gradio."""
+
+    api_visibility: Literal["private"]
+    show_progress: Literal["minimal", "hidden"]
+
+
+EVENT: EventOptions = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def tabs_html(selected: str) -> str:

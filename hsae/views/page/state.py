@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
@@ -13,7 +14,9 @@ from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
 from hsae.views.parts.brief import brief
 
-SCOPES = ("cls", "patches", "all", "chosen")
+ScopeChoice = Literal["cls", "patches", "all", "chosen"]
+Known = TypeVar("Known", bound=str)
+SCOPES: tuple[ScopeChoice, ...] = ("cls", "patches", "all", "chosen")
 SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
 VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer", "compare")
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
@@ -35,7 +38,7 @@ class Selection:
     """Relevancy method; "" for the default of the model."""
     edit: str = ""
     """What is steered at the layer (`edit_text`); "" for nothing."""
-    scope: str = ""
+    scope: ScopeChoice | Literal[""] = ""
     """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
     patches: str = ""
     """Chosen patches of the photograph, e.g. 3.4.12."""
@@ -143,8 +146,7 @@ class Choices:
 
     def _pair(self, selection: Selection, value: str) -> Selection:
         reader, (a, _, b) = self.models[selection.model].comparison, value.partition(":")
-        first, second = reader.layers if reader else ((), ())
-        if a not in first or b not in second or a not in reader.sizes:
+        if reader is None or a not in reader.layers[0] or b not in reader.layers[1] or a not in reader.sizes:
             raise InputError(f"pair of layers {value[:80]!r}", "a layer of each compared model, joined by :")
         return replace(selection, pair=value, view="compare")
 
@@ -173,7 +175,8 @@ _CHOOSERS = {
 }
 
 
-def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise InputError(f"{what} {value[:80]!r}", f"one of {', '.join(known)}")
-    return value
+def _one_of(what: str, value: str, known: tuple[Known, ...]) -> Known:
+    for choice in known:
+        if choice == value:
+            return choice
+    raise InputError(f"{what} {value[:80]!r}", f"one of {', '.join(known)}")

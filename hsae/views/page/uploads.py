@@ -39,8 +39,7 @@ def as_sent(component: Component) -> Component:
     Give the component nothing but values: an update of its properties, even `gr.skip()`, makes a new one without this.
     (A subclass would do, but Gradio writes a stub file beside every subclass.)
     """
-    component.data_model = None
-    component.preprocess = lambda payload: payload
+    vars(component).update(data_model=None, preprocess=lambda payload: payload)
     return component
 
 
@@ -54,12 +53,15 @@ def photo_input(component: gr.Image) -> gr.Image:
     async def untouched(path: str) -> str:
         return path
 
-    component.async_move_resource_to_block_cache = untouched
-    component.postprocess = _shown
-    component.api_info = lambda: {
+    described = {
         "type": "string", "title": "photograph", "description": WHAT_COUNTS, "additional_description": WHAT_COUNTS,
     }  # fmt: skip
-    component.example_payload = lambda: _EXAMPLE
+    vars(component).update(
+        async_move_resource_to_block_cache=untouched,
+        postprocess=_shown,
+        api_info=lambda: described,
+        example_payload=lambda: _EXAMPLE,
+    )
     return as_sent(component)
 
 

@@ -69,7 +69,7 @@ def bar(share: float, css: str = "") -> str:
     return f'<span class="hsae-bar {css}" aria-hidden="true"><i style="width:{width:.1f}%"></i></span>'
 
 
-def percent(share: float) -> str:
+def percent(share: float | None) -> str:
     """A share with two significant digits: 71 %, 4.3 %, <0.1 %; – when unknown."""
     if share is None or not math.isfinite(share):
         return "–"

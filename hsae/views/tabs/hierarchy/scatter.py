@@ -93,9 +93,9 @@ def _shade(share: float) -> Sequence[int]:
 def _panel(layer: str, counts: np.ndarray, expected: np.ndarray, most: float, selected: bool) -> str:
     width, height = counts.shape[0] * _CELL[0], counts.shape[1] * _CELL[1]
     cells = "".join(
-        _filled(*at, float(counts[at]), most, counts.shape[1]) for at in zip(*counts.nonzero(), strict=True)
+        _filled(at, level, float(counts[at, level]), most, counts.shape[1]) for at, level in np.argwhere(counts)
     )
-    chance = "".join(_outline(*at, counts.shape[1]) for at in zip(*(expected >= _EXPECTED).nonzero(), strict=True))
+    chance = "".join(_outline(at, level, counts.shape[1]) for at, level in np.argwhere(expected >= _EXPECTED))
     shown = f"layer {short_layer(layer)}: {counts.sum():.0f} features of two or more classes"
     return (
         f'<button type="button" class="hsae-pick" {attributes(("layer", layer))} aria-pressed="{str(selected).lower()}"'

@@ -22,13 +22,13 @@ def owners(latents: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, list[int]]:
     first: dict[bytes, str] = {}
     for node, row in zip(taxonomy.nodes, taxonomy.members, strict=True):
         first.setdefault(row.tobytes(), node)
-    found = defaultdict(list)
+    latents_at: dict[str, list[int]] = defaultdict(list)
     ranked = latents[latents["lch"].notna()]
     ranked = ranked.assign(doubtful=ranked["q_value"].fillna(1) >= 0.05)
     ranked = ranked.sort_values(["doubtful", "coverage", "frequency"], ascending=[True, False, False], kind="stable")
     for latent, node in ranked["lch"].items():
-        found[first[taxonomy.members[taxonomy.position(node)].tobytes()]].append(int(latent))
-    return dict(found)
+        latents_at[first[taxonomy.members[taxonomy.position(node)].tobytes()]].append(int(latent))
+    return dict(latents_at)
 
 
 def wordnet_html(taxonomy: Taxonomy, children: Mapping[str, Sequence[str]], latents: pd.DataFrame) -> str:
@@ -37,7 +37,7 @@ def wordnet_html(taxonomy: Taxonomy, children: Mapping[str, Sequence[str]], late
     below = {node: len(owned.get(node, [])) for node in children}
     for node in children:  # tightest first, so that children are counted before their parents
         below[node] += sum(below[child] for child in children[node])
-    root = next(reversed(children))
+    root = list(children)[-1]
     tree = _branch(root, children, owned, below, taxonomy, latents, open_to=2)
     return f'<div class="hsae-tree">{tree}</div>'
 

@@ -70,10 +70,10 @@ def method_of(desk: Desk, selection: Selection) -> str:
     return selection.method or default_method(model.session().backbone, selection.layer, model.artifact.token)
 
 
-def _found(desk: Desk, selection: Selection) -> tuple[int, float] | None:
+def _active_latent(desk: Desk, selection: Selection) -> tuple[int, float] | None:
     """The chosen latent and its activation, when it is active in the photograph."""
     latent, active = desk.focus(selection), desk.active(selection).set_index("latent")["activation"]
-    return (latent, float(active[latent])) if latent in active.index else None
+    return None if latent is None or latent not in active.index else (latent, float(active[latent]))
 
 
 def _map(desk: Desk, selection: Selection, latent: int) -> RelevancyMap:
@@ -87,28 +87,28 @@ def _render(desk: Desk, selection: Selection) -> list[Any]:
     if latent is None:
         return [notice("Every feature of this layer is silent. Pick another layer above."), shown]
     name = feature_name(model.latents(selection.layer).iloc[latent], latent)
-    found = _found(desk, selection)
-    if found is None:
+    active = _active_latent(desk, selection)
+    if active is None:
         return [notice(_SILENT.format(name=name, layer=short_layer(selection.layer))), shown]
     crop = desk.photos.crop(model, selection.image, _SIDE)
-    return [overlay_html(crop, _map(desk, selection, latent), name, found[1]), shown]
+    return [overlay_html(crop, _map(desk, selection, latent), name, active[1]), shown]
 
 
 def _patches(desk: Desk, selection: Selection) -> list[Any]:
-    found = _found(desk, selection)
+    active = _active_latent(desk, selection)
     grid = gr.HTML(grid_payload(desk, selection), visible=True)
-    if found is None:
+    if active is None:
         return ["", gr.HTML({}, visible=False)]
-    return [share_html(_map(desk, selection, found[0]), read_patches(selection.patches)), grid]
+    return [share_html(_map(desk, selection, active[0]), read_patches(selection.patches)), grid]
 
 
 def _removal(desk: Desk, selection: Selection) -> str:
-    found, model = _found(desk, selection), desk.model(selection)
-    if found is None:
+    active, model = _active_latent(desk, selection), desk.model(selection)
+    if active is None:
         return ""
     method = method_of(desk, selection)
-    curve = desk.session(selection).faithfulness(selection.layer, found[0], method)
-    return removal_html(curve, model.artifact.document("faithfulness"), selection.layer, found[0], method)
+    curve = desk.session(selection).faithfulness(selection.layer, active[0], method)
+    return removal_html(curve, model.artifact.document("faithfulness"), selection.layer, active[0], method)
 
 
 def overlay_html(crop: Image.Image, found: RelevancyMap, name: str, activation: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.steering.classification import SteeringResult
 from hsae.views.page.desk import Desk
@@ -101,6 +102,8 @@ def verdict_html(preset: Preset, result: SteeringResult, taxonomy: Taxonomy) -> 
 
     It does when both move the expected way by 5 points or more, and twice as far as by the random push.
     """
+    if result.probabilities_control is None:
+        raise InputError("a result without a control", "one of `steer(edit, control_seed=...)`")
     stages = (result.probabilities_before, result.probabilities_after, result.probabilities_control)
     down, up = ([_mass(node, p, taxonomy) for p in stages] for node in (preset.down, preset.up))
     holds = all(
