@@ -5,8 +5,8 @@
 Prints per layer and variant, on the held-out images: FVU, L0, dead share; latents with two or more classes (tau 0.5),
 how many of these beat label permutation (q < 0.05), their mean coverage and what shuffled synsets give, the mean log2
 of coverage over its expectation under shuffling; best-node F1; median monosemanticity in the backbone's own embeddings.
-The weight of an L1 penalty is searched by short trainings until the L0 is k; the L0 of the whole training, like that of
-jumprelu, may end elsewhere, and the FVU of such rows does not compare.
+The weight of an L1 penalty is moved during training until the L0 is k on the training images; held out, it may
+differ, and the FVU of such rows does not compare.
 """
 
 from __future__ import annotations
@@ -37,9 +37,6 @@ from hsae.sae.train import train_bank
 from hsae.sae.variants import VARIANTS
 
 MATRYOSHKA = ("topk", "batchtopk")
-SEARCH_STEPS = 5
-SEARCH_SHARE = 4
-"""A penalty is tried for one part in so many of the epochs."""
 COLUMNS = {
     "fvu": "{:.3f}", "l0": "{:.1f}", "dead": "{:.1%}", "n_multi_class": "{:.0f}", "n_significant": "{:.0f}",
     "mean_coverage": "{:.3f}", "null_mean_coverage": "{:.3f}", "mean_log2_coverage": "{:.2f}", "best_node_f1": "{:.2f}",
@@ -85,21 +82,10 @@ def configs(d_sae: int, k: int, prefixes: int) -> Iterator[tuple[str, SAEConfig]
 
 
 def trained(store: ActivationStore, layer: str, config: SAEConfig, train: TrainConfig) -> SparseAutoencoder:
-    """An SAE of one layer; where a penalty alone decides the L0, its weight is first searched for by bisection."""
+    """An SAE of one layer; where a penalty decides the L0, its weight is moved until k latents per token are active."""
     if not VARIANTS[config.activation].uses_k:
-        config = replace(config, l1=matching_l1(store, layer, config, train))
+        config = replace(config, l0_target=float(config.k))
     return train_bank(store, config, train, layers=[layer], progress=False)[layer]
-
-
-def matching_l1(store: ActivationStore, layer: str, config: SAEConfig, train: TrainConfig) -> float:
-    """The weight of the L1 penalty, between 1e-4 and 1, that leaves about k latents active after a short training."""
-    short = replace(train, epochs=max(1, train.epochs // SEARCH_SHARE))
-    x, (low, high) = store.layer(layer).flatten(0, 1)[:4096], (-4.0, 0.0)
-    for _ in range(SEARCH_STEPS):
-        middle = (low + high) / 2
-        sae = train_bank(store, replace(config, l1=10**middle), short, layers=[layer], progress=False)[layer]
-        low, high = (middle, high) if l0(sae, x) > config.k else (low, middle)
-    return 10 ** ((low + high) / 2)
 
 
 @torch.no_grad()

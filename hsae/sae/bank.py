@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from hsae.activations.online import OnlineActivations
@@ -95,15 +95,17 @@ def _whitening(covariance: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
     return ((vectors * powers) @ vectors.T).float(), ((vectors / powers) @ vectors.T).float()
 
 
-def new_bank(store: ActivationStore | OnlineActivations, layers: tuple[str, ...], config: SAEConfig) -> nn.ModuleDict:
+def new_bank(
+    store: ActivationStore | OnlineActivations, layers: tuple[str, ...], config: SAEConfig
+) -> dict[str, SparseAutoencoder]:
     """Untrained SAEs, one per layer."""
-    return nn.ModuleDict({name: new_sae(config, store.layers[name]) for name in layers})
+    return {name: new_sae(config, store.layers[name]) for name in layers}
 
 
 def new_sae(config: SAEConfig, d_in: int) -> SparseAutoencoder:
     """An untrained SAE of activations of one width."""
     d_sae = config.width(d_in)
-    k = round(config.target or config.k)  # where relu and gated start
+    k = max(1, round(config.target or config.k))  # where relu and gated start
     return SparseAutoencoder(d_in, d_sae, config.activation, k, ks=config.ks, groups=config.groups_of(d_sae))
 
 
@@ -128,9 +130,9 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
     x = x[:1024]
     pre = sae.pre_activation(x)
     cut = pre.flatten().topk(min(pre.numel(), sae.k * len(x))).values[-1].clamp_min(0)
-    if sae.variant.starts:
-        sae.variant.starts(sae, cut)
-    x_hat, _ = sae.eval()(x)
+    if sae.variant.demand:
+        sae.variant.demand(sae, cut)
+    x_hat, _ = sae.train(bool(sae.variant.calibrated))(x)  # by choice, where thresholds are set after training
     factor = ((x * x_hat).sum() / x_hat.pow(2).sum().clamp_min(1e-12)).clamp(1e-3, 1e3)
     sae.W_enc.mul_(factor)
     sae.scale_latents(factor)

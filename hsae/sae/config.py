@@ -50,7 +50,7 @@ class SAEConfig:
     prefixes: int = 1
     """Nested prefixes, each half as wide as the next, that must reconstruct alone (Matryoshka); 1: the whole only."""
     auxk: float = 1 / 32
-    """Weight of the dead latents' attempt at the error (topk, batchtopk, coarse_fine); 0: none."""
+    """Weight of the dead latents' attempt at the error; 0: none."""
     refit: Literal["decoder", "scale", "none"] | None = None
     """After training, with the encoder frozen: fit the decoder by least squares, or a scale per latent, or leave both.
     Default: decoder for relu and gated, whose latents an L1 penalty makes too small, and for coarse_fine, where a
@@ -105,6 +105,8 @@ class SAEConfig:
         variant = VARIANTS[self.activation]
         if variant.uses_k and self.d_sae is not None and self.k > self.d_sae:
             yield f"k {self.k} with d_sae {self.d_sae}", "k no larger than d_sae"
+        if self.l0_target and self.d_sae is not None and self.l0_target > self.d_sae:
+            yield f"l0_target {self.l0_target} with d_sae {self.d_sae}", "l0_target no larger than d_sae"
         if list(self.ks) != sorted(set(self.ks)):
             yield f"ks {self.ks}", "rising numbers"
         if self.groups and self.d_sae != sum(size for size, _ in self.groups):

@@ -28,15 +28,17 @@ class DeadTracker:
         return (self.silent >= self.dead_after).nonzero().squeeze(-1)
 
 
-def auxk_loss(sae: Weights, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
+def auxk_loss(sae: Weights, x: Tensor, error: Tensor, dead: Tensor, lifted: bool = False) -> Tensor:
     """The share of the error that the dead latents cannot explain: ||e - e_hat||^2 / ||e||^2 (arXiv 2406.04093).
 
-    e = x - x_hat `[batch, d_in]` without gradient; e_hat is decoded from the d_in / 2 largest dead latents.
+    e = x - x_hat `[batch, d_in]` without gradient; e_hat is decoded from the d_in / 2 largest dead latents. lifted:
+    their biases count as 0 and get a gradient that raises them, where a dead latent is negative on every token.
     """
-    centred = x - sae.b_dec.detach()
-    pre = centred @ sae.W_enc[:, dead] + sae.b_enc[dead]
+    centred, bias = x - sae.b_dec.detach(), sae.b_enc[dead]
+    pre = centred @ sae.W_enc[:, dead] + (0 if lifted else bias)
     e_hat = topk(pre, min(len(dead), max(1, sae.d_in // 2))) @ sae.W_dec[dead]
-    return (error - e_hat).pow(2).sum() / batch_mean(error.pow(2).sum(), sae.processes).clamp_min(1e-12)
+    share = (error - e_hat).pow(2).sum() / batch_mean(error.pow(2).sum(), sae.processes).clamp_min(1e-12)
+    return share - (bias - bias.detach()).mean() if lifted else share
 
 
 @torch.no_grad()

@@ -67,8 +67,8 @@ def aim(sae: SparseAutoencoder, x: Tensor, target: float) -> None:
     """
     some = x[:: -(-len(x) // (4 * CHUNK))]
     pre = sae.pre_activation(some).flatten()
-    if sae.variant.starts:
-        sae.variant.starts(sae, pre.kthvalue(max(1, pre.numel() - round(target * len(some)))).values)
+    if sae.variant.demand:
+        sae.variant.demand(sae, pre.kthvalue(max(1, pre.numel() - round(target * len(some)))).values)
 
 
 def refit_decoder(sae: SparseAutoencoder, x: Tensor) -> None:

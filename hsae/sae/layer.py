@@ -13,7 +13,7 @@ from hsae.sae.finish import finish
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep, Outcome
 from hsae.sae.parallel import average, whole_batch
-from hsae.sae.sparsity import SparsityControl
+from hsae.sae.sparsity import STRIDE, SparsityControl, distance
 
 
 class LayerTraining:
@@ -53,7 +53,7 @@ class LayerTraining:
                 "Look for NaN in them, or lower lr.",
             )
         self._update(rate)
-        self.penalty.update(outcome.counts.sum() / len(x), step)
+        self._control(outcome.counts.sum() / len(x), step)
         self.tracker.update(outcome.counts > 0, len(x) * self.processes)
         dead = self.tracker.dead
         if len(dead) and self._resamples(rate, step):
@@ -71,14 +71,19 @@ class LayerTraining:
             "dead": torch.tensor(dead / self.sae.d_sae),
         }
 
+    @torch.no_grad()
+    def _control(self, l0: Tensor, step: int) -> None:
+        """Bring the L0 nearer to its target."""
+        self.penalty.update(l0, step)
+        if self.sae.variant.steered and self.sae.variant.demand:
+            self.sae.variant.demand(self.sae, STRIDE * distance(l0, self.sae.k))
+
     def _update(self, rate: float) -> None:
         """Clip and take Adam's step on contiguous tensors: the fused kernel copies all others there and back."""
-        for name, parameter in self.sae.named_parameters():
-            self.weights[name].grad = _rows(parameter.grad)
-        norm = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights.values()])
-        if norm > self.train.clip:
-            for weight in self.weights.values():
-                weight.grad.mul_(self.train.clip / norm)
+        gradients = {name: _rows(_gradient(parameter)) for name, parameter in self.sae.named_parameters()}
+        norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        for name, gradient in gradients.items():
+            self.weights[name].grad = gradient.mul_(self.train.clip / norm) if norm > self.train.clip else gradient
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
 
@@ -99,12 +104,12 @@ class LayerTraining:
 
     def _gradients(self, x: Tensor) -> Outcome:
         outcome, dead = self.gradient_step(self.sae, x, self.penalty.weight), self.tracker.dead
-        if self.config.auxk and self.sae.variant.auxk and len(dead):
-            aux = self.config.auxk * auxk_loss(self.sae, x, -outcome.error, dead)
+        if self.config.auxk and len(dead):
+            aux = self.config.auxk * auxk_loss(self.sae, x, -outcome.error, dead, self.sae.variant.lifts)
             aux.backward()
             outcome = outcome._replace(loss=outcome.loss + aux.detach())
         if self.processes > 1:
-            average([*(p.grad for p in self.sae.parameters()), outcome.loss, outcome.counts])
+            average([*map(_gradient, self.sae.parameters()), outcome.loss, outcome.counts])
         return outcome
 
     def state(self) -> dict[str, Tensor]:
@@ -139,6 +144,12 @@ class LayerTraining:
                 "exp_avg_sq": torch.zeros_like(weight),
             }
         return self.optimiser.state[weight]
+
+
+def _gradient(parameter: torch.nn.Parameter) -> Tensor:
+    """The gradient that a step wrote."""
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _rows(tensor: Tensor) -> Tensor:

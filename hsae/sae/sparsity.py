@@ -1,4 +1,4 @@
-"""An L1 weight that is moved during training until the L0 is where it should be."""
+"""The L0 brought to its target during training: by the weight of the L1 penalty, or by moving all thresholds alike."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ REACH = math.log(10**4)
 HASTE = 1.0
 """Exponent of L0 / target in the factor by which the weight is off its slow course: it damps the oscillation."""
 
+STRIDE = 0.03
+"""Thresholds move by this times log(L0 / target) per step, where the input has mean square norm d_in."""
+
+
+def distance(l0: Tensor, target: float) -> Tensor:
+    """log(L0 / target), between -1 and 1."""
+    return (l0 / target).clamp_min(1e-3).log().clamp(-1, 1)
+
 
 class SparsityControl:
     """The weight of a penalty; without a target it stays as given.
@@ -33,10 +41,10 @@ class SparsityControl:
 
     def update(self, l0: Tensor, step: int) -> None:
         """Take note of the L0 measured in step number `step` (0-based), and set the weight of the next."""
+        self.l0.copy_(torch.where(self.l0 > 0, torch.lerp(l0, self.l0, MEMORY), l0))
         if self.target is None or step >= self.moving:
             return
-        self.l0.copy_(torch.where(self.l0 > 0, torch.lerp(l0, self.l0, MEMORY), l0))
-        off = (self.l0 / self.target).clamp_min(1e-3).log().clamp(-1, 1)
+        off = distance(self.l0, self.target)
         self.course.mul_((off * (REACH / self.moving)).exp())
         self.weight.copy_(self.course * (HASTE * off).exp() if step + 1 < self.moving else self.course)
 

@@ -20,8 +20,9 @@ from hsae.sae.weights import Weights
 def choose_step(config: SAEConfig, d_in: int, device: torch.device, bf16: bool = False) -> GradientStep:
     """The fastest step for an objective; steps by hand share their buffers between the layers that use them."""
     objective, variant = config.objective(d_in), VARIANTS[config.activation]
-    if variant.step and device.type == "cpu" and not bf16:
-        return variant.step(objective)
+    by_hand = variant.step(objective) if variant.step and device.type == "cpu" and not bf16 else None
+    if by_hand:
+        return by_hand
     return AutogradStep(variant, objective, bf16, "inductor" if device.type == "cuda" and can_compile() else None)
 
 

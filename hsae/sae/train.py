@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 
 from hsae.activations.online import OnlineActivations, OnlineSampler
 from hsae.activations.pool import PoolSampler
@@ -57,7 +58,7 @@ def train_bank(
         raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     settings = {"sae": asdict(sae), "train": asdict(train), "store": store.manifest.content, "layers": names}
-    bank, history = dict(new_bank(store, names, sae).items()), []
+    bank, history = new_bank(store, names, sae), []
     layer_parallel = of > 1 and train.parallel == "layer"
     own = names[rank::of] if layer_parallel else names
     share = (0, 1) if layer_parallel else (rank, of)
@@ -65,8 +66,8 @@ def train_bank(
         sampler = _sampler(store, own, train, share)
         training = _prepare(bank, store, sampler, sae, train, accelerator, share[1])
         history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
-        for layer in training:
-            _finish(layer, store, train, share, history)
+        for name, numbers in _finish(training, store, sampler, train, share).items():
+            history[-1]["layers"][name] |= numbers
     if layer_parallel:
         exchange_layers(bank, names, accelerator)
         history = merge_histories(history)
@@ -85,9 +86,10 @@ def learning_rate(step: int, steps: int, train: TrainConfig) -> float:
 def _sampler(
     store: ActivationStore | OnlineActivations, layers: tuple[str, ...], train: TrainConfig, share: tuple[int, int]
 ) -> PoolSampler:
-    kind = TokenSampler if isinstance(store, ActivationStore) else OnlineSampler
-    size = train.batch_size * share[1]
-    return kind(store, layers, batch_size=size, seed=train.seed, buffer_tokens=train.buffer_tokens, share=share)
+    size, seed, buffer = train.batch_size * share[1], train.seed, train.buffer_tokens
+    if isinstance(store, ActivationStore):
+        return TokenSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
+    return OnlineSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
 
 
 def _prepare(
@@ -101,14 +103,14 @@ def _prepare(
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
     device = accelerator.device if accelerator else torch.device("cpu")
-    stored = isinstance(store, ActivationStore)
     widest = max(module.d_sae for module in bank.values())
+    stored = store if isinstance(store, ActivationStore) else None
     first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))
     steps = {d_in: choose_step(sae, d_in, device, train.bf16) for d_in in sampler.widths.values()}
     layers, total = [], train.epochs * sampler.batches_per_epoch
     for name, d_in in sampler.widths.items():
         whiten = sae.whitening
-        scale = measure_scale(store, name, whiten) if stored else scale_of([first[name]], name, whiten)
+        scale = measure_scale(stored, name, whiten) if stored else scale_of([first[name]], name, whiten)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
         initialise(bank[name], scale.normalise(first[name]), generator)
         module = bank[name].to(device).train()
@@ -119,22 +121,26 @@ def _prepare(
 
 
 def _finish(
-    layer: LayerTraining,
+    layers: list[LayerTraining],
     store: ActivationStore | OnlineActivations,
+    sampler: PoolSampler,
     train: TrainConfig,
     share: tuple[int, int],
-    history: list[dict[str, Any]],
-) -> None:
-    """The SAE of raw activations; what finishing it changed goes into the last measured point."""
-    raw = torch.empty(0, layer.sae.d_in)
-    if layer.config.finishes:
-        most = min(FINISH_TOKENS, train.buffer_tokens)
-        raw = _sampler(store, (layer.name,), train, share).first(most)[layer.name][:most]
-    numbers = layer.finished(raw)
-    if layer.config.finishes and share[1] > 1:  # online, each process has tokens of its own
-        copy_from_first([*layer.sae.parameters(), *layer.sae.buffers()], layer.scale.mean.device)
-    if history:
-        history[-1]["layers"][layer.name] |= numbers
+) -> dict[str, dict[str, float]]:
+    """Make the SAEs those of raw activations; returns by layer what that changed, in numbers."""
+    numbers = {}
+    online: dict[str, Tensor] = {}  # one pass of the backbone for all layers
+    if layers[0].config.finishes and not isinstance(store, ActivationStore):
+        online = sampler.first(min(SCALE_TOKENS, train.buffer_tokens))
+    for layer in layers:
+        raw = online.get(layer.name, torch.empty(0, layer.sae.d_in))
+        if layer.config.finishes and isinstance(store, ActivationStore):
+            most = min(FINISH_TOKENS, train.buffer_tokens)
+            raw = _sampler(store, (layer.name,), train, share).first(most)[layer.name][:most]
+        numbers[layer.name] = layer.finished(raw)
+        if layer.config.finishes and share[1] > 1:  # online, each process has tokens of its own
+            copy_from_first([*layer.sae.parameters(), *layer.sae.buffers()], layer.scale.mean.device)
+    return numbers
 
 
 def _train(

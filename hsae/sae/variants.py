@@ -13,7 +13,7 @@ from hsae.sae.activation_fns import Jump, above, batch_cut, batch_topk, gated, g
 from hsae.sae.losses import Penalty, gate_reconstruction, l0_target, l1, no_penalty
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import GradientStep
-from hsae.sae.relu_step import ReLUStep
+from hsae.sae.threshold_step import SparseReLUStep, jump_step
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.weights import Weights
 
@@ -47,14 +47,17 @@ class Variant:
     """k is the number of active latents per token: at most, on average, or as a target."""
     competes: bool = False
     """A trained SAE still takes k latents per token: k belongs to it, and its decoder rows must be equally long."""
-    auxk: bool = False
-    """Dead latents can have positive pre-activations, so that AuxK reaches them."""
-    starts: Callable[[Weights, Tensor], None] | None = None
-    """Makes an untrained SAE as sparse as it shall be, given the pre-activation above which k latents per token lie."""
+    lifts: bool = False
+    """Dead latents have no positive pre-activation, so that AuxK reads them without their bias."""
+    demand: Callable[[Weights, Tensor], None] | None = None
+    """Makes all latents demand so much more before they fire: an untrained SAE starts as sparse as it shall be, and one
+    is moved to its target."""
+    steered: bool = False
+    """Training moves these demands until k latents per token are active."""
     shift: Callable[[Mapping[str, Tensor], Tensor], dict[str, Tensor]] | None = None
     """(tensors by name, pre-activations to add `[d_sae]`) -> what changes besides b_enc."""
-    step: Callable[[Objective], GradientStep] | None = None
-    """The training step by hand, for a CPU; None: autograd."""
+    step: Callable[[Objective], GradientStep | None] | None = None
+    """The training step by hand, for a CPU; None, or where it gives None: autograd."""
     settings: tuple[str, ...] = ()
     """Settings of SAEConfig that only some variants have, this one among them."""
     refit: bool = False
@@ -99,12 +102,12 @@ def _gated(sae: Weights, pre: Tensor) -> Tensor:
     return gated(pre, sae.b_enc, sae.r_mag, sae.b_mag)
 
 
-def _lower_biases(sae: Weights, cut: Tensor) -> None:
-    sae.b_enc.sub_(cut)
+def _lower_biases(sae: Weights, amount: Tensor) -> None:
+    sae.b_enc.sub_(amount)
 
 
-def _raise_threshold(sae: Weights, cut: Tensor) -> None:
-    sae.threshold.fill_(cut)
+def _raise_threshold(sae: Weights, amount: Tensor) -> None:
+    sae.threshold.add_(amount)
 
 
 def _shift_magnitude(tensors: Mapping[str, Tensor], shift: Tensor) -> dict[str, Tensor]:
@@ -118,8 +121,9 @@ VARIANTS: dict[str, Variant] = {
         penalty=l1,
         weight="l1",
         uses_k=False,
-        starts=_lower_biases,
-        step=ReLUStep,
+        lifts=True,
+        demand=_lower_biases,
+        step=SparseReLUStep,
         settings=("l0_target",),
         refit=True,
     ),
@@ -127,7 +131,6 @@ VARIANTS: dict[str, Variant] = {
         _topk,
         saelens="topk",
         competes=True,
-        auxk=True,
         step=TopKStep,
         settings=("ks", "k_weights"),
     ),
@@ -137,8 +140,7 @@ VARIANTS: dict[str, Variant] = {
         opens_as="jumprelu",
         saved=("threshold",),
         scaled=("b_enc", "threshold"),
-        auxk=True,
-        starts=_raise_threshold,
+        demand=_raise_threshold,
     ),
     "jumprelu": Variant(
         _jump,
@@ -147,7 +149,9 @@ VARIANTS: dict[str, Variant] = {
         weight="l0",
         learned=("threshold",),
         scaled=("b_enc", "threshold"),
-        starts=_raise_threshold,
+        demand=_raise_threshold,
+        steered=True,
+        step=jump_step,
     ),
     "gated": Variant(
         _gated,
@@ -158,7 +162,8 @@ VARIANTS: dict[str, Variant] = {
         learned=("r_mag", "b_mag"),
         scaled=("b_enc", "b_mag"),
         uses_k=False,
-        starts=_lower_biases,
+        lifts=True,
+        demand=_lower_biases,
         shift=_shift_magnitude,
         settings=("l0_target",),
         refit=True,
@@ -169,7 +174,6 @@ VARIANTS: dict[str, Variant] = {
         opens_as="jumprelu",
         calibrated=("threshold",),
         scaled=("b_enc", "threshold"),
-        auxk=True,
         step=TopKStep,
         settings=("groups", "group_weights"),
         refit=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hsae.sae.bank import InputScale
+from hsae.sae.bank import InputScale, new_sae
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.dead import DeadTracker, auxk_loss
 from hsae.sae.layer import LayerTraining
@@ -32,6 +32,40 @@ def half_dead(config: SAEConfig, train: TrainConfig) -> LayerTraining:
     layer = LayerTraining("block_01", sae, InputScale(torch.zeros(8), torch.ones(())), config, train, step)
     layer.tracker.silent[:20] = config.dead_after
     return layer
+
+
+def test_auxk_revives_relu_latents_that_no_token_reaches() -> None:
+    """Half of the latents start with a bias that makes them negative everywhere."""
+
+    def silent(auxk: float) -> int:
+        config = SAEConfig("relu", d_sae=40, k=4, l1=1e-3, auxk=auxk, dead_after=500)
+        sae = new_sae(config, 8)
+        with torch.no_grad():
+            sae.W_dec.normal_(generator=torch.Generator().manual_seed(0))
+            sae.normalise_decoder()
+            sae.W_enc.copy_(sae.W_dec.T)
+            sae.b_enc[:20] = -5.0
+        step = choose_step(config, 8, torch.device("cpu"))
+        layer = LayerTraining("block_01", sae, InputScale(torch.zeros(8), torch.ones(())), config, TrainConfig(), step)
+        generator = torch.Generator().manual_seed(1)
+        for number in range(600):
+            layer.advance(torch.randn(64, 8, generator=generator), 2e-2, number)
+        return int((sae(torch.randn(2000, 8))[1] > 0).any(0).logical_not().sum())
+
+    assert silent(auxk=0.0) >= 15
+    assert silent(auxk=1 / 32) <= 2
+
+
+def test_lifted_auxk_reads_latents_without_their_bias_and_still_moves_it() -> None:
+    layer, x, dead = half_dead(SAEConfig(d_sae=40, k=4), TrainConfig()), torch.randn(6, 8), torch.arange(20)
+    error = x - layer.sae(x)[0].detach()
+    found = auxk_loss(layer.sae, x, error, dead, lifted=True)
+    found.backward()
+    assert (layer.sae.b_enc.grad[:20] < 0).all()
+    assert not layer.sae.b_enc.grad[20:].any()
+    with torch.no_grad():
+        layer.sae.b_enc[:20] = 0.0
+    assert abs(found.item() - naive_auxk(layer.sae, x, error, list(range(20)), k=4)) < 1e-6
 
 
 def naive_auxk(sae: SparseAutoencoder, x: torch.Tensor, error: torch.Tensor, dead: list[int], k: int) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hsae.activations.online import OnlineActivations
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError
 from hsae.sae.bank import InputScale
@@ -15,7 +16,9 @@ from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.finish import aim, finish, fvu, l0, refit_decoder, refit_scale, set_thresholds
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank
+from tests.activations.noise_images import noise_samples
 from tests.synthetic import planted, write_store
+from tests.tiny_models import tiny_dinov2
 
 TRAIN = TrainConfig(epochs=6, batch_size=128, lr=3e-3)
 
@@ -148,3 +151,24 @@ def test_finishing_without_anything_to_do_only_folds() -> None:
     expected = sae(scale.normalise(x))[0] * 2 + scale.mean
     assert finish(sae, scale, torch.empty(0, 8), "none", None) == {}
     assert torch.allclose(sae(x)[0], expected, atol=1e-5)
+
+
+def test_without_a_store_one_pass_of_the_backbone_finishes_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = OnlineActivations(tiny_dinov2(), noise_samples(12), ("block_01", "block_03"), images_per_run=4)
+    runs, tokens_of = [], OnlineActivations.tokens_of
+
+    def counted(self: OnlineActivations, pixels: object, layers: object) -> object:
+        runs.append(tuple(layers))
+        return tokens_of(self, pixels, layers)
+
+    monkeypatch.setattr(OnlineActivations, "tokens_of", counted)
+
+    def passes(config: SAEConfig) -> float:
+        runs.clear()
+        bank = train_bank(source, config, TrainConfig(epochs=4, batch_size=32), progress=False)
+        x = source.tokens([0, 1], ("block_03",))["block_03"].flatten(0, 1)
+        assert fvu(bank["block_03"], x) < 1
+        return len([layers for layers in runs if len(layers) == 2]) / 3
+
+    relu = {"activation": "relu", "d_sae": 64, "k": 8}
+    assert passes(SAEConfig(**relu)) - passes(SAEConfig(**relu, refit="none")) == 1

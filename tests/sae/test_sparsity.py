@@ -43,6 +43,14 @@ def test_the_target_is_reached_from_any_weight(
     assert abs(l0(free, x) / 5 - 1) > 0.2, "control: the weight alone gives another L0"
 
 
+@pytest.mark.parametrize("k", [3, 8])
+def test_jumprelu_reaches_its_own_target(k: int, store: ActivationStore, tmp_path: Path) -> None:
+    config = SAEConfig("jumprelu", d_sae=48, k=k, l0=0.01)
+    aimed = train_bank(store, config, TRAIN, progress=False)["block_01"]
+    x = store.layer("block_01").flatten(0, 1)
+    assert l0(aimed, x) == pytest.approx(k, rel=0.1)
+
+
 def test_the_control_itself_comes_near_before_the_biases_are_moved(store: ActivationStore, tmp_path: Path) -> None:
     config = SAEConfig("relu", d_sae=48, l1=1.0, l0_target=5)
     steps = summary(store, config, tmp_path)["history"]
@@ -85,13 +93,20 @@ def test_a_control_goes_on_from_its_state() -> None:
 
 
 def test_a_layer_that_missed_its_target_says_so(store: ActivationStore, tmp_path: Path) -> None:
-    missed = summary(store, SAEConfig("jumprelu", d_sae=48, k=12, l0=0.0), tmp_path / "missed")
-    assert "its target 12" in missed["off_target"]["block_01"]
+    missed = summary(store, SAEConfig("jumprelu", d_sae=48, k=46), tmp_path / "missed")  # half are negative
+    assert "below its target 46" in missed["off_target"]["block_01"]
     hit = summary(store, SAEConfig("jumprelu", d_sae=48, k=5), tmp_path / "hit")
     assert hit["off_target"] == {}
 
 
-@pytest.mark.parametrize("settings", [{"activation": "topk", "l0_target": 8}, {"activation": "relu", "l0_target": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "topk", "l0_target": 8},
+        {"activation": "relu", "l0_target": 0},
+        {"activation": "relu", "l0_target": 49, "d_sae": 48},
+    ],
+)
 def test_targets_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(InputError, match="l0_target"):
         SAEConfig(**settings)

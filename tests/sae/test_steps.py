@@ -7,13 +7,14 @@ from copy import deepcopy
 import pytest
 import torch
 
-from hsae.sae import topk_search
+from hsae.sae import threshold_search, topk_search
 from hsae.sae.bank import initialise, new_sae
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
-from hsae.sae.relu_step import ReLUStep
 from hsae.sae.steps import AutogradStep, choose_step
+from hsae.sae.threshold_search import ThresholdSearch
+from hsae.sae.threshold_step import SparseReLUStep
 from hsae.sae.topk_search import ExactSearch, RoundedSearch
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS
@@ -41,10 +42,11 @@ def test_a_step_by_hand_equals_autograd(
     activation: str, batch: int, d_in: int, d_sae: int, k: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topk_search, "multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(threshold_search, "multiplies_bfloat16", lambda: bfloat16)
     config = SAEConfig(activation, d_sae=d_sae, k=k)
     sae, x = trained_a_little(config, d_in, batch)
     step = choose_step(config, d_in, torch.device("cpu"))
-    assert isinstance(step, TopKStep if activation == "topk" else ReLUStep)
+    assert isinstance(step, TopKStep if activation == "topk" else SparseReLUStep)
     compare_with_autograd(config, sae, x, step)
 
 
@@ -69,7 +71,10 @@ PARTS = {
     "nested k, one weight 0": SAEConfig("topk", d_sae=64, ks=(2, 9), k_weights=(0, 1)),
     "coarse and fine": SAEConfig("coarse_fine", groups=((24, 1), (40, 6)), group_weights=(2, 1)),
     "three groups": SAEConfig("coarse_fine", groups=((10, 1), (20, 20), (34, 5))),
-    "relu, prefixes": SAEConfig("relu", d_sae=64, k=6, prefixes=4),
+    "relu, many active, prefixes": SAEConfig("relu", d_sae=64, k=32, prefixes=4),
+    "relu, few active, prefixes": SAEConfig("relu", d_sae=256, k=4, prefixes=4),
+    "jumprelu": SAEConfig("jumprelu", d_sae=256, k=6),
+    "jumprelu, prefixes": SAEConfig("jumprelu", d_sae=256, k=6, prefixes=4),
 }
 
 
@@ -80,6 +85,7 @@ def test_parts_that_reconstruct_alone_go_by_hand_too(
     name: str, batch: int, bfloat16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topk_search, "multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(threshold_search, "multiplies_bfloat16", lambda: bfloat16)
     config = PARTS[name]
     sae, x = trained_a_little(config, 12, batch)
     step = choose_step(config, 12, torch.device("cpu"))
@@ -143,10 +149,48 @@ def test_spare_latents_make_up_for_rounding(spare: int, lost: int, monkeypatch: 
     assert bool(missed) == bool(lost)
 
 
+def loud(batch: int, d_in: int, d_sae: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokens, encoder rows and biases with dimensions, tokens and rows far louder than the others."""
+    centred, rows, bias = torch.randn(batch, d_in), 0.2 * torch.randn(d_sae, d_in), torch.randn(d_sae) - 1.0
+    centred[:, :2] *= 8.0
+    centred[::7] *= 3.0
+    rows[::5] *= 4.0
+    return centred, rows, bias
+
+
+def test_a_threshold_search_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    centred, rows, bias = loud(700, 24, 300)
+    bar = torch.linspace(-0.5, 1.5, 300)
+    pre = torch.addmm(bias, centred, rows.T)
+
+    def missed(bfloat16: bool, rounding: float) -> int:
+        monkeypatch.setattr(threshold_search, "multiplies_bfloat16", lambda: bfloat16)
+        monkeypatch.setattr(threshold_search, "ROUNDING", rounding)
+        tokens, latents, values = ThresholdSearch(300)(centred, rows, bias, bar, 300)
+        assert torch.allclose(values, pre[tokens, latents], atol=1e-4)
+        assert (values > bar[latents]).all()
+        assert (torch.diff(tokens * 300 + latents) > 0).all()
+        sure = pre > bar + 1e-4
+        sure[tokens, latents] = False
+        return int(sure.sum())
+
+    assert missed(bfloat16=False, rounding=threshold_search.ROUNDING) == 0
+    assert missed(bfloat16=True, rounding=threshold_search.ROUNDING) == 0
+    assert missed(bfloat16=True, rounding=0.0) > 0, "control: without the margin some are"
+
+
+def test_a_threshold_search_gives_up_when_many_are_active() -> None:
+    centred, rows, bias = loud(30, 24, 300)
+    active = (torch.addmm(bias, centred, rows.T) > 0).sum().item()
+    search = ThresholdSearch(300)
+    assert search(centred, rows, bias, torch.zeros(300), active // 60) is None
+    assert search(centred, rows, bias, torch.zeros(300), active // 15) is not None
+
+
 @pytest.mark.parametrize(
     "config",
     [
-        SAEConfig("jumprelu", d_sae=64, k=4, prefixes=3),
+        SAEConfig("jumprelu", d_sae=64, k=9, prefixes=3),
         SAEConfig("gated", d_sae=64),
         SAEConfig("batchtopk", d_sae=64, k=4),
     ],

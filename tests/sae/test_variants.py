@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import math
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hsae.errors import InputError
+from hsae.sae import variants
 from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
 from hsae.sae.model import SparseAutoencoder
@@ -205,3 +208,19 @@ def test_the_table_holds_every_activation() -> None:
 def test_more_prefixes_than_the_width_allows_are_refused() -> None:
     with pytest.raises(InputError, match="9 prefixes"):
         SAEConfig(prefixes=9, d_sae=100, k=4).prefix_widths(100)
+
+
+def test_nothing_decides_by_the_name_of_a_variant() -> None:
+    """Not hsae/sae, and of the artifacts only readers of peers' formats, which have names of their own."""
+
+    def decisions(source: str) -> list[str]:
+        compared = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Compare)]
+        texts = [ast.unparse(node) for node in compared if "activation" in ast.unparse(node.left)]
+        return [text for text in texts if any(repr(name) in text for name in VARIANTS)]
+
+    package = Path(variants.__file__).parents[1]
+    files = [file for folder in ("sae", "artifacts") for file in (package / folder).rglob("*.py")]
+    found = [text for file in files if file.parent.name != "convert" for text in decisions(file.read_text())]
+    assert len(files) > 30
+    assert found == []
+    assert decisions("if sae.activation in ('relu', 'gated'): pass") == ["sae.activation in ('relu', 'gated')"]

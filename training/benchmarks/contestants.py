@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hsae.sae.bank import initialise, scale_of
+from hsae.sae.bank import initialise, new_sae, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
@@ -37,7 +37,12 @@ def contestants(place: Place, m: int, data: Tensor) -> dict[str, Callable[[], Co
     makers: dict[str, Callable[[], Contestant]] = {
         "hsae topk": lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K), data),
         "plain topk": lambda: plain(place, SAEConfig("topk", d_sae=m, k=K)),
-        "hsae relu": lambda: hsae(place, SAEConfig("relu", d_sae=m), data),
+        "hsae topk, prefixes": lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K, prefixes=4), data),
+        "hsae nested k": lambda: hsae(place, SAEConfig("topk", d_sae=m, ks=(1, 8, K)), data),
+        "hsae coarse and fine": lambda: hsae(place, SAEConfig("coarse_fine", d_sae=m, k=K), data),
+        "hsae relu": lambda: hsae(place, SAEConfig("relu", d_sae=m, k=K), data),
+        "hsae relu, prefixes": lambda: hsae(place, SAEConfig("relu", d_sae=m, k=K, prefixes=4), data),
+        "hsae jumprelu": lambda: hsae(place, SAEConfig("jumprelu", d_sae=m, k=K), data),
         "plain relu": lambda: plain(place, SAEConfig("relu", d_sae=m)),
     }
     peers = {} if place.bf16 or place.device.type != "cpu" else installed()
@@ -46,8 +51,8 @@ def contestants(place: Place, m: int, data: Tensor) -> dict[str, Callable[[], Co
 
 def hsae(place: Place, config: SAEConfig, data: Tensor, step: GradientStep | None = None) -> Contestant:
     """What `train_bank` does for one layer."""
-    sae = SparseAutoencoder(place.d_in, config.width(place.d_in), config.activation, K)
-    scale, some = scale_of([data], "synthetic"), data[: 2 * sae.d_sae]
+    sae = new_sae(config, place.d_in)
+    scale, some = scale_of([data], "synthetic", config.whitening), data[: 2 * sae.d_sae]
     initialise(sae, scale.normalise(some), torch.Generator().manual_seed(0))
     step = step or choose_step(config, place.d_in, place.device, place.bf16)
     train = TrainConfig(lr=LR, bf16=place.bf16)
@@ -55,7 +60,7 @@ def hsae(place: Place, config: SAEConfig, data: Tensor, step: GradientStep | Non
     scale, done = layer.scale, iter(range(10**9))
     return Contestant(
         lambda x: layer.advance(x, LR, next(done)),
-        lambda x: sae(scale.normalise(x))[0] * scale.scale + scale.mean,
+        lambda x: scale.unmapped(sae(scale.normalise(x))[0]) * scale.scale + scale.mean,
         lambda x: sae.encode(scale.normalise(x)) > 0,
     )
 

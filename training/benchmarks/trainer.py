@@ -50,7 +50,8 @@ def main() -> None:
 def speed_table(place: Place, data: Tensor, m: int, batch: int, steps: int, memory: bool) -> None:
     """Median time of a step, in turns; share of what the machine's matrix multiplication allows; step memory.
 
-    The limit of a vector is 2 d m + 10 k d FLOPs for TopK on a CPU, 12 d m for everything dense.
+    The limit of a vector is 2 d m + 10 k d FLOPs for TopK on a CPU, and for hsae's ReLU and JumpReLU, which start at an
+    L0 of k; 12 d m for everything dense.
     """
     runners = {name: make() for name, make in contestants(place, m, data).items()}
     times: dict[str, list[float]] = {name: [] for name in runners}
@@ -67,7 +68,8 @@ def speed_table(place: Place, data: Tensor, m: int, batch: int, steps: int, memo
         median = sorted(taken[1:])[steps // 2]  # the first step warms up
         plain = "plain relu" if "relu" in name else "plain topk"
         ratio = sorted(a / b for a, b in zip(times[plain][1:], taken[1:], strict=True))[steps // 2]
-        sparse = "relu" not in name and place.device.type == "cpu" and not place.bf16
+        few = "relu" not in name or name.startswith("hsae")
+        sparse = few and place.device.type == "cpu" and not place.bf16
         flops = 2 * place.d_in * m + 10 * K * place.d_in if sparse else 12 * place.d_in * m
         used = _in_fresh_process(place, name, m, batch) if memory else "-"
         speed = batch / median
