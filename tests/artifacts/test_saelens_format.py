@@ -55,7 +55,8 @@ def saved_with(sae, folder):
     parts = {"latents": made.latents, "top_images": made.top_images, "probes": made.probe}
     tables = {part: {name: of(name) for name in made.layers} for part, of in parts.items()}
     given = {"backbone": made.backbone, "dataset": made.dataset, "taxonomy": made.taxonomy_rule}
-    return Artifact(**given, saes=saes, **tables, curves=made.curves, tree=made.tree).save(folder, dtype="float32")
+    parts = Artifact.from_parts(**given, saes=saes, **tables, curves=made.curves, tree=made.tree)
+    return parts.save(folder, dtype="float32")
 
 
 def test_nested_k_is_an_ordinary_topk_sae_with_any_k_of_its_list(tmp_path):
