@@ -129,6 +129,8 @@ def test_a_verdict_needs_both_to_move_and_more_than_by_chance():
     assert "70 % → 20 %" in html
     still = verdict_html(cats, result(before, before, probabilities_control=np.array(before)), taxonomy)
     assert "does not hold" in still
+    with pytest.raises(InputError, match="without a control"):
+        verdict_html(cats, result(before, after), taxonomy)
 
 
 def test_a_preset_is_on_when_its_photo_and_edit_are(desk, choices, selection):
