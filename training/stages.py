@@ -17,6 +17,7 @@ from typing import Any
 
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
+from torch.nn import ModuleDict
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.card import save_with_card
@@ -88,7 +89,7 @@ def train_saes(
                 remove(state)  # no longer needed, and another run here would find it to be of other settings
         accelerator.wait_for_everyone()
     bank = new_bank(stores.source, tuple(stores.source.layers), sae)
-    bank.load_state_dict(load_file(record.result))
+    ModuleDict(bank).load_state_dict(load_file(record.result))
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 

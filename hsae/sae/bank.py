@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from hsae.activations.online import OnlineActivations
@@ -95,9 +95,11 @@ def _whitening(covariance: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
     return ((vectors * powers) @ vectors.T).float(), ((vectors / powers) @ vectors.T).float()
 
 
-def new_bank(store: ActivationStore | OnlineActivations, layers: tuple[str, ...], config: SAEConfig) -> nn.ModuleDict:
+def new_bank(
+    store: ActivationStore | OnlineActivations, layers: tuple[str, ...], config: SAEConfig
+) -> dict[str, SparseAutoencoder]:
     """Untrained SAEs, one per layer."""
-    return nn.ModuleDict({name: new_sae(config, store.layers[name]) for name in layers})
+    return {name: new_sae(config, store.layers[name]) for name in layers}
 
 
 def new_sae(config: SAEConfig, d_in: int) -> SparseAutoencoder:

@@ -73,12 +73,10 @@ class LayerTraining:
 
     def _update(self, rate: float) -> None:
         """Clip and take Adam's step on contiguous tensors: the fused kernel copies all others there and back."""
-        for name, parameter in self.sae.named_parameters():
-            self.weights[name].grad = _rows(parameter.grad)
-        norm = torch.nn.utils.get_total_norm([weight.grad for weight in self.weights.values()])
-        if norm > self.train.clip:
-            for weight in self.weights.values():
-                weight.grad.mul_(self.train.clip / norm)
+        gradients = {name: _rows(_gradient(parameter)) for name, parameter in self.sae.named_parameters()}
+        norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        for name, gradient in gradients.items():
+            self.weights[name].grad = gradient.mul_(self.train.clip / norm) if norm > self.train.clip else gradient
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
 
@@ -104,7 +102,7 @@ class LayerTraining:
             aux.backward()
             outcome = outcome._replace(loss=outcome.loss + aux.detach())
         if self.processes > 1:
-            average([*(p.grad for p in self.sae.parameters()), outcome.loss, outcome.counts])
+            average([*map(_gradient, self.sae.parameters()), outcome.loss, outcome.counts])
         return outcome
 
     def state(self) -> dict[str, Tensor]:
@@ -139,6 +137,12 @@ class LayerTraining:
                 "exp_avg_sq": torch.zeros_like(weight),
             }
         return self.optimiser.state[weight]
+
+
+def _gradient(parameter: torch.nn.Parameter) -> Tensor:
+    """The gradient that a step wrote."""
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _rows(tensor: Tensor) -> Tensor:

@@ -34,8 +34,7 @@ class TrainingBar:
     """
 
     def __init__(self, total: int, initial: int, shown: bool) -> None:
-        options = {"unit": "vector", "unit_scale": True, "desc": "SAEs", "disable": not shown}
-        self.bar = tqdm(total=total, initial=initial, **options)
+        self.bar = tqdm(total=total, initial=initial, unit="vector", unit_scale=True, desc="SAEs", disable=not shown)
         places = range(1, 1 + len(CURVES)) if shown and sys.stderr.isatty() else ()
         self.lines = [tqdm(bar_format="{desc}", position=place) for place in places]
 
@@ -124,6 +123,6 @@ def _draw(history: list[dict[str, Any]], width: int = 360, height: int = 240) ->
 
 def _shade(number: int, of: int) -> tuple[int, int, int]:
     share = number / max(1, of - 1)
-    return tuple(
-        round(light + (dark - light) * share) for light, dark in zip((158, 202, 225), (8, 48, 107), strict=True)
-    )
+    light, dark = (158, 202, 225), (8, 48, 107)
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(light, dark, strict=True))
+    return red, green, blue

@@ -57,7 +57,7 @@ def train_bank(
         raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     settings = {"sae": asdict(sae), "train": asdict(train), "store": store.manifest.content, "layers": names}
-    bank, history = dict(new_bank(store, names, sae).items()), []
+    bank, history = new_bank(store, names, sae), []
     layer_parallel = of > 1 and train.parallel == "layer"
     own = names[rank::of] if layer_parallel else names
     share = (0, 1) if layer_parallel else (rank, of)
@@ -85,9 +85,10 @@ def learning_rate(step: int, steps: int, train: TrainConfig) -> float:
 def _sampler(
     store: ActivationStore | OnlineActivations, layers: tuple[str, ...], train: TrainConfig, share: tuple[int, int]
 ) -> PoolSampler:
-    kind = TokenSampler if isinstance(store, ActivationStore) else OnlineSampler
-    size = train.batch_size * share[1]
-    return kind(store, layers, batch_size=size, seed=train.seed, buffer_tokens=train.buffer_tokens, share=share)
+    size, seed, buffer = train.batch_size * share[1], train.seed, train.buffer_tokens
+    if isinstance(store, ActivationStore):
+        return TokenSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
+    return OnlineSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
 
 
 def _prepare(
@@ -101,14 +102,14 @@ def _prepare(
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
     device = accelerator.device if accelerator else torch.device("cpu")
-    stored = isinstance(store, ActivationStore)
     widest = max(module.d_sae for module in bank.values())
+    stored = store if isinstance(store, ActivationStore) else None
     first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))
     steps = {d_in: choose_step(sae, d_in, device, train.bf16) for d_in in sampler.widths.values()}
     layers, total = [], train.epochs * sampler.batches_per_epoch
     for name, d_in in sampler.widths.items():
         whiten = sae.whitening
-        scale = measure_scale(store, name, whiten) if stored else scale_of([first[name]], name, whiten)
+        scale = measure_scale(stored, name, whiten) if stored else scale_of([first[name]], name, whiten)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
         initialise(bank[name], scale.normalise(first[name]), generator)
         module = bank[name].to(device).train()
