@@ -34,9 +34,9 @@ from hsae.report.hierarchy import LabelledLatents, best_nodes, layer_summary
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank
-from hsae.sae.variants import VARIANTS
+from hsae.sae.variants import VARIANTS, Activation
 
-MATRYOSHKA = ("topk", "batchtopk")
+MATRYOSHKA: tuple[Activation, ...] = ("topk", "batchtopk")
 SEARCH_STEPS = 5
 SEARCH_SHARE = 4
 """A penalty is tried for one part in so many of the epochs."""
