@@ -22,8 +22,8 @@ from .measures.wordnet.tree import feature_tree as feature_tree
 from .relevancy.explain import relevancy_map as relevancy_map
 from .relevancy.maps import RelevancyMap as RelevancyMap
 from .sae.config import SAEConfig as SAEConfig
+from .sae.config import TrainConfig as TrainConfig
 from .sae.model import SparseAutoencoder as SparseAutoencoder
-from .sae.train import TrainConfig as TrainConfig
 from .sae.train import train_bank as train_bank
 from .session import Session as Session
 from .steering.classification import SteeringResult as SteeringResult

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, imported without `as`
 
 from hsae.activations.extract import shape_per_image
 from hsae.artifacts.index import check_dataset
@@ -17,7 +17,7 @@ from hsae.backbones.registry import load_backbone
 from hsae.data.samples import Samples
 from hsae.errors import HsaeError, InputError
 from hsae.hierarchy import wordnet
-from hsae.sae.train import TrainConfig
+from hsae.sae.config import TrainConfig
 from training.build import describe_dataset
 from training.random_baseline import open_random_run
 from training.run_config import RunConfig

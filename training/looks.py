@@ -13,6 +13,7 @@ from torch import Tensor
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.atomic import atomic_path
+from hsae.backbones.base import Token
 from hsae.backbones.registry import load_backbone
 from hsae.measures.colour_texture import class_means, colour_texture
 from hsae.measures.wordnet import likeness_groups
@@ -49,7 +50,7 @@ def second_encoder(
     last = list(encoder.layers.values())[-1]
     samples = splits(config).heldout
     folder = Path(config.run) / "activations" / f"heldout_{re.sub(r'[^A-Za-z0-9.-]+', '_', encoder.id)}"
-    token = "cls" if last.n_prefix else "mean"
+    token: Token = "cls" if last.n_prefix else "mean"
     whole = samples.subset(heldout.rows.numpy())
     return extract_activations(encoder, whole, folder, [last.name], token, batch_size=config.images_per_batch)
 

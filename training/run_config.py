@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hsae.artifacts.sae_folder import Dtype
+from hsae.backbones.base import Token
 from hsae.errors import InputError
 
 
@@ -57,16 +59,16 @@ class RunConfig:
     """The model that `backbone` was fine-tuned from: the run stops when the image side is still the same."""
     image_size: int = 224
     """Side in pixels of the square the backbone sees."""
-    token: str = "cls"
+    token: Token = "cls"
     """cls, mean or patch."""
     layers: str = "all"
     """all, or names separated by commas."""
     images_per_batch: int = 32
     """Images that the backbone sees at once."""
-    train_precision: str = "float32"
+    train_precision: Literal["float32", "bfloat16"] = "float32"
     """float32, or bfloat16: what the backbone multiplies matrices in on the training images, in half the time on
     hardware that knows it. The held-out images, on which everything is measured, are always run in float32."""
-    activations: str = "store"
+    activations: Literal["store", "online"] = "store"
     """store: extract the training images once; online: run the backbone in every epoch and store nothing of them but
     what the probes need, for patch tokens, of which a data set has more than a disk should hold."""
     probe_images: int = 20_000
@@ -77,7 +79,7 @@ class RunConfig:
     """Backbone whose embeddings of the held-out images judge monosemanticity too; best not of the SAEs' own family."""
     random_backbone_run: str | None = None
     """Folder of a finished run on this backbone's `@random` twin, to report as a baseline."""
-    artifact_dtype: str = "float16"
+    artifact_dtype: Dtype = "float16"
     """float16 or float32, for the SAE weights on disk."""
     log_with: str | None = None
     """Also log the training to tensorboard, trackio or wandb, when that is installed."""
@@ -107,7 +109,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 < self.heldout_share < 1:
             raise InputError(f"heldout_share {self.heldout_share}", "a share between 0 and 1")
-        if self.stream and (self.heldout_split is None or self.copies != 1):
+        if self.stream and (not self.heldout_split or self.copies != 1):
             raise InputError(
                 f"--stream with heldout_split {self.heldout_split}, copies {self.copies}", "a split, and 1"
             )

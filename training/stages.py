@@ -25,9 +25,9 @@ from hsae.artifacts.content import content_sha256
 from hsae.atomic import atomic_path, remove
 from hsae.backbones.registry import load_backbone
 from hsae.sae.bank import new_bank
-from hsae.sae.config import SAEConfig
+from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder
-from hsae.sae.train import TrainConfig, train_bank
+from hsae.sae.train import train_bank
 from training.build import analysis_settings, build_artifact
 from training.checks import checked_splits
 from training.processes import describe, first_says

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,10 +72,12 @@ def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Ac
     precision = getattr(torch, config.train_precision)
     online = config.activations == "online"
     train = stored("train", _some(split.train, config.probe_images) if online else split.train, precision)
-    source = train
+    source: ActivationStore | OnlineActivations = train
     if online:
-        options = {"images_per_run": size, "precision": precision, "workers": workers}
-        source = OnlineActivations(backbone, kept(split.train), layers, config.token, **options)
+        images, token = kept(split.train), config.token
+        source = OnlineActivations(
+            backbone, images, layers, token, images_per_run=size, precision=precision, workers=workers
+        )
     return Stores(source, train, stored("heldout", split.heldout), stored("starter", load_samples("starter")))
 
 
@@ -92,28 +94,43 @@ def splits(config: RunConfig) -> Split:
     Both have the same list of classes. What a run has set apart stays so when labels are mended: else images that its
     SAEs were trained on would be measured.
     """
-    found = [_split(config, source, number) for number, source in enumerate(config.sources)]
-    classes = tuple(sorted({wnid for part in found for wnid in (*part.train.classes, *part.heldout.classes)}))
-    train = found[0].train if config.stream else join_samples([part.train for part in found])
-    heldout = join_samples([part.heldout for part in found])
-    record = {name: rows for part in found for name, rows in part.record.items()}
-    return Split(_copied(train.among(classes), config), _copied(heldout.among(classes), config), record)
+    split = _streamed(config) if config.stream else _listed(config)
+    classes = tuple(sorted({*split.train.classes, *split.heldout.classes}))
+    return replace(split, train=split.train.among(classes), heldout=split.heldout.among(classes))
 
 
-def _split(config: RunConfig, source: DataSource, number: int) -> Split:
-    """The images of one source."""
-    load = stream_samples if config.stream else load_samples
-    data = load(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
+def _streamed(config: RunConfig) -> Split:
+    """The images of the one source of a stream."""
+    (source,) = config.sources
+    train = stream_samples(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
+    return Split(_relabelled(train, config), _heldout(config, source))
+
+
+def _listed(config: RunConfig) -> Split:
+    """The images of all sources together, each as often as `config.copies` says."""
+    parts = [_source_split(config, source, number) for number, source in enumerate(config.sources)]
+    train, heldout = join_samples([part[0] for part in parts]), join_samples([part[1] for part in parts])
+    record = {name: rows for part in parts for name, rows in part[2].items()}
+    return Split(_copied(train, config), _copied(heldout, config), record)
+
+
+def _source_split(config: RunConfig, source: DataSource, number: int) -> tuple[Samples, Samples, dict[str, Any]]:
+    """The training and the held-out images of one source, and its part of the record."""
+    data = load_samples(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
     data = _relabelled(data, config)
     if source.heldout_split:
-        heldout = load_samples(source.name, split=source.heldout_split, label_map=source.label_map)
-        return Split(data, _relabelled(heldout, config))
+        return data, _heldout(config, source), {}
     images = {"images": data.images_fingerprint, "share": config.heldout_share}
     apart = _kept_rows(Path(config.run) / SPLIT, str(number), images)
     if apart is None:
         apart = rows_apart(data.labels, config.heldout_share)
     train = np.setdiff1d(np.arange(len(data)), apart)
-    return Split(data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}})
+    return data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}}
+
+
+def _heldout(config: RunConfig, source: DataSource) -> Samples:
+    """The held-out images of a source that has a split of them."""
+    return _relabelled(load_samples(source.name, split=source.heldout_split, label_map=source.label_map), config)
 
 
 def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> np.ndarray | None:
@@ -129,7 +146,7 @@ def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> np.ndarray | 
     return rows if kept and kept == images | {"heldout": kept["heldout"]} else None
 
 
-def _copied(samples: Images, config: RunConfig) -> Images:
+def _copied(samples: Samples, config: RunConfig) -> Samples:
     return samples if config.copies == 1 else samples.augmented(config.copies)
 
 

@@ -34,9 +34,9 @@ from hsae.report.hierarchy import LabelledLatents, best_nodes, layer_summary
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank
-from hsae.sae.variants import VARIANTS
+from hsae.sae.variants import VARIANTS, Activation
 
-MATRYOSHKA = ("topk", "batchtopk")
+MATRYOSHKA: tuple[Activation, ...] = ("topk", "batchtopk")
 COLUMNS = {
     "fvu": "{:.3f}", "l0": "{:.1f}", "dead": "{:.1%}", "n_multi_class": "{:.0f}", "n_significant": "{:.0f}",
     "mean_coverage": "{:.3f}", "null_mean_coverage": "{:.3f}", "mean_log2_coverage": "{:.2f}", "best_node_f1": "{:.2f}",

@@ -96,7 +96,7 @@ def extract_activations(
 
 def _missing(folder: Path, manifest: Manifest, rank: int, of: int, bar: tqdm) -> Iterator[int]:
     """This process's shards that are not there yet; without end while nobody knows how many rows there are."""
-    for number in count(rank, of) if manifest.n_rows is None else range(rank, manifest.n_shards, of):
+    for number in count(rank, of) if manifest.n_shards is None else range(rank, manifest.n_shards, of):
         path = shard_path(folder, number)
         if is_whole(path):
             bar.update(len(manifest.shard_range(number)))
@@ -112,9 +112,9 @@ def _finished(
     """The store, once all processes have written their shards and the end of a stream and its labels are put down."""
     if accelerator:
         accelerator.wait_for_everyone()
-    if manifest.n_rows is None and (accelerator is None or accelerator.is_main_process):
-        write_manifest(folder, manifest.ended(samples.n_rows))
     if accelerator is None or accelerator.is_main_process:
+        if manifest.n_rows is None and samples.n_rows is not None:
+            write_manifest(folder, manifest.ended(samples.n_rows))
         _mend_labels(folder, samples)
     if accelerator:
         accelerator.wait_for_everyone()

@@ -40,9 +40,7 @@ class OnlineActivations:
         precision: torch.dtype = torch.float32,
         workers: int | None = None,
     ) -> None:
-        if not samples.expected:
-            many = "no images" if samples.expected == 0 else "nobody knows how many images"
-            raise InputError(f"The data set {samples.name} has {many}", "at least one", "Give a stream a `limit`.")
+        _n_images(samples)
         self.backbone, self.samples, self.token, self.images_per_run = backbone, samples, token, images_per_run
         self._precision = precision
         self._workers = decoders(workers, backbone.device)
@@ -60,7 +58,7 @@ class OnlineActivations:
 
     def __len__(self) -> int:
         """Number of images, broken ones among them."""
-        return self.samples.expected
+        return _n_images(self.samples)
 
     def tokens(self, rows: Sequence[int], layers: Sequence[str]) -> dict[str, Tensor]:
         """Activations `[images, tokens, d_in]` of some images, float32 on the CPU; broken images are left out.
@@ -71,12 +69,12 @@ class OnlineActivations:
 
     def pixels(self, samples: Samples | SampleStream, rows: Sequence[int]) -> Tensor | None:
         """What the backbone sees of the whole images among `rows`; None without one."""
-        options = {"workers": self._workers, "see": square(self.backbone.preprocessing)}
+        see = square(self.backbone.preprocessing)
         if isinstance(samples, SampleStream):
-            found = samples.rows(rows[0], rows[-1] + 1, **options)
+            decoded = samples.rows(rows[0], rows[-1] + 1, workers=self._workers, see=see)
         else:
-            found = samples.chosen(rows, **options)
-        images = [sample.image for _, sample in found if sample is not None]
+            decoded = samples.chosen(rows, workers=self._workers, see=see)
+        images = [sample.image for _, sample in decoded if sample is not None]
         return self.backbone.preprocessing(images) if images else None
 
     @torch.inference_mode()
@@ -85,8 +83,16 @@ class OnlineActivations:
         if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
         with multiplying(self.backbone, self._precision):
-            found = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
-        return {name: self.backbone.select_token(found[name], name, self.token).float().cpu() for name in layers}
+            tokens = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
+        return {name: self.backbone.select_token(tokens[name], name, self.token).float().cpu() for name in layers}
+
+
+def _n_images(samples: Samples | SampleStream) -> int:
+    """How many images there should be, at least one; InputError where there are none, or nobody knows."""
+    if not samples.expected:
+        many = "no images" if samples.expected == 0 else "nobody knows how many images"
+        raise InputError(f"The data set {samples.name} has {many}", "at least one", "Give a stream a `limit`.")
+    return samples.expected
 
 
 class OnlineSampler(PoolSampler):
@@ -106,18 +112,18 @@ class OnlineSampler(PoolSampler):
         buffer_tokens: int = 65_536,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.source, (rank, of), n_images = source, share, source.samples.expected
+        self.source, (rank, of), n_images = source, share, len(source)
         n_tokens = n_images // of * source.tokens_per_image
         if n_tokens < batch_size // of:
             raise InputError(
                 f"a batch of {batch_size} tokens from {n_images} images of {source.tokens_per_image} tokens",
                 f"batch_size of at most {n_tokens * of}",
             )
-        if isinstance(source.samples, SampleStream):
-            self.samples = source.samples.take(n_images).shared(rank, of)  # read by its own, from its beginning
-            rows = torch.arange(self.samples.expected)
+        self.samples = source.samples
+        if isinstance(self.samples, SampleStream):
+            self.samples = self.samples.take(n_images).shared(rank, of)  # read by its own, from its beginning
+            rows = torch.arange(_n_images(self.samples))
         else:
-            self.samples = source.samples
             rows = torch.randperm(n_images, generator=torch.Generator().manual_seed(seed))[rank::of]
         self.runs = [run.tolist() for run in rows.split(source.images_per_run)]
         super().__init__(

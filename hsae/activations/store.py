@@ -59,8 +59,9 @@ class Manifest:
         return self.dataset["n_rows"]
 
     @property
-    def n_shards(self) -> int:
-        return -(-self.n_rows // self.shard_rows)
+    def n_shards(self) -> int | None:
+        """None while a stream has not ended."""
+        return None if self.n_rows is None else -(-self.n_rows // self.shard_rows)
 
     def shard_range(self, number: int) -> range:
         """The data set's rows that shard `number` covers, as far as its end is known."""
@@ -139,33 +140,33 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check a store's manifest; StoreError when there is none or it is of another schema."""
     path = Path(folder) / "manifest.json"
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"No activation store in {folder}", "a folder with manifest.json", "Extract first.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "JSON", "Delete the store and extract again.") from error
-    if not isinstance(stated, dict) or stated.get("schema") != SCHEMA:
-        got = stated.get("schema") if isinstance(stated, dict) else type(stated).__name__
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        got = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise StoreError(f"{path} has schema {got}", f"{SCHEMA}", "Extract again with this version.")
-    stated = {"precision": "float32"} | stated  # stores made before there was a choice
-    defect = _defect(stated)
+    settings: dict[str, Any] = {"precision": "float32"} | content  # stores made before there was a choice
+    defect = _defect(settings)
     if defect:
         raise StoreError(f"{path} has {defect}", "the manifest of an extraction", "Extract again into another folder.")
-    return Manifest(**stated)
+    return Manifest(**settings)
 
 
-def _defect(stated: dict[str, Any]) -> str | None:
+def _defect(content: dict[str, Any]) -> str | None:
     """What keeps a manifest of the right schema from being one, if anything."""
     known = {f.name for f in fields(Manifest)}
-    if set(stated) != known:
-        return f"the fields {sorted(stated)} instead of {sorted(known)}"
-    layers, dataset = (stated[key] if isinstance(stated[key], dict) else {} for key in ("layers", "dataset"))
+    if set(content) != known:
+        return f"the fields {sorted(content)} instead of {sorted(known)}"
+    layers, dataset = (content[key] if isinstance(content[key], dict) else {} for key in ("layers", "dataset"))
     if not layers or not all(_is_count(width) for width in layers.values()):
-        return f"the layers {stated['layers']!r}"
+        return f"the layers {content['layers']!r}"
     n_rows = dataset.get("n_rows", 0)
     if not (n_rows is None or _is_count(n_rows)) or not isinstance(dataset.get("classes"), list):
-        return f"the dataset {stated['dataset']!r}"
-    return None if _is_count(stated["shard_rows"]) else f"shard_rows {stated['shard_rows']!r}"
+        return f"the dataset {content['dataset']!r}"
+    return None if _is_count(content["shard_rows"]) else f"shard_rows {content['shard_rows']!r}"
 
 
 def _is_count(value: object) -> bool:
@@ -178,16 +179,18 @@ class ActivationStore:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        if self.manifest.n_rows is None:
+        n_shards = self.manifest.n_shards
+        if n_shards is None:
             do = "Run the extraction again: it goes on where it stopped."
             raise StoreError(f"The store {folder} ends before its stream", "a finished extraction", do)
-        missing = [n for n in range(self.manifest.n_shards) if not shard_path(self.folder, n).is_file()]
+        missing = [n for n in range(n_shards) if not shard_path(self.folder, n).is_file()]
         if missing:
             raise StoreError(
-                f"The store {folder} lacks {len(missing)} of {self.manifest.n_shards} shards, first {missing[0]}",
+                f"The store {folder} lacks {len(missing)} of {n_shards} shards, first {missing[0]}",
                 "a finished extraction",
                 "Run the extraction again: it goes on where it stopped.",
             )
+        self.n_shards = n_shards
         self._checked: set[tuple[int, str]] = set()
 
     @property
@@ -204,10 +207,6 @@ class ActivationStore:
     def labelling(self) -> str | None:
         """Which labels the images have (`Samples.labelling`); None in stores of older versions."""
         return self._mended.labelling if self._mended else self.manifest.dataset.get("labelling")
-
-    @property
-    def n_shards(self) -> int:
-        return self.manifest.n_shards
 
     @cached_property
     def labels(self) -> Tensor:

@@ -17,7 +17,7 @@ from hsae.artifacts.tensors import DTYPES, read_tensors, size_limit, write_tenso
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError
 from hsae.sae.model import SparseAutoencoder
-from hsae.sae.variants import VARIANTS
+from hsae.sae.variants import VARIANTS, Activation
 
 Dtype = Literal["float16", "float32"]
 SAELENS_VERSION = "6.0.0"  # of the format; below it SAELens would rename keys
@@ -99,7 +99,7 @@ def _cfg(sae: SparseAutoencoder, layer: Layer, index: Index, dtype: str) -> dict
     return {**_fixed_cfg(sae.activation, sae.k), "d_in": layer.d_in, "d_sae": layer.d_sae, "metadata": metadata}
 
 
-def _fixed_cfg(activation: str, k: int) -> dict[str, Any]:
+def _fixed_cfg(activation: Activation, k: int) -> dict[str, Any]:
     """The keys whose values follow from the activation function; dtype is what SAELens computes in."""
     variant = VARIANTS[activation]
     sparsity = {"k": k, "rescale_acts_by_decoder_norm": False} if variant.competes else {}

@@ -32,12 +32,11 @@ class BrokenRows:
         Raises InputError once, after 100 rows or more, over 3 of them and over 1 % of them were broken.
         """
         self._meet(row)
-        broken = isinstance(outcome, ImageError)
-        if broken and row not in self._reasons:
+        if isinstance(outcome, ImageError) and row not in self._reasons:
             self._reasons[row] = str(outcome)
             _log.warning("skipped broken image %d of %s: %s", len(self._reasons), self._source, outcome)
         self._judge()
-        return None if broken else outcome
+        return None if isinstance(outcome, ImageError) else outcome
 
     def _meet(self, row: int) -> None:
         self._met.extend(bytes(max(0, row + 1 - len(self._met))))

@@ -66,7 +66,7 @@ def moved(classes: tuple[str, ...], wnids: Mapping[str, str | None]) -> tuple[tu
     if missing:
         raise InputError(f"no new class for {', '.join(missing)}", "one for every class, or None")
     new_classes = tuple(sorted({new for new in wnids.values() if new is not None}))
-    position = {wnid: index for index, wnid in enumerate(new_classes)}
+    position: dict[str | None, int] = {wnid: index for index, wnid in enumerate(new_classes)}
     return new_classes, {old: position.get(wnids[wnid]) for old, wnid in enumerate(classes)}
 
 

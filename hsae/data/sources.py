@@ -12,7 +12,7 @@ from typing import Literal
 from hsae.errors import InputError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_KINDS = {".parquet": "parquet", ".tar": "tar"}
+_KINDS: dict[str, Literal["parquet", "tar"]] = {".parquet": "parquet", ".tar": "tar"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +59,7 @@ class StreamedRows:
     def open(self) -> Iterator[Row]:
         """All rows; InputError when the source breaks off, LabelError for a class that was not announced."""
         from datasets.exceptions import DatasetsError
-        from huggingface_hub.errors import HTTPError
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # public, imported without `as`
 
         number = 0
         try:
@@ -179,22 +181,23 @@ def _labels(
         return lambda cells: None, {}, ()
     is_tar = "__key__" in features and any(kind in features for kind in LABELS)
     column = None if is_tar else class_column(features, name)
-    names = getattr(features.get(column), "names", None)
-    if names is not None:
-        classes, index = label_rows(names, range(len(names)), label_map, name)
-        known = dict(enumerate(index)) | {-1: None}
-        return lambda cells: cells[column], known, classes
     if column is None and not is_tar:
         return lambda cells: None, {}, ()
+    names = getattr(features.get(column), "names", None)
+    known: dict[Hashable, int | None]
+    if names is not None:
+        classes, index = label_rows(names, range(len(names)), label_map, name)
+        known = {**dict(enumerate(index)), -1: None}
+        return itemgetter(column), known, classes
     if label_map is None:
         do = 'Give `label_map` with all classes ("imagenet-1k" where they are its class numbers or ids).'
         raise LabelError(f"{name} as a stream does not say which classes there are", "a list of them", do)
     mapping = read_label_map(label_map)
     classes, numbers = label_rows(list(mapping), range(len(mapping)), mapping, name)
     # As in a listing, where a class may stand under its id, too.
-    known = {wnid: number for number, wnid in enumerate(classes)} | dict(zip(mapping, numbers, strict=True))
-    return (label_text if is_tar else lambda cells: _text(cells[column])), known, classes
+    known = {**{wnid: number for number, wnid in enumerate(classes)}, **dict(zip(mapping, numbers, strict=True))}
+    return label_text if column is None else partial(_text, column), known, classes
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _text(column: str, cells: dict[str, Any]) -> str | None:
+    return None if cells[column] is None else str(cells[column])

@@ -36,7 +36,7 @@ def list_tars(files: Sequence[Path], name: str, label_map: LabelMap = None) -> L
         raise InputError(f"{name} holds no images", expected, "Check the files.")
     texts = [row.label for row in rows]
     names = sorted({text for text in texts if text is not None})
-    number = {text: index for index, text in enumerate(names)}
+    number: dict[str | None, int] = {text: index for index, text in enumerate(names)}
     classes, labels = label_rows(names, (number.get(text) for text in texts), label_map, name)
     keys, images = [row.key for row in rows], [row.image for row in rows]
     contents = hashlib.sha256(str([image and image[2] for image in images]).encode()).hexdigest()

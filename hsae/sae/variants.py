@@ -114,7 +114,7 @@ def _shift_magnitude(tensors: Mapping[str, Tensor], shift: Tensor) -> dict[str, 
     return {"b_mag": tensors["b_mag"] + shift * tensors["r_mag"].exp()}
 
 
-VARIANTS: dict[str, Variant] = {
+VARIANTS: dict[Activation, Variant] = {
     "relu": Variant(
         _relu,
         saelens="standard",

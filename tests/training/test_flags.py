@@ -10,6 +10,7 @@ import pytest
 from accelerate.commands.launch import launch_command_parser
 from torch.distributed.run import get_args_parser
 
+from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
 from training.flags import documentation
 from training.settings import CONFIGS, flags_of, parse
@@ -133,6 +134,29 @@ def test_every_setting_is_documented_and_help_says_it_with_its_default(config_cl
     for name, default in defaults.items():
         if name in texts:
             assert f"{texts[name]} (default: {default})" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("token", "cls,patch,mean"),
+        ("activations", "store,online"),
+        ("train_precision", "float32,bfloat16"),
+        ("artifact_dtype", "float16,float32"),
+    ],
+)
+def test_a_setting_of_few_values_takes_each_of_them_and_no_other(config, capsys, name: str, values: str) -> None:
+    for value in values.split(","):
+        file = config(f"{name}: {value}\n")
+        for arguments in (["--config", file], [f"--{name}", value]):
+            assert getattr(parse(["--run", "x", *arguments])[0], name) == value
+    others = values.replace(",", ", ")
+    for arguments in (["--config", config(f"{name}: other\n")], [f"--{name}=other"]):
+        with pytest.raises(InputError, match=f"--{name} 'other', expected one of {others}[.]"):
+            parse(["--run", "x", *arguments])
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert f"--{name} {{{values}}} " in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_command_in_the_card_can_be_typed(config) -> None:

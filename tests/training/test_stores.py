@@ -39,7 +39,7 @@ def test_a_streamed_run_trains_and_measures_on_the_same_images(data, classes):
         assert [(s.image.tobytes(), s.wnid) for s in a] == [(s.image.tobytes(), s.wnid) for s in b]
 
 
-@pytest.mark.parametrize("options", [{}, {"heldout_split": "test", "copies": 2}])
+@pytest.mark.parametrize("options", [{}, {"heldout_split": ""}, {"heldout_split": "test", "copies": 2}])
 def test_a_stream_is_neither_split_nor_repeated(options):
     with pytest.raises(InputError, match="--stream"):
         RunConfig(run="x", stream=True, **options)

@@ -25,20 +25,20 @@ Maker = Callable[[int, int, int, float], Contestant]
 
 def installed() -> dict[str, Maker]:
     """The peers that can be imported here; says why for one that is there and cannot."""
-    known = {
+    known: dict[str, tuple[str, Maker]] = {
         "eai-sparsify": ("sparsify", sparsify),
         "dictionary-learning": ("dictionary_learning", dictionary_learning),
         "sae-lens": ("sae_lens", sae_lens),
     }
-    found = {}
+    peers: dict[str, Maker] = {}
     for name, (module, make) in known.items():
         if find_spec(module):
             try:
                 import_module(module)
-                found[name] = make
+                peers[name] = make
             except ImportError as error:
                 print(f"{name} is not compared: {error}")
-    return found
+    return peers
 
 
 def sparsify(d_in: int, d_sae: int, k: int, lr: float) -> Contestant:
@@ -46,7 +46,8 @@ def sparsify(d_in: int, d_sae: int, k: int, lr: float) -> Contestant:
     from sparsify.sparse_coder import SparseCoder, SparseCoderConfig
 
     sae = SparseCoder(d_in, SparseCoderConfig(num_latents=d_sae, k=k))
-    optimiser, started = torch.optim.Adam(sae.parameters(), lr=lr), []
+    optimiser = torch.optim.Adam(sae.parameters(), lr=lr)
+    started: list[bool] = []
 
     def step(x: Tensor) -> None:
         if not started:
@@ -59,8 +60,8 @@ def sparsify(d_in: int, d_sae: int, k: int, lr: float) -> Contestant:
         optimiser.zero_grad()
 
     def active(x: Tensor) -> Tensor:
-        found = sae.encode(x)
-        return torch.zeros(len(x), d_sae).scatter(1, found.top_indices, found.top_acts) > 0
+        top = sae.encode(x)
+        return torch.zeros(len(x), d_sae).scatter(1, top.top_indices, top.top_acts) > 0
 
     return Contestant(step, lambda x: sae(x).sae_out, active)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -21,7 +22,7 @@ from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
 from hsae.faithfulness.curves import faithfulness_curve
 from hsae.relevancy import relevancy_map, usable_methods
-from hsae.relevancy.targets import latent_target
+from hsae.relevancy.targets import Place, latent_target
 from hsae.sae.model import SparseAutoencoder
 from training.benchmarks.steering import best
 
@@ -50,13 +51,15 @@ def contestants(backbone: Backbone, pixels: Tensor, layer: str) -> dict[str, Cal
     sae = SparseAutoencoder(spec.d_in, 1536)
     torch.nn.init.normal_(sae.W_enc)
     sae.requires_grad_(False)
-    token = "cls" if spec.n_prefix else "mean"
+    token: Place = "cls" if spec.n_prefix else "mean"
     target = latent_target(backbone, sae, layer, 0, token)
-    found = {"forward + backward": lambda: plain_pass(backbone, pixels, layer)}
-    for method in usable_methods(backbone, pixels, layer):
-        found[method] = lambda method=method: relevancy_map(backbone, sae, pixels, layer, 0, method=method, token=token)
-    map = relevancy_map(backbone, sae, pixels, layer, 0, method="input_gradient", token=token)
-    return found | {"faithfulness_curve": lambda: faithfulness_curve(backbone, target, pixels, layer, map)}
+    mapped = partial(relevancy_map, backbone, sae, pixels, layer, 0, token=token)
+    map = mapped(method="input_gradient")
+    return {
+        "forward + backward": lambda: plain_pass(backbone, pixels, layer),
+        **{method: partial(mapped, method=method) for method in usable_methods(backbone, pixels, layer)},
+        "faithfulness_curve": lambda: faithfulness_curve(backbone, target, pixels, layer, map),
+    }
 
 
 def plain_pass(backbone: Backbone, pixels: Tensor, layer: str) -> Tensor:

@@ -19,7 +19,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.data.samples import load_samples
 from hsae.errors import HsaeError
 from hsae.session import Session
-from hsae.steering.edits import Edit
+from hsae.steering.edits import Edit, Op, Scope
 
 VISITORS = 20
 
@@ -67,8 +67,8 @@ def _edit(session: Session, layer: str) -> Edit:
     """The photograph's strongest latent turned up by one p999."""
     table = session.active_latents(layer, top=50)
     latent = int(table["latent"][table["p999"] > 0].iloc[0])
-    scope = "cls" if session.class_token == "cls" else "patches"
-    return Edit(layer, [{"latent": latent, "mode": "add", "amount": 1.0}], scope)
+    scope: Scope = "cls" if session.class_token == "cls" else "patches"
+    return Edit(layer, (Op(latent, "add", 1.0),), scope)
 
 
 if __name__ == "__main__":

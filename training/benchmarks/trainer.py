@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -59,7 +61,7 @@ def speed_table(place: Place, data: Tensor, m: int, batch: int, steps: int, memo
     for number in range(steps + 1):
         x = data[torch.arange(number * batch, (number + 1) * batch) % len(data)].to(place.device)
         for name, runner in runners.items():
-            times[name].append(seconds(lambda x=x, runner=runner: runner.step(x), place.device))
+            times[name].append(seconds(partial(runner.step, x), place.device))
         rates.append(matmul_rate(place.d_in, m, batch, place.device, place.dtype))
     rate = max(rates)
     print(f"\nm {m}, batch {batch}; matrix multiplication {rate / 1e9:.0f} GFLOP/s")
@@ -87,7 +89,7 @@ def quality_table(place: Place, data: Tensor, m: int, batch: int, limit: float) 
             x = train[torch.randint(len(train), (batch,), generator=torch.Generator().manual_seed(steps))].to(
                 place.device
             )
-            spent += seconds(lambda x=x, runner=runner: runner.step(x), place.device)
+            spent += seconds(partial(runner.step, x), place.device)
             steps += 1
             at_200 = fvu(runner, held) if steps == 200 else at_200
             if spent >= limit and after != after:
@@ -104,10 +106,15 @@ def layers_table(place: Place, data: Tensor, m: int, batch: int, steps: int, lay
     one, all_ = [], []
     for number in range(steps + 1):
         x = data[torch.arange(number * batch, (number + 1) * batch) % len(data)].to(place.device)
-        one.append(seconds(lambda x=x: bank[0].step(x), place.device))
-        all_.append(seconds(lambda x=x: [layer.step(x) for layer in bank], place.device))
+        one.append(seconds(partial(_step, bank[:1], x), place.device))
+        all_.append(seconds(partial(_step, bank, x), place.device))
     single, total = (sorted(taken[1:])[steps // 2] for taken in (one, all_))
     print(f"\n{layers} layers: {1e3 * total:.1f} ms a step, {total / (layers * single):.2f} x {layers} x one layer")
+
+
+def _step(bank: Sequence[Contestant], x: Tensor) -> None:
+    for layer in bank:
+        layer.step(x)
 
 
 @torch.no_grad()
