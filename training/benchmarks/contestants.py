@@ -11,6 +11,7 @@ from torch import Tensor
 from hsae.sae.bank import initialise, new_sae, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
+from hsae.sae.lists import Counts
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
 from hsae.sae.steps import choose_step
@@ -38,7 +39,7 @@ def contestants(place: Place, m: int, data: Tensor) -> dict[str, Callable[[], Co
         "hsae topk": lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K), data),
         "plain topk": lambda: plain(place, SAEConfig("topk", d_sae=m, k=K)),
         "hsae topk, prefixes": lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K, prefixes=4), data),
-        "hsae nested k": lambda: hsae(place, SAEConfig("topk", d_sae=m, ks=(1, 8, K)), data),
+        "hsae nested k": lambda: hsae(place, SAEConfig("topk", d_sae=m, ks=Counts((1, 8, K))), data),
         "hsae coarse and fine": lambda: hsae(place, SAEConfig("coarse_fine", d_sae=m, k=K), data),
         "hsae relu": lambda: hsae(place, SAEConfig("relu", d_sae=m, k=K), data),
         "hsae relu, prefixes": lambda: hsae(place, SAEConfig("relu", d_sae=m, k=K, prefixes=4), data),

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from hsae.artifacts.convert.build import assemble, choose, read_config, read_pickle, refuse, take
-from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import Activation
 
 _LINEAR = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "decoder.weight"}
 _PLAIN = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}

@@ -7,8 +7,8 @@ from pathlib import Path
 from hsae.artifacts.convert.build import assemble, choose, read_config, refuse, take
 from hsae.artifacts.convert.safe import read_safetensors
 from hsae.artifacts.index import CFG, WEIGHTS
-from hsae.sae.activation_fns import Activation
 from hsae.sae.model import SparseAutoencoder
+from hsae.sae.variants import Activation
 
 _COMMON = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
 _ARCHITECTURES: dict[str, tuple[Activation, dict[str, str]]] = {  # our activation function, tensors

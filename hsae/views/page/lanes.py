@@ -57,7 +57,7 @@ class Lane:
 
         asking = inspect.Parameter("asking", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
         taken = inspect.signature(function)
-        handle.__signature__ = taken.replace(parameters=[asking, *taken.parameters.values()])
+        vars(handle)["__signature__"] = taken.replace(parameters=[asking, *taken.parameters.values()])
         handle.__annotations__ = getattr(function, "__annotations__", {}) | {"asking": gr.Request}
         return handle
 
