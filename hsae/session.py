@@ -1,4 +1,4 @@
-"""One image under one artifact: `set_image` pays for the forward pass once, every question after it is cheap."""
+"""One image under one artifact: `set_image` pays for the forward pass once, every question after that is cheap."""
 
 from __future__ import annotations
 
@@ -169,11 +169,11 @@ class Session:
         Columns: layer, latent, label, before, after (in units of the activations), change (after - before, of p999).
         """
         editor = self._editor([edit], later_layers(self.backbone, edit, self.artifact.layers))
-        found = latent_changes(editor, edit, self._activations, token=self.artifact.token, top=top)
+        changes = latent_changes(editor, edit, self._activations, token=self.artifact.token, top=top)
         tables = {layer: self.artifact.latents(layer) for layer in editor.saes}
-        rows = [(c.layer, c.latent, tables[c.layer]["label"].iloc[c.latent], c.before, c.after) for c in found]
+        rows = [(c.layer, c.latent, tables[c.layer]["label"].iloc[c.latent], c.before, c.after) for c in changes]
         frame = pd.DataFrame(rows, columns=["layer", "latent", "label", "before", "after"])
-        units = np.array([tables[c.layer]["p999"].iloc[c.latent] for c in found], dtype=float)
+        units = np.array([tables[c.layer]["p999"].iloc[c.latent] for c in changes], dtype=float)
         return frame.assign(change=(frame["after"] - frame["before"]) / units)
 
     def nearest(self, edit: Edit | None = None, top: int = 5) -> pd.DataFrame:
@@ -188,11 +188,11 @@ class Session:
         if edit is not None:
             run = self._editor([edit]).run([edit], self._activations, [last])
             after = run.activations[last] if run.touches(0) else before
-        found = [bank.nearest(self.backbone.select_token(x, last, token)[0, 0], top) for x in (before, after)]
-        return pd.DataFrame(nearest_rows(*found))
+        neighbours = [bank.nearest(self.backbone.select_token(x, last, token)[0, 0], top) for x in (before, after)]
+        return pd.DataFrame(nearest_rows(*neighbours))
 
     def segment(self, edit: Edit, head: PatchHead | None = None, control_seed: int | None = None) -> Segmentation:
-        """What a patch head sees in the crop before and after an edit, usually of some patches (`Edit.scope`).
+        """The classes that a patch head assigns to the crop before and after an edit, usually of some patches.
 
         head: any linear head for the artifact's last layer (`read_head`); by default the artifact's own, and InputError
         where it has none. control_seed: also add a random direction of the same norm at the same patches.

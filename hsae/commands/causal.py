@@ -46,20 +46,20 @@ def measure_layers(session: Session, samples: Samples, options: argparse.Namespa
     scope: Scope = "cls" if session.class_token == "cls" else "patches"
     setting = Setting(options.features, options.images, options.seed, scope)
     rows = np.random.default_rng(options.seed).permutation(len(samples))[: options.pool]
-    data = Path(samples.name).name  # whose folders it lay in is nobody's business
-    found = resumed(artifact.document("causal"), write_causal({}, setting, len(rows), data))
+    data = Path(samples.name).name  # its folders are private
+    document = resumed(artifact.document("causal"), write_causal({}, setting, len(rows), data))
     readout = Readout(session.backbone, artifact.probe(last), artifact.classes, last, session.class_token)
-    missing = [layer for layer in layers if layer not in found["layers"]]
+    missing = [layer for layer in layers if layer not in document["layers"]]
     activations, wnids = collect(session, samples.subset(rows), [*missing, last]) if missing else ({}, [])
     for layer in tqdm(missing, desc="layers"):
         images = Images(activations[layer], activations[last], wnids)
         table, sae = artifact.latents(layer), artifact.sae(layer)
         test = LayerTest(layer, sae, table, session.taxonomy, images, readout, setting)
-        tested = found["layers"] | {layer: significant(test.run(), 3)}
-        found["layers"] = {name: tested[name] for name in artifact.layers if name in tested}
+        tested = document["layers"] | {layer: significant(test.run(), 3)}
+        document["layers"] = {name: tested[name] for name in artifact.layers if name in tested}
         if artifact.folder:
-            add_document(artifact.folder, "causal", found)
-    return found
+            add_document(artifact.folder, "causal", document)
+    return document
 
 
 def collect(session: Session, samples: Samples, layers: list[str]) -> tuple[dict[str, Tensor], list[str | None]]:
@@ -79,10 +79,10 @@ def spread(layers: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(layers[max(at, 0)] for at in (n // 2 - 1, 3 * n // 4 - 1, n - 2, n - 1)))
 
 
-def summary_lines(found: dict[str, Any]) -> list[str]:
+def summary_lines(document: dict[str, Any]) -> list[str]:
     """For every layer and value: the advantage over siblings, in logits, against its three controls."""
     lines = ["layer value features  advantage  - random (p)  - other feature (p)  shuffled nodes (p)  locality"]
-    for layer, part in found["layers"].items():
+    for layer, part in document["layers"].items():
         for value, summary in part["summary"].items():
             if summary["n_features"]:
                 lines.append(f"{layer} {value} {_line(summary)}")
@@ -90,16 +90,16 @@ def summary_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _line(summary: dict[str, Any]) -> str:
-    own = summary["measures"]["advantage"]
-    random, other, shuffled = (own[f"against_{name}"] for name in ("random", "other", "shuffled"))
+    advantage = summary["measures"]["advantage"]
+    random, other, shuffled = (advantage[f"against_{name}"] for name in ("random", "other", "shuffled"))
     locality = summary["measures"]["locality"]["feature"]["mean"]
-    numbers = [*((found["difference"], found["p"]) for found in (random, other)), (shuffled["shuffled"], shuffled["p"])]
+    numbers = [*((test["difference"], test["p"]) for test in (random, other)), (shuffled["shuffled"], shuffled["p"])]
     compared = " ".join(f"{number:+.3f} ({p:.4f})" for number, p in numbers)
-    return f"{summary['n_features']} {own['feature']['mean']:+.3f} {compared} {locality:.2f}"
+    return f"{summary['n_features']} {advantage['feature']['mean']:+.3f} {compared} {locality:.2f}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or a Hub model (nothing is stored in it)")
     parser.add_argument("--data", default="starter", help="images: starter, a folder, parquet files or a Hub data set")
     parser.add_argument("--split", help="of the images")

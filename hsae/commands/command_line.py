@@ -1,4 +1,4 @@
-"""How every command line parses, reports what a user can cause, and ends."""
+"""Parsing, error reports and exit status of every command line."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def artifact_in(source: str | Path) -> str | Path:
 
 
 def figures_beside(run: Path) -> Path:
-    """Where figures go when nothing else is said: inside a run, beside an artifact."""
+    """The default folder of figures: inside a run, beside an artifact."""
     return run / "figures" if (run / "artifact").is_dir() else run.with_name(f"{run.name}-figures")
 
 
 class _DocumentedDefaults(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """The docstring as it stands, and every default that is one."""
+    """The docstring unchanged, and every default that is neither None nor False."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, False) or "default:" in (action.help or ""):

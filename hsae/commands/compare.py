@@ -17,7 +17,7 @@ from hsae.data.samples import load_samples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("a", type=Path, help="folder of a finished run, or of an artifact (then with --data)")
     parser.add_argument("b", type=Path, help="the other one")
     parser.add_argument("--data", help="images to compare on (default: the runs' held-out activations)")

@@ -1,4 +1,4 @@
-"""Measure how true relevancy maps are for an artifact: tables, and its document "faithfulness".
+"""Measure how faithful relevancy maps are for an artifact: tables, and its document "faithfulness".
 
 Every method explains random latents on photographs that move them, and the objects of pasted scenes.
 """
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or org/name")
     parser.add_argument("--layers", help="names with commas between (default: all)")
     parser.add_argument("--features", type=int, default=30, help="latents per layer")
@@ -55,11 +55,11 @@ def _write(
     images: str,
     config: FaithfulnessConfig,
 ) -> None:
-    found, rows = write_faithfulness(scores, images, config), table(scores)
+    document, rows = write_faithfulness(scores, images, config), table(scores)
     print(rows.round(3).to_string(index=False))
     if options.out is None:
-        print(add_document(options.artifact, "faithfulness", found))
+        print(add_document(options.artifact, "faithfulness", document))
         return
-    write_json(options.out / "faithfulness.json", found)
+    write_json(options.out / "faithfulness.json", document)
     write_text(options.out / "faithfulness.csv", rows.to_csv(index=False))
     print(options.out)

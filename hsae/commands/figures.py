@@ -12,7 +12,7 @@ from hsae.report.figures import write_figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("run", type=Path, help="folder of a run or of an artifact")
     parser.add_argument("--out", type=Path, help="folder to write to (default: RUN/figures, or beside an artifact)")
     parser.add_argument("--small", action="store_true", help="PNG files under 150 kB only, for a README")

@@ -1,4 +1,4 @@
-"""Store where the starter photographs lie in an artifact's last layer, as its document "starter"."""
+"""Store the starter photographs' activations at an artifact's last layer, as its document "starter"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hsae.steering.nearest import photo_bank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("artifact", help="folder of an artifact")
 
 

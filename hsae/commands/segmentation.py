@@ -82,7 +82,7 @@ def _suppression(session: Session, head: PatchHead, scenes: list[Any], options: 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command can be told."""
+    """Add the arguments of the command."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or a Hub model (nothing is stored in it)")
     parser.add_argument(
         "--copies", type=int, default=6, help="scenes per photograph to train on, twice as many as to test on"

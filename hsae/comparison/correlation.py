@@ -18,21 +18,21 @@ def correlations(a: csr_array, b: csr_array) -> NDArray[np.float32]:
     """
     if a.shape[0] != b.shape[0]:
         raise InputError(f"latents of {a.shape[0]} and of {b.shape[0]} images", "the same images for both")
-    a, b = _standardised(a), _standardised(b)
+    a, b = _standardise(a), _standardise(b)
     mean_a, mean_b = np.asarray(a.mean(axis=0)), np.asarray(b.mean(axis=0))
-    latents, found = a.T.tocsr(), np.empty((a.shape[1], b.shape[1]), np.float32)
-    for start in range(0, len(found), _ROWS):
+    latents, r = a.T.tocsr(), np.empty((a.shape[1], b.shape[1]), np.float32)
+    for start in range(0, len(r), _ROWS):
         rows = slice(start, start + _ROWS)
-        found[rows] = (latents[rows] @ b).toarray() / a.shape[0] - np.outer(mean_a[rows], mean_b)
-    return np.clip(found, -1, 1, out=found)
+        r[rows] = (latents[rows] @ b).toarray() / a.shape[0] - np.outer(mean_a[rows], mean_b)
+    return np.clip(r, -1, 1, out=r)
 
 
-def _standardised(z: csr_array) -> csr_array:
+def _standardise(z: csr_array) -> csr_array:
     """Every latent divided by its standard deviation, in float64; zeros stay zeros, so its mean is not 0."""
     z = z.astype(np.float64)
     mean = np.asarray(z.mean(axis=0))
     variance = np.maximum(np.asarray(z.power(2).mean(axis=0)) - mean**2, 0)
-    # What rounding leaves of the variance of a constant latent is no variance.
+    # A variance this small is the rounding error of a constant latent.
     varies = variance > 1e-12 * mean**2
     scale = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
     return csr_array((z.data * scale[z.indices], z.indices, z.indptr), shape=z.shape)

@@ -28,7 +28,7 @@ Photos = Mapping[str, Sequence[Sequence[str]]]
 
 
 def comparison_document(comparison: Comparison, photos: Photos | None = None) -> dict[str, Any]:
-    """The document of a comparison; photos: those of B's latents, which A's artifact does not know."""
+    """The document of a comparison; photos: those of B's latents, which are not in A's artifact."""
     a, b, table = list(comparison.a.latents), list(comparison.b.latents), concepts(comparison)
     shown = {layer: [list(keys[:PHOTOS]) for keys in rows] for layer, rows in (photos or {}).items()}
     keys = sorted({key for rows in shown.values() for row in rows for key in row})
@@ -54,12 +54,13 @@ def comparison_document(comparison: Comparison, photos: Photos | None = None) ->
 def _strongest(comparison: Comparison, layer: str, other: str) -> np.ndarray:
     """Latent, partner, shared, mutual of the pairs beyond chance that share most, each latent of B once."""
     scored = comparison.pairs[layer, other][MAIN]
-    found = scored.found
-    order = np.lexsort((~found.mutual, -np.nan_to_num(found.score)))
+    matching = scored.matching
+    order = np.lexsort((~matching.mutual, -np.nan_to_num(matching.score)))
     order = order[scored.has_partner[order]]
-    _, first = np.unique(found.partner[order], return_index=True)
+    _, first = np.unique(matching.partner[order], return_index=True)
     chosen = order[np.sort(first)][:STRONGEST]
-    return np.stack([chosen, found.partner[chosen], _shared(found.score[chosen]), found.mutual[chosen]], axis=1)
+    columns = (chosen, matching.partner[chosen], _count(matching.score[chosen]), matching.mutual[chosen])
+    return np.stack(columns, axis=1)
 
 
 def _partners(comparison: Comparison) -> dict[str, np.ndarray]:
@@ -68,7 +69,7 @@ def _partners(comparison: Comparison) -> dict[str, np.ndarray]:
     for layer in comparison.a.latents:
         best = comparison.partners(layer)
         chosen = np.flatnonzero(best.beyond)
-        columns = (chosen, best.layer[chosen], best.partner[chosen], _shared(best.score[chosen]), best.mutual[chosen])
+        columns = (chosen, best.layer[chosen], best.partner[chosen], _count(best.score[chosen]), best.mutual[chosen])
         partners[layer] = np.stack(columns, axis=1)
     return partners
 
@@ -85,5 +86,6 @@ def _latents_b(
     ]
 
 
-def _shared(score: np.ndarray) -> np.ndarray:
+def _count(score: np.ndarray) -> np.ndarray:
+    """Number of shared top images from the share of them."""
     return np.rint(score * max(TOP)).astype(int)

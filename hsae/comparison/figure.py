@@ -15,7 +15,7 @@ from hsae.comparison.tables import CONCEPT_F1, concepts, height_table, pair_numb
 from hsae.report.figures import panels, write_figure
 
 BANDS = ["0", "1", "2-3", "4-6", "7 and up"]
-"""Heights that are drawn together: there are few nodes high up."""
+"""Heights that are drawn together, as few nodes are high."""
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +31,9 @@ def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
 
 
 def comparison_figure(comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
-    """Partners by layer pair, how far a linear map goes, partners by height, and concepts by height.
+    """Partners by layer pair, R^2 of a linear map by layer pair, partners by height, and concepts by height.
 
-    The table has one row a pair of layers, with every number and its chance level.
+    The table has one row per pair of layers, with every number and its chance level.
     """
     table = pair_table(comparison)
     figure, axes = panels(2, 2)
@@ -64,9 +64,9 @@ def _grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _heatmap(axis: Axes, grid: pd.DataFrame, names: tuple[str, str], title: str, form: str = ".0f") -> None:
-    """A grid with its numbers; where there is none, nothing is drawn."""
-    known = grid.to_numpy()[grid.notna()]
-    middle = (known.min() + known.max()) / 2 if len(known) else 0
+    """A grid with its numbers; cells without a number stay empty."""
+    numbers = grid.to_numpy()[grid.notna()]
+    middle = (numbers.min() + numbers.max()) / 2 if len(numbers) else 0
     axis.imshow(grid, aspect="auto", cmap="viridis")
     for row, column in zip(*np.nonzero(grid.notna()), strict=True):
         value = grid.iat[row, column]

@@ -1,4 +1,4 @@
-"""Two layers' SAEs compared on the same images by every score, each beside what it gives by chance."""
+"""Two layers' SAEs compared on the same images by every score, each beside its chance level."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHUFFLED, WITHIN = "shuffled", "within_classes"
 
 @dataclass(frozen=True, eq=False)
 class LayerLatents:
-    """What a layer's SAE does on the images: latents `z [n_images, d_sae]`, their top images, and which ever fire."""
+    """Latents of a layer on the images, `z [n_images, d_sae]`, with their top images and which of them ever fire."""
 
     z: csr_array
     top: TopImages
@@ -42,10 +42,10 @@ class LayerLatents:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredMatching:
     """Partners by one score, on the images as they are and on shuffled ones."""
 
-    found: Matching
+    matching: Matching
     chance: Mapping[str, Matching]
     """By the name of the shuffle: the same score when the images of B are exchanged."""
     chance_pair: float | None
@@ -56,29 +56,29 @@ class Scored:
     @property
     def has_partner(self) -> NDArray[np.bool_]:
         """Latents of A whose best score is above LEVEL of those on shuffled images, `[d_a]`."""
-        return beyond_chance(self.found.score, self.chance[SHUFFLED].score)
+        return beyond_chance(self.matching.score, self.chance[SHUFFLED].score)
 
-    def reversed(self) -> Scored:
-        """The same seen from B; the expected best score is of A's latents and not known for B's."""
+    def reversed(self) -> ScoredMatching:
+        """The same seen from B; the expected best score is that of A's latents, and None here."""
         chance = {name: matching.reversed() for name, matching in self.chance.items()}
-        return Scored(self.found.reversed(), chance, self.chance_pair, None)
+        return ScoredMatching(self.matching.reversed(), chance, self.chance_pair, None)
 
 
-LayerMatch = Mapping[str, Scored]
+LayerMatch = Mapping[str, ScoredMatching]
 """By the names in SCORES."""
 
 
 def threshold(chance: NDArray[np.float32]) -> float:
-    """The LEVEL quantile of scores on shuffled images, which a partner has to exceed; NaN when there is none.
+    """The LEVEL quantile of scores on shuffled images, which a partner has to exceed; NaN without scores.
 
     Overlaps are whole numbers of images, so that fewer than 1 - LEVEL exceed it, and differently many by layer.
     """
-    known = chance[~np.isnan(chance)]
-    return float(np.quantile(known, LEVEL)) if len(known) else np.nan
+    scores = chance[~np.isnan(chance)]
+    return float(np.quantile(scores, LEVEL)) if len(scores) else np.nan
 
 
 def beyond_chance(score: NDArray[np.float32], chance: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where `score` is above the threshold of `chance`; a dead latent (NaN) never is."""
+    """Where `score` is above the threshold of `chance`; that of a latent dead on the images (NaN) never is."""
     return score > threshold(chance)
 
 
@@ -104,19 +104,19 @@ def match_layers(a: LayerLatents, b: LayerLatents, orders: Mapping[str, NDArray[
         raise InputError(f"latents of {n_images} and of {b.z.shape[0]} images", "the same images for both")
     shuffled = {name: b.z[order] for name, order in orders.items()}
     scored = {
-        f"overlap{k}": Scored(
-            _by_overlap(a, b, k, None),
-            {name: _by_overlap(a, b, k, order) for name, order in orders.items()},
+        f"overlap{k}": ScoredMatching(
+            _match_by_overlap(a, b, k, None),
+            {name: _match_by_overlap(a, b, k, order) for name, order in orders.items()},
             chance_overlap(k, n_images),
             chance_best_overlap(k, n_images, int(b.living.sum())),
         )
         for k in TOP
     }
     by_chance = {name: match(correlations(a.z, z), a.living, b.living) for name, z in shuffled.items()}
-    found = match(correlations(a.z, b.z), a.living, b.living)
-    return scored | {"correlation": Scored(found, by_chance, 0.0, None)}
+    matching = match(correlations(a.z, b.z), a.living, b.living)
+    return scored | {"correlation": ScoredMatching(matching, by_chance, 0.0, None)}
 
 
-def _by_overlap(a: LayerLatents, b: LayerLatents, k: int, order: NDArray[np.int64] | None) -> Matching:
-    here, there = (top_sets(layer.top, layer.z.shape[0], k) for layer in (a, b))
-    return match(overlaps(here, there if order is None else csr_array(there[:, order]), k), a.living, b.living)
+def _match_by_overlap(a: LayerLatents, b: LayerLatents, k: int, order: NDArray[np.int64] | None) -> Matching:
+    top_a, top_b = (top_sets(layer.top, layer.z.shape[0], k) for layer in (a, b))
+    return match(overlaps(top_a, top_b if order is None else csr_array(top_b[:, order]), k), a.living, b.living)

@@ -1,4 +1,4 @@
-"""Two artifacts compared on the same images, from activations that are there already or made for the purpose."""
+"""Two artifacts compared on the same images, from stored activations or new ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hsae.comparison.models import Comparison, Model, compare
 from hsae.data.samples import Samples
 from hsae.errors import StoreError
 from hsae.hierarchy import Taxonomy
-from hsae.measures.sparse_latents import image_latents, sparse_latents, stacked
+from hsae.measures.sparse_latents import image_latents, sparse_latents, stack_latents
 from hsae.sae.model import SparseAutoencoder
 
 
 def match_latents(
     a: Artifact, b: Artifact, samples: Samples, *, stitch: bool = True, progress: bool = False
 ) -> Comparison:
-    """Which latents of two artifacts stand for the same: every layer of A against every layer of B on `samples`.
+    """Match the latents of two artifacts: every layer of A against every layer of B on `samples`.
 
     Both backbones run over the images once. By top-k image overlap (k 9 and 20) and by correlation: best, mutual and
     one-to-one partners, each beside what shuffled images give; stitch: also linear maps from A's latents to B's. Images
-    without labels are compared too. InputError for fewer than 20 images; BackboneError when a backbone cannot be had.
+    without labels are compared too. InputError for fewer than 20 images; BackboneError without one of the backbones.
     """
     with TemporaryDirectory() as folder:
         stores = [
@@ -37,7 +37,7 @@ def match_latents(
 
 
 def extract_for(artifact: Artifact, samples: Samples, folder: Path, *, progress: bool = True) -> ActivationStore:
-    """Activations of `samples` at the artifact's layers and token, from the very backbone it was made with."""
+    """Activations of `samples` at the artifact's layers and token, from the backbone it was made with."""
     backbone = artifact.load_backbone()
     return extract_activations(backbone, samples, folder, artifact.layers, artifact.token, progress=progress)
 
@@ -66,11 +66,12 @@ def starter_photos(artifact: Artifact) -> Photos:
 
 
 def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
-    here, there = a.manifest.dataset, b.manifest.dataset
-    told_by = "images" if "images" in here and "images" in there else "fingerprint"  # older stores have only the latter
-    if here[told_by] != there[told_by]:
+    images_a, images_b = a.manifest.dataset, b.manifest.dataset
+    # Older stores have only the fingerprint.
+    identity = "images" if "images" in images_a and "images" in images_b else "fingerprint"
+    if images_a[identity] != images_b[identity]:
         raise StoreError(
-            f"{a.folder} holds {len(a)} images of {here['id']}, {b.folder} {len(b)} others of {there['id']}",
+            f"{a.folder} holds {len(a)} images of {images_a['id']}, {b.folder} {len(b)} others of {images_b['id']}",
             "activations of the same images in the same order",
             "Name the images to compare on: --data, or hsae.match_latents(a, b, samples).",
         )
@@ -81,12 +82,12 @@ def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
 
 
 def _model(artifact: Artifact, store: ActivationStore) -> Model:
-    """What the artifact's SAEs do with the store's activations, one latent an image: its largest over the tokens."""
-    made_by = store.manifest.backbone["weights_sha256"], store.manifest.backbone["image_size"], store.manifest.token
+    """The artifact's latents of the store's activations, one value per image: the largest over its tokens."""
+    origin = store.manifest.backbone["weights_sha256"], store.manifest.backbone["image_size"], store.manifest.token
     expected = artifact.backbone["weights_sha256"], artifact.backbone["image_size"], artifact.token
-    if made_by != expected:
+    if origin != expected:
         raise StoreError(
-            f"{store.folder} holds activations by (weights, image size, token) {made_by}",
+            f"{store.folder} holds activations by (weights, image size, token) {origin}",
             f"{expected} of {artifact.id}",
         )
     return Model(
@@ -99,4 +100,4 @@ def _model(artifact: Artifact, store: ActivationStore) -> Model:
 
 def _latents(sae: SparseAutoencoder, store: ActivationStore, layer: str) -> csr_array:
     shards = (store.shard(number, layer) for number in range(store.n_shards))
-    return stacked([image_latents(sparse_latents(sae, x.flatten(0, 1)), x.shape[1]) for x in shards], sae.d_sae)
+    return stack_latents([image_latents(sparse_latents(sae, x.flatten(0, 1)), x.shape[1]) for x in shards], sae.d_sae)

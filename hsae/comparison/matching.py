@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from hsae.errors import InputError
 
 NONE = -1
-"""In place of a partner: the latent is dead, or scores above 0 with no latent of the other SAE."""
+"""In place of a partner: the latent fires on no image, or scores above 0 with no latent of the other SAE."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,17 +19,17 @@ class Matching:
     """Partners of the latents of A among those of B and the other way round, by one score."""
 
     score: NDArray[np.float32]
-    """max_g s(f, g) of every latent f of A, `[d_a]`; NaN for a dead one."""
+    """max_g s(f, g) of every latent f of A, `[d_a]`; NaN for one that fires on no image."""
     partner: NDArray[np.int32]
     """The g that reaches it (the first of equals), `[d_a]`; NONE when it is not above 0."""
     back_score: NDArray[np.float32]
-    """max_f s(f, g) of every latent g of B, `[d_b]`; NaN for a dead one."""
+    """max_f s(f, g) of every latent g of B, `[d_b]`; NaN for one that fires on no image."""
     back_partner: NDArray[np.int32]
     """The f that reaches it, `[d_b]`."""
     assigned: NDArray[np.int32]
     """Partner of f when every g has at most one and the sum of scores is largest, `[d_a]`; NONE without one."""
     assigned_score: NDArray[np.float32]
-    """Its score, `[d_a]`; 0 without a partner, NaN for a dead latent."""
+    """Its score, `[d_a]`; 0 without a partner, NaN for a latent that fires on no image."""
 
     @property
     def mutual(self) -> NDArray[np.bool_]:
@@ -39,7 +39,7 @@ class Matching:
 
     @property
     def living(self) -> NDArray[np.bool_]:
-        """Latents of A that fire, `[d_a]`."""
+        """Latents of A that fire on some image, `[d_a]`."""
         return ~np.isnan(self.score)
 
     def reversed(self) -> Matching:
@@ -55,26 +55,26 @@ def match(scores: NDArray[np.float32], living_a: NDArray[np.bool_], living_b: ND
     """Best, mutual and assigned partners by `scores [d_a, d_b]`; only living latents have or are partners."""
     if scores.shape != (len(living_a), len(living_b)):
         raise InputError(f"scores {scores.shape}, living {len(living_a)} and {len(living_b)}", "[d_a, d_b]")
-    here, there = np.flatnonzero(living_a), np.flatnonzero(living_b)
-    inside = np.maximum(scores[np.ix_(here, there)], 0)
-    score, partner = _best(inside, there, here, len(living_a))
-    back_score, back_partner = _best(inside.T, here, there, len(living_b))
+    living_rows, living_columns = np.flatnonzero(living_a), np.flatnonzero(living_b)
+    positive = np.maximum(scores[np.ix_(living_rows, living_columns)], 0)
+    score, partner = _best(positive, living_columns, living_rows, len(living_a))
+    back_score, back_partner = _best(positive.T, living_rows, living_columns, len(living_b))
     assigned, value = np.full(len(living_a), NONE, np.int32), np.where(living_a, 0, np.nan).astype(np.float32)
-    rows, columns = linear_sum_assignment(inside, maximize=True)
-    found = inside[rows, columns] > 0
-    rows, columns = rows[found], columns[found]
-    assigned[here[rows]], value[here[rows]] = there[columns], inside[rows, columns]
+    rows, columns = linear_sum_assignment(positive, maximize=True)
+    assigned_pairs = positive[rows, columns] > 0
+    rows, columns = rows[assigned_pairs], columns[assigned_pairs]
+    assigned[living_rows[rows]], value[living_rows[rows]] = living_columns[columns], positive[rows, columns]
     return Matching(score, partner, back_score, back_partner, assigned, value)
 
 
 def _best(
-    scores: NDArray[np.float32], there: NDArray[np.int64], here: NDArray[np.int64], d: int
+    scores: NDArray[np.float32], columns: NDArray[np.int64], rows: NDArray[np.int64], d: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Largest score and its column for every row, spread out to all d latents."""
     score, partner = np.full(d, np.nan, np.float32), np.full(d, NONE, np.int32)
-    score[here] = 0
+    score[rows] = 0
     if scores.size:
         best = scores.argmax(1)
-        score[here] = scores[np.arange(len(best)), best]
-        partner[here] = np.where(score[here] > 0, there[best], NONE)
+        score[rows] = scores[np.arange(len(best)), best]
+        partner[rows] = np.where(score[rows] > 0, columns[best], NONE)
     return score, partner

@@ -30,7 +30,7 @@ from hsae.hierarchy import Taxonomy
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One of the two: what its SAEs do on the images, and what is known of their latents."""
+    """One of the two models: its latents on the images, and the tables of its artifact."""
 
     name: str
     latents: Mapping[str, csr_array]
@@ -51,13 +51,13 @@ class Partners:
     """The best partner of every latent of one layer in all layers of the other model; arrays `[d_sae]`."""
 
     score: NDArray[np.float32]
-    """By MAIN, in [0, 1]; NaN for a dead latent."""
+    """By MAIN, in [0, 1]; NaN for a latent that fires on no image."""
     layer: NDArray[np.int64]
     """Number of the other model's layer."""
     partner: NDArray[np.int32]
-    """Latent there; NONE without one."""
+    """Its latent in that layer; NONE without one."""
     mutual: NDArray[np.bool_]
-    """Whether the two are each other's best partners between these two layers."""
+    """Whether each is the other's best partner between these two layers."""
     chance: Mapping[str, NDArray[np.float32]]
     """The same score on shuffled images, by the name of the shuffle."""
 
@@ -79,44 +79,44 @@ class Comparison:
     pairs: Mapping[tuple[str, str], LayerMatch]
     """By (layer of A, layer of B)."""
     r2: Mapping[tuple[str, str], NDArray[np.float64]]
-    """How well a linear map of A's latents gives each latent of B, `[d_b]`; empty when it was not asked for."""
+    """How well a linear map of A's latents gives each latent of B, `[d_b]`; empty when no map was fitted."""
 
     def partners(self, layer: str) -> Partners:
         """Best partners of the latents of a layer of A anywhere in B."""
-        found = [self.pairs[layer, other][MAIN] for other in self.b.latents]
-        best = np.nan_to_num([one.found.score for one in found], nan=-1).argmax(0)
+        matches = [self.pairs[layer, other][MAIN] for other in self.b.latents]
+        best = np.nan_to_num([scored.matching.score for scored in matches], nan=-1).argmax(0)
         chosen = np.arange(len(best))
 
         def at_best(arrays: list[np.ndarray]) -> np.ndarray:
             return np.stack(arrays)[best, chosen]
 
         return Partners(
-            at_best([one.found.score for one in found]),
+            at_best([scored.matching.score for scored in matches]),
             best,
-            at_best([one.found.partner for one in found]),
-            at_best([one.found.mutual for one in found]),
-            {name: np.stack([one.chance[name].score for one in found]).max(0) for name in found[0].chance},
+            at_best([scored.matching.partner for scored in matches]),
+            at_best([scored.matching.mutual for scored in matches]),
+            {name: np.stack([scored.chance[name].score for scored in matches]).max(0) for name in matches[0].chance},
         )
 
     @cached_property
     def reversed(self) -> Comparison:
         """The same comparison seen from B, without the stitching."""
-        turned = {
-            (there, here): {name: scored.reversed() for name, scored in self.pairs[here, there].items()}
-            for there in self.b.latents
-            for here in self.a.latents
+        pairs = {
+            (other, layer): {name: scored.reversed() for name, scored in self.pairs[layer, other].items()}
+            for other in self.b.latents
+            for layer in self.a.latents
         }
-        return Comparison(self.b, self.a, self.n_images, self.taxonomy, turned, {})
+        return Comparison(self.b, self.a, self.n_images, self.taxonomy, pairs, {})
 
     def shared_nodes(self, layer: str, other: str, partner: NDArray[np.int32]) -> NDArray[np.float64]:
         """1 where a latent of A's layer and its `partner` in B's have the same best node, 0 where they differ, `[d_a]`.
 
         NaN where either has no best node, or there is no partner.
         """
-        here, there = self.a.tables[layer].best_node, self.b.tables[other].best_node
-        theirs = there.to_numpy(object)[partner]
-        known = here.notna().to_numpy() & pd.notna(theirs) & (partner != NONE)
-        return np.where(known, here.to_numpy(object) == theirs, np.nan)
+        nodes, other_nodes = self.a.tables[layer].best_node, self.b.tables[other].best_node
+        partner_nodes = other_nodes.to_numpy(object)[partner]
+        both = nodes.notna().to_numpy() & pd.notna(partner_nodes) & (partner != NONE)
+        return np.where(both, nodes.to_numpy(object) == partner_nodes, np.nan)
 
 
 def compare(
@@ -131,15 +131,15 @@ def compare(
     if len(counts) != 1:
         raise InputError(f"latents and labels of {sorted(counts)} images", "the same images for everything")
     orders = shuffles(len(labels), labels)
-    there = {name: LayerLatents.of(z) for name, z in b.latents.items()}
+    latents_b = {name: LayerLatents.of(z) for name, z in b.latents.items()}
     pairs, r2 = {}, {}
-    with tqdm(total=len(a.latents) * len(there), desc="comparison", unit="pair", disable=not progress) as bar:
+    with tqdm(total=len(a.latents) * len(latents_b), desc="comparison", unit="pair", disable=not progress) as bar:
         for layer, z in a.latents.items():
-            here = LayerLatents.of(z)
+            latents_a = LayerLatents.of(z)
             stitching = Stitching(z) if stitch else None
-            for other, theirs in there.items():
-                pairs[layer, other] = match_layers(here, theirs, orders)
+            for other, other_latents in latents_b.items():
+                pairs[layer, other] = match_layers(latents_a, other_latents, orders)
                 if stitching is not None:
-                    r2[layer, other] = stitching.r2(theirs.z)
+                    r2[layer, other] = stitching.r2(other_latents.z)
                 bar.update()
     return Comparison(a, b, len(labels), taxonomy, pairs, r2)

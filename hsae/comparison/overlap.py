@@ -1,4 +1,4 @@
-"""How many of their strongest images two latents share."""
+"""Share of the strongest images that two latents have in common."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def top_sets(top: TopImages, n_images: int, k: int) -> csr_array:
     """T_k of every latent as ones in `[d_sae, n_images]`; fewer than k where a latent fires on fewer images."""
     if not 1 <= k <= n_images:
         raise InputError(f"the top {k} of {n_images} images", "at least 1 and at most as many as there are images")
-    images = [found[:k] for found in top.images]
-    starts = np.concatenate([[0], np.cumsum([len(found) for found in images])])
+    images = [indices[:k] for indices in top.images]
+    starts = np.concatenate([[0], np.cumsum([len(indices) for indices in images])])
     columns = np.concatenate([*images, np.zeros(0, np.int64)])
     return csr_array((np.ones(len(columns), np.float32), columns, starts), shape=(len(images), n_images))
 
@@ -38,7 +38,7 @@ def chance_overlap(k: int, n_images: int) -> float:
 def chance_best_overlap(k: int, n_images: int, n_latents: int) -> float:
     """Expected best overlap of k random images with n_latents independent sets of k random images.
 
-    E[max] / k = sum_{x >= 1} (1 - P(X < x)^n) / k with X hypergeometric. Real latents share their favourite images with
+    E[max] / k = sum_{x >= 1} (1 - P(X < x)^n) / k with X hypergeometric. The top images of real latents overlap with
     each other, so that shuffled images give less than this.
     """
     from scipy.stats import hypergeom

@@ -1,4 +1,4 @@
-"""Can the latents of one SAE be read off another's? A linear map between them, scored on images it has not seen."""
+"""Stitching: a linear map from the latents of one SAE to those of another, scored on images that did not fit it."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Stitching:
         if b.shape[0] != sum(len(rows) for rows in self._rows):
             raise InputError(f"{b.shape[0]} images", "the images of the other SAE")
         columns = [slice(start, start + _COLUMNS) for start in range(0, b.shape[1], _COLUMNS)]
-        return np.concatenate([self._of(b[:, part]) for part in columns]) if columns else np.zeros(0)
+        return np.concatenate([self._r2_of(b[:, part]) for part in columns]) if columns else np.zeros(0)
 
-    def _of(self, b: csr_array) -> NDArray[np.float64]:
+    def _r2_of(self, b: csr_array) -> NDArray[np.float64]:
         fit, choose, score = (b[rows].astype(np.float64) for rows in self._rows)
         mean = np.asarray(fit.mean(axis=0))
         shared = (self._parts[0].T @ fit).toarray() / fit.shape[0] - np.outer(self._mean, mean)
         maps = np.stack([cho_solve(factor, shared) for factor in self._factors])
-        choices = [_r2(self._predicted(1, w, mean), choose.toarray()) for w in maps]
+        choices = [_r2(self._predict(1, w, mean), choose.toarray()) for w in maps]
         best = np.nan_to_num(choices, nan=-np.inf).argmax(axis=0)
         chosen = np.take_along_axis(maps, best[None, None], axis=0)[0]
-        return _r2(self._predicted(2, chosen, mean), score.toarray())
+        return _r2(self._predict(2, chosen, mean), score.toarray())
 
-    def _predicted(self, part: int, w: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, part: int, w: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._parts[part] @ w + (mean - self._mean @ w)
 
 

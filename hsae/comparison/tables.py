@@ -1,4 +1,4 @@
-"""What a comparison says, in numbers: by layer pair, by height, by concept, and both models side by side."""
+"""A comparison in numbers: by layer pair, by height, by concept, and both models side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance, threshold
+from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN, ScoredMatching, beyond_chance, threshold
 from hsae.comparison.matching import Matching
 from hsae.comparison.models import Comparison, Model
 from hsae.measures.plain import finite, mean, median
@@ -24,14 +24,14 @@ def pair_numbers(comparison: Comparison, layer: str, other: str) -> dict[str, An
     numbers["shared_node"] = _shared_node(comparison, layer, other)
     if (layer, other) in comparison.r2:
         r2 = comparison.r2[layer, other]
-        known = r2[~np.isnan(r2)]
-        numbers["r2"] = {"median": median(r2), "above_half": mean(known > 0.5), "n": len(known)}
+        defined = r2[~np.isnan(r2)]
+        numbers["r2"] = {"median": median(r2), "above_half": mean(defined > 0.5), "n": len(defined)}
     return numbers
 
 
-def partner_share(scored: Scored) -> float | None:
+def partner_share(scored: ScoredMatching) -> float | None:
     """Share of A's living latents that have a partner."""
-    return mean(scored.has_partner[scored.found.living])
+    return mean(scored.has_partner[scored.matching.living])
 
 
 def height_table(comparison: Comparison) -> pd.DataFrame:
@@ -51,10 +51,10 @@ def height_table(comparison: Comparison) -> pd.DataFrame:
         living = ~np.isnan(partners.score)
         part["height"] = comparison.a.tables[layer].best_node.map(height).to_numpy(float)
         parts.append(pd.DataFrame(part)[living])
-    table = pd.concat(parts).groupby("height", dropna=True)
-    found = table.mean().astype(float)
-    found.insert(0, "n", table.size())
-    return found.reset_index().astype({"height": int})
+    groups = pd.concat(parts).groupby("height", dropna=True)
+    means = groups.mean().astype(float)
+    means.insert(0, "n", groups.size())
+    return means.reset_index().astype({"height": int})
 
 
 def concepts(comparison: Comparison) -> pd.DataFrame:
@@ -65,9 +65,9 @@ def concepts(comparison: Comparison) -> pd.DataFrame:
     """
     taxonomy = comparison.taxonomy
     nodes = {"height": taxonomy.heights, "leaf_count": taxonomy.leaf_counts}
-    a, b = _concepts_of(comparison.a).add_prefix("a_"), _concepts_of(comparison.b).add_prefix("b_")
-    known = pd.DataFrame(nodes, index=pd.Index(taxonomy.nodes, name="node", dtype=object))
-    table = known.join(a.join(b, how="outer"), how="inner")
+    a, b = _model_concepts(comparison.a).add_prefix("a_"), _model_concepts(comparison.b).add_prefix("b_")
+    heights = pd.DataFrame(nodes, index=pd.Index(taxonomy.nodes, name="node", dtype=object))
+    table = heights.join(a.join(b, how="outer"), how="inner")
     return table.reset_index().sort_values(["height", "node"], ignore_index=True)
 
 
@@ -84,7 +84,7 @@ def concept_counts(comparison: Comparison, table: pd.DataFrame) -> Numbers:
 
 
 def side_by_side(comparison: Comparison) -> pd.DataFrame:
-    """Both models' layers under each other: sparsity, dead latents, label entropy and alignment, from their artifacts.
+    """One row per layer of both models: sparsity, dead latents, label entropy and alignment, from their artifacts.
 
     population_sparsity is the share of latents active on a token, lifetime_sparsity the median over living latents of
     the share of tokens on which one fires: lower is sparser.
@@ -92,13 +92,13 @@ def side_by_side(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame([_row(model, layer) for model in (comparison.a, comparison.b) for layer in model.latents])
 
 
-def _scored_numbers(scored: Scored) -> dict[str, Any]:
+def _scored_numbers(scored: ScoredMatching) -> dict[str, Any]:
     chance = {name: _matching_numbers(matching) for name, matching in scored.chance.items()}
     if WITHIN in scored.chance:
         within = scored.chance[WITHIN]
         share = beyond_chance(within.score, scored.chance[SHUFFLED].score)[within.living]
         chance[WITHIN]["partner"] = mean(share)
-    return _matching_numbers(scored.found) | {
+    return _matching_numbers(scored.matching) | {
         "partner": partner_share(scored),
         "partner_back": partner_share(scored.reversed()),
         "threshold": finite(threshold(scored.chance[SHUFFLED].score)),
@@ -121,28 +121,28 @@ def _matching_numbers(matching: Matching) -> dict[str, float | None]:
 def _shared_node(comparison: Comparison, layer: str, other: str) -> Numbers:
     """Share of partners with the same best node; expected of a random partner; and of partners on shuffled images."""
     scored = comparison.pairs[layer, other][MAIN]
-    same = comparison.shared_nodes(layer, other, scored.found.partner)
-    mine = comparison.a.tables[layer].best_node[~np.isnan(same)]
-    theirs = comparison.b.tables[other].best_node.value_counts(normalize=True)
+    same = comparison.shared_nodes(layer, other, scored.matching.partner)
+    nodes = comparison.a.tables[layer].best_node[~np.isnan(same)]
+    shares = comparison.b.tables[other].best_node.value_counts(normalize=True)
     by_chance = comparison.shared_nodes(layer, other, scored.chance[SHUFFLED].partner)
     return {
         "n": int((~np.isnan(same)).sum()),
         "share": mean(same[~np.isnan(same)]),
-        "chance": mean(mine.map(theirs).fillna(0).to_numpy(float)),
+        "chance": mean(nodes.map(shares).fillna(0).to_numpy(float)),
         SHUFFLED: mean(by_chance[~np.isnan(by_chance)]),
     }
 
 
-def _concepts_of(model: Model) -> pd.DataFrame:
+def _model_concepts(model: Model) -> pd.DataFrame:
     """By node: layer and latent with the best F1, and the first layer that has the concept."""
     parts = [
         pd.DataFrame({"node": t.best_node, "f1": t.best_node_f1, "layer": layer, "place": place, "latent": t.index})
         for place, (layer, t) in enumerate((layer, model.tables[layer]) for layer in model.latents)
     ]
-    found = pd.concat(parts, ignore_index=True)
-    found = found[found.node.notna() & (found.f1 >= CONCEPT_F1)]
-    best = found.sort_values(["f1", "place"], ascending=[False, True], kind="stable").drop_duplicates("node")
-    first = found.sort_values("place", kind="stable").drop_duplicates("node").set_index("node").layer
+    candidates = pd.concat(parts, ignore_index=True)
+    candidates = candidates[candidates.node.notna() & (candidates.f1 >= CONCEPT_F1)]
+    best = candidates.sort_values(["f1", "place"], ascending=[False, True], kind="stable").drop_duplicates("node")
+    first = candidates.sort_values("place", kind="stable").drop_duplicates("node").set_index("node").layer
     return best.set_index("node")[["layer", "latent", "f1"]].assign(first=first)
 
 

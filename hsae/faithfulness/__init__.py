@@ -1,1 +1,1 @@
-"""How much of a relevancy map is true: removal curves, and objects whose place is known."""
+"""Faithfulness of relevancy maps: removal curves, and localisation of objects whose place is known."""

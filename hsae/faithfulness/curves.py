@@ -1,4 +1,4 @@
-"""Removal curves: does the target fall when relevant patches are taken away, and stay when the others are?"""
+"""Removal curves: how the target falls when relevant patches are removed first, and when they are removed last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hsae.relevancy.targets import Target
 Name = TypeVar("Name", bound=Hashable)
 
 FRACTIONS = (0.1, 0.25, 0.5)
-"""Few, for a map that a visitor waits for; 0 and 1 are always added."""
+"""Few, because the app computes them while a visitor waits; 0 and 1 are always added."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,12 @@ class Curve:
     lerf: np.ndarray
     """Least relevant first; read from right to left it is insertion of the most relevant into the baseline."""
     random: np.ndarray
-    """In random order, the control: the mean of several orders where they were asked for."""
+    """In random order, the control: the mean over `n_random` orders."""
     baseline: Baseline
 
     @property
     def lost(self) -> float:
-        """Value of the image less that of the baseline: what there is to lose, in units of the target."""
+        """Value of the image less that of the baseline: the scale of the curve, in units of the target."""
         return float(self.morf[0] - self.morf[-1])
 
     def area(self, values: np.ndarray) -> float:
@@ -56,15 +56,15 @@ class Curve:
 
     @property
     def gap(self) -> float:
-        """(area under LeRF - area under MoRF) / |lost|: 0 for chance, negative when the map points the wrong way.
+        """(area under LeRF - area under MoRF) / |lost|: 0 for chance, negative when the map ranks patches in reverse.
 
-        It passes 1 where removal overshoots the baseline.
+        Above 1 where removal overshoots the baseline.
         """
         return _ratio(self.area(self.lerf) - self.area(self.morf), abs(self.lost))
 
     @property
     def random_gap(self) -> float:
-        """(area under random - area under MoRF) / |lost|: how much sooner the map finds it than chance does."""
+        """(area under random - area under MoRF) / |lost|: 0 for chance, higher when the target falls sooner."""
         return _ratio(self.area(self.random) - self.area(self.morf), abs(self.lost))
 
 
@@ -116,10 +116,10 @@ def faithfulness_curves(
     All targets are read in the same passes: 2 * maps * fractions, and for all maps together n_random * fractions + 3.
     """
     n_patches = _common_size(maps)
-    inner = _checked(fractions)
+    inner = _check_fractions(fractions)
     generator = np.random.default_rng(seed)
     chance = [generator.permutation(n_patches) for _ in range(n_random)]
-    orders = [order for found in maps.values() for order in removal_orders(found.values)]
+    orders = [order for map in maps.values() for order in removal_orders(map.values)]
     removed = [first(order, share) for order in [*orders, *chance] for share in inner]
     ends = [np.zeros(n_patches, bool), np.ones(n_patches, bool)]
     values = read_without(backbone, targets, pixels, layer, np.stack([*ends, *removed]), baseline)
@@ -148,13 +148,13 @@ def first(order: np.ndarray, share: float) -> np.ndarray:
 
 
 def _common_size(maps: Mapping[Name, RelevancyMap]) -> int:
-    sizes = {found.values.size for found in maps.values()}
+    sizes = {map.values.size for map in maps.values()}
     if len(sizes) != 1:
         raise InputError(f"maps of {sorted(sizes)} patches", "one map or more, all of one size")
     return sizes.pop()
 
 
-def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
+def _check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
     if not fractions or list(fractions) != sorted({f for f in fractions if 0 < f < 1}):
         raise InputError(f"fractions {list(fractions)}", "rising numbers between 0 and 1, both left out")
     return tuple(fractions)

@@ -1,4 +1,4 @@
-"""Does a map lie on the object, where the object's place is known?"""
+"""Localisation: how much of a map lies on an object whose place is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HALF = 0.5  # a patch belongs to the object when at least half of it does
 
 @dataclass(frozen=True)
 class Localisation:
-    """Scores of one map against one mask, each beside what a map without information gets; all in [0, 1]."""
+    """Scores of one map against one mask, each beside its chance level; all in [0, 1]."""
 
     pointing: float
     """1 when the strongest patch belongs to the object: the pointing game; between, when several are equally strong."""

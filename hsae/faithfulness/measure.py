@@ -40,10 +40,10 @@ class Subject:
     ) -> dict[str, tuple[RelevancyMap, ...]]:
         """Maps of the latents by method, and by chance."""
         targets = [self.target(latent) for latent in latents]
-        found = method_maps(self.backbone, pixels, self.layer, targets, methods)
-        size = found[methods[0]][0].values.shape
+        maps = method_maps(self.backbone, pixels, self.layer, targets, methods)
+        size = maps[methods[0]][0].values.shape
         noise = generator.random((len(latents), *size), dtype=np.float32)
-        return found | {RANDOM: tuple(RelevancyMap(values, RANDOM, self.layer, 0.0) for values in noise)}
+        return maps | {RANDOM: tuple(RelevancyMap(values, RANDOM, self.layer, 0.0) for values in noise)}
 
     @torch.inference_mode()
     def read(self, pixels: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing patches says about one map of one latent on one photograph; areas in units of the activations."""
+    """Removal scores of one map of one latent on one photograph; areas in units of the activations."""
 
     latent: int
     method: str
@@ -98,9 +98,9 @@ def removals(
     """
     targets = [subject.target(latent) for latent in latents]
     maps = {
-        (name, i): found
+        (name, i): relevancy
         for name, row in subject.maps(pixels, latents, methods, generator).items()
-        for i, found in enumerate(row)
+        for i, relevancy in enumerate(row)
     }
     for baseline in baselines:
         curves = faithfulness_curves(subject.backbone, targets, pixels, subject.layer, maps, baseline=baseline)
@@ -123,9 +123,9 @@ def placements(
     maps = subject.maps(pixels, [latent, other], methods, generator)
     places = subject.backbone.token_map(subject.layer, pixels)
     covered = coverage(scene.mask, places, maps[RANDOM][0].values.size)
-    for method, (own, control) in maps.items():
-        far = localisation(control.values, covered)
-        near = asdict(localisation(own.values, covered))
+    for method, (latent_map, other_map) in maps.items():
+        far = localisation(other_map.values, covered)
+        near = asdict(localisation(latent_map.values, covered))
         yield Placement(latent, method, **near, other_pointing=far.pointing, other_energy=far.energy)
 
 

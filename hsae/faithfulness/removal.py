@@ -1,4 +1,4 @@
-"""Take patches out of an image and read a target again."""
+"""Remove patches from an image and read a target again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hsae.errors import InputError
 from hsae.relevancy.targets import Target
 
 Baseline = Literal["blur", "mean", "mask"]
-"""What stands where a patch was: the blurred image, its mean colour, or the mask token a ViT was trained with."""
+"""What replaces a removed patch: the blurred image, its mean colour, or the mask token a ViT was trained with."""
 
 BLUR = 1 / 8  # standard deviation, as a share of the image's side: at least one patch of every backbone
 BATCH = 32
@@ -38,7 +38,7 @@ def read_without(
     """
     whole = backbone.run_pixels(pixels, [layer])[layer]
     weights = [target.weights(whole) for target in targets]
-    run = _masked(backbone, pixels, layer) if baseline == "mask" else _filled(backbone, pixels, layer, baseline)
+    run = _run_masked(backbone, pixels, layer) if baseline == "mask" else _run_filled(backbone, pixels, layer, baseline)
     values = []
     for part in torch.from_numpy(removed).to(pixels.device).split(BATCH):
         tokens = run(part)
@@ -47,33 +47,33 @@ def read_without(
     return torch.cat(values, 1).float().cpu().numpy()
 
 
-def _masked(backbone: Backbone, pixels: Tensor, layer: str) -> Callable[[Tensor], Tensor]:
+def _run_masked(backbone: Backbone, pixels: Tensor, layer: str) -> Callable[[Tensor], Tensor]:
     """From removed patches `[n, patches]` to activations `[n, tokens, d_in]`."""
     return lambda removed: backbone.run_masked(pixels.expand(len(removed), -1, -1, -1), removed, [layer])[layer]
 
 
-def _filled(backbone: Backbone, pixels: Tensor, layer: str, baseline: Baseline) -> Callable[[Tensor], Tensor]:
+def _run_filled(backbone: Backbone, pixels: Tensor, layer: str, baseline: Baseline) -> Callable[[Tensor], Tensor]:
     """The same by changing the pixels that belong to a removed patch; those that belong to none always stay."""
-    places, instead = backbone.token_map(layer, pixels), filling(pixels, baseline)
+    places, replacement = backbone.token_map(layer, pixels), replacement_pixels(pixels, baseline)
 
     def run(removed: Tensor) -> Tensor:
         kept = torch.zeros(len(removed), 1, dtype=torch.bool, device=removed.device)
         area = torch.cat([removed, kept], 1)[:, places.flatten()].unflatten(1, places.shape)
-        return backbone.run_pixels(torch.where(area[:, None], instead, pixels), [layer])[layer]
+        return backbone.run_pixels(torch.where(area[:, None], replacement, pixels), [layer])[layer]
 
     return run
 
 
-def filling(pixels: Tensor, baseline: Baseline) -> Tensor:
-    """What pixels are replaced by."""
+def replacement_pixels(pixels: Tensor, baseline: Baseline) -> Tensor:
+    """Pixels that replace those of removed patches, broadcastable to `pixels`."""
     if baseline == "mean":
         return pixels.mean((2, 3), keepdim=True)
     if baseline == "blur":
-        return blurred(pixels)
+        return blur(pixels)
     raise InputError(f"baseline {baseline!r}", "blur, mean or mask")
 
 
-def blurred(pixels: Tensor, share: float = BLUR) -> Tensor:
+def blur(pixels: Tensor, share: float = BLUR) -> Tensor:
     """Gaussian blur of `[batch, 3, height, width]` whose standard deviation is `share` of the shorter side."""
     sigma = share * min(pixels.shape[-2:])
     radius = int(3 * sigma)

@@ -23,11 +23,11 @@ class FaithfulnessConfig:
     """How much is measured."""
 
     n_features: int = 30
-    """Latents a layer, drawn in pairs that share a photograph that moves both."""
+    """Latents per layer, drawn in pairs that share a photograph that moves both."""
     n_scenes: int = 60
-    """Scenes a layer with an object whose place is known."""
+    """Scenes per layer with an object whose place is known."""
     baselines: Sequence[Baseline] = ("blur", "mean")
-    """What stands where a patch was; per-feature scores are of the first."""
+    """Replacements of removed patches; per-feature scores are of the first."""
     seed: int = 0
     progress: bool = True
 
@@ -43,7 +43,7 @@ class LayerScores:
 def score_layer(
     subject: Subject, samples: Samples, photos: Mapping[int, Sequence[str]], config: FaithfulnessConfig
 ) -> LayerScores:
-    """Score every method that works at the subject's layer, on photographs and on scenes made of `samples`.
+    """Score every method that is usable at the subject's layer, on photographs and on scenes made of `samples`.
 
     photos: for each latent keys of samples that move it, strongest first. InputError when fewer than two have any.
     """
@@ -80,7 +80,7 @@ def pairs_on_photos(
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Random latents, each with its strongest photograph and a random other latent that this photograph moves too.
 
-    No latent comes twice; fewer than n pairs when no more can be made.
+    No latent occurs twice; fewer than n pairs when no more can be made.
     """
     on: dict[str, set[int]] = {}
     for latent, keys in photos.items():
@@ -114,10 +114,10 @@ def _on_scenes(
 def table(scores: Mapping[str, LayerScores]) -> pd.DataFrame:
     """One row per layer, method and baseline, with all columns of `removal_table` and `placement_table`."""
     parts = []
-    for layer, found in scores.items():
-        both = removal_table(found.removals).merge(
-            placement_table(found.placements), on="method", suffixes=("", "_scenes")
+    for layer, layer_scores in scores.items():
+        row = removal_table(layer_scores.removals).merge(
+            placement_table(layer_scores.placements), on="method", suffixes=("", "_scenes")
         )
-        both.insert(0, "layer", layer)
-        parts.append(both)
+        row.insert(0, "layer", layer)
+        parts.append(row)
     return pd.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Pictures in which it is known what a latent can come from: cut-outs pasted on backgrounds that stay the same."""
+"""Scenes in which the source of a latent is known: cut-outs pasted on backgrounds that stay the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from hsae.data.sample import Sample
 from hsae.data.samples import Samples
 from hsae.errors import InputError
-from hsae.faithfulness.removal import blurred
+from hsae.faithfulness.removal import blur
 
 SHARES = (0.4, 0.7)
 """How long the longer side of a pasted object is, as a share of the picture's side: drawn between the two."""
@@ -34,7 +34,7 @@ class Scene:
 def scenes(samples: Samples, n: int, side: int, seed: int = 0) -> Iterator[Scene]:
     """`n` scenes from `samples` with masks: each a random object, at a random place on another photograph, blurred.
 
-    The same seed gives the same scenes. InputError when fewer than two samples can be had.
+    The same seed gives the same scenes. InputError for fewer than two samples.
     """
     if len(samples) < 2:
         raise InputError(f"{len(samples)} photographs", "two or more: an object and a background")
@@ -42,10 +42,10 @@ def scenes(samples: Samples, n: int, side: int, seed: int = 0) -> Iterator[Scene
     for _ in range(n):
         rows = generator.choice(len(samples), 2, replace=False).tolist()
         scene, background = (samples.read(row) for row in rows)
-        yield pasted(scene, blurred_photo(background.image, side), generator)
+        yield paste(scene, blur_photo(background.image, side), generator)
 
 
-def pasted(sample: Sample, background: Image.Image, generator: np.random.Generator) -> Scene:
+def paste(sample: Sample, background: Image.Image, generator: np.random.Generator) -> Scene:
     """The sample's object on a square background; InputError for a sample without a mask."""
     cut = None if sample.mask is None else Image.fromarray(sample.mask).getbbox()
     if sample.mask is None or cut is None:
@@ -62,10 +62,10 @@ def pasted(sample: Sample, background: Image.Image, generator: np.random.Generat
     return Scene(sample.key, image, background, np.asarray(mask))
 
 
-def blurred_photo(image: Image.Image, side: int) -> Image.Image:
-    """The photograph's colours as a square without anything to recognise."""
+def blur_photo(image: Image.Image, side: int) -> Image.Image:
+    """The photograph as a square, blurred until nothing can be recognised."""
     square = np.asarray(image.convert("RGB").resize((side, side)), np.float32)
-    pixels = blurred(torch.from_numpy(square).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    pixels = blur(torch.from_numpy(square).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
     return Image.fromarray(pixels.round().clamp(0, 255).to(torch.uint8).numpy())
 
 

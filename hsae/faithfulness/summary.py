@@ -1,4 +1,4 @@
-"""What the scores of many maps come to: one row per method, and one per latent."""
+"""Scores of many maps summarised: one row per method, and one per latent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hsae.measures.plain import rounded
 
 
 def removal_table(removals: pd.DataFrame) -> pd.DataFrame:
-    """One row for each method and baseline: sums of areas over sums of |lost|, best gap first.
+    """One row per method and baseline: sums of areas over sums of |lost|, best gap first.
 
     removals: rows of `Removal`. Columns: method, baseline, deletion, insertion, gap, gap_error (standard error over
-    photographs), other_gap, n. A ratio of sums, because a photograph on which little is lost says little.
+    photographs), other_gap, n. A ratio of sums: a photograph on which little is lost weighs little.
     """
     rows = []
     for (method, baseline), part in removals.groupby(["method", "baseline"], sort=False):

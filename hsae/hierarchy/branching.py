@@ -1,4 +1,4 @@
-"""WordNet above a class list as a tree to walk through: one node for each distinct set of classes."""
+"""WordNet above a class list as a tree: one node for each distinct set of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def branching(taxonomy: Taxonomy) -> dict[str, list[str]]:
     """WordNet without single-child chains, as a tree {node: children}: one node for each distinct set of classes.
 
     Of several nodes with the same classes the tightest stands for all; a set with several smallest supersets goes under
-    the first of them. The root is the key that is nobody's child.
+    the first of them. The root is the key that is no node's child.
     """
     sets = {taxonomy.members[at].tobytes(): at for at in reversed(range(len(taxonomy.nodes)))}  # the tightest stays
     rows = sorted(sets.values())

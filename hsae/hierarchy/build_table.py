@@ -69,7 +69,8 @@ def nltk_nouns(folder: Path | str) -> Iterator[WordNetCorpusReader]:
         try:
             with ExitStack() as files:
                 reader = WordNetCorpusReader(str(corpus), omw_reader=None)
-                files.callback(lambda: [file.close() for file in reader._data_file_map.values()])  # nltk does not
+                # nltk leaves its files open.
+                files.callback(lambda: [file.close() for file in reader._data_file_map.values()])
                 yield reader
         finally:
             nltk.data.path.remove(temporary)
@@ -93,8 +94,8 @@ def build_table(folder: Path | str, target: Path | str = TABLE) -> None:
         "offsets": np.array([noun.offset for noun in nouns], dtype=np.int32),
         "parents": np.array([row[h] for noun in nouns for h in noun.hypernyms], dtype=np.int32),
         "parent_ends": np.cumsum([len(noun.hypernyms) for noun in nouns], dtype=np.int32),
-        "words": _packed("\t".join(noun.words) for noun in nouns),
-        "glosses": _packed(noun.gloss for noun in nouns),
+        "words": _pack("\t".join(noun.words) for noun in nouns),
+        "glosses": _pack(noun.gloss for noun in nouns),
     }
     with atomic_path(target) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -128,7 +129,7 @@ def _definition(gloss: str) -> str:
     return re.split(r';\s*"', gloss, maxsplit=1)[0].strip(" ;")
 
 
-def _packed(texts: Iterable[str]) -> np.ndarray:
+def _pack(texts: Iterable[str]) -> np.ndarray:
     return np.frombuffer("\n".join(texts).encode(), dtype=np.uint8)
 
 

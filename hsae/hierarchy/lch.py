@@ -1,4 +1,4 @@
-"""Lowest common hypernym, coverage and best node for many class sets at once: one row a set, one column a class.
+"""Lowest common hypernym, coverage and best node for many class sets at once: one row per set, one column per class.
 
 Nodes are given as positions in `taxonomy.nodes`, so `taxonomy.heights[position]` and the like follow; MISSING (-1)
 stands where a row has no class at all. Nodes are sorted tightest first, so the LCH is the first node that holds the
@@ -16,12 +16,12 @@ from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy, spare_mass
 
 MISSING = -1
-_ROWS = 1024  # rows handled at once; bounds memory at a few ten MB
+_ROWS = 1024  # rows handled at once; bounds memory at some tens of MB
 
 
 def lch_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
     """LCH of every row: bool [n, n_classes] -> node positions int [n], MISSING for empty rows."""
-    selected = _checked(taxonomy, selected, bool)
+    selected = _check_rows(taxonomy, selected, bool)
     position = np.full(len(selected), MISSING)
     for rows in _chunks(len(selected)):
         row, column = selected[rows].nonzero()
@@ -35,7 +35,7 @@ def lch_rows(taxonomy: Taxonomy, selected: np.ndarray) -> np.ndarray:
 
 def lch_q_rows(taxonomy: Taxonomy, mass: np.ndarray, q: float = 0.9) -> np.ndarray:
     """Tightest node holding the share q of a row's mass: [n, n_classes] >= 0 -> positions [n]; see Taxonomy.lch_q."""
-    mass = _checked(taxonomy, mass, np.float64)
+    mass = _check_rows(taxonomy, mass, np.float64)
     return _first_holding(taxonomy, distinct_nodes(taxonomy), mass, spare_mass(mass, q))
 
 
@@ -51,7 +51,7 @@ def best_node_rows(taxonomy: Taxonomy, selected: np.ndarray) -> tuple[np.ndarray
     Jaccard = F1 / (2 - F1) grows with F1, so the same node is best by Jaccard. On a tie the tighter node wins.
     Empty rows give MISSING and NaN.
     """
-    selected = _checked(taxonomy, selected, bool)
+    selected = _check_rows(taxonomy, selected, bool)
     nodes = distinct_nodes(taxonomy)
     members = taxonomy.members[nodes]
     position, f1 = np.full(len(selected), MISSING), np.full(len(selected), np.nan)
@@ -108,7 +108,7 @@ def _chunks(n: int) -> Iterator[slice]:
     return (slice(start, start + _ROWS) for start in range(0, n, _ROWS))
 
 
-def _checked(taxonomy: Taxonomy, rows: np.ndarray, dtype: type) -> np.ndarray:
+def _check_rows(taxonomy: Taxonomy, rows: np.ndarray, dtype: type) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.ndim != 2 or rows.shape[1] != len(taxonomy.classes):
         raise InputError(

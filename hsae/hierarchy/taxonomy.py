@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from hsae.errors import InputError, LabelError
 from hsae.hierarchy.wordnet import wordnet
 
-# A mass share that is exactly q on paper may miss it by rounding; relative, so that q = 1 still allows nothing outside.
+# Rounding may put a mass share of exactly q just below q; relative, so that q = 1 still allows nothing outside.
 ROUNDING = 1e-9
 
 
@@ -50,10 +50,10 @@ class Taxonomy:
         self.nodes = tuple(sorted(closure, key=lambda node: (leaves[node], heights[node], node)))
         self._position = {node: position for position, node in enumerate(self.nodes)}
         self._column = {wnid: column for column, wnid in enumerate(self.classes)}
-        self.leaf_counts = _frozen([leaves[node] for node in self.nodes])
-        self.heights = _frozen([heights[node] for node in self.nodes])
-        self.contracted_heights = _frozen([contracted[node] for node in self.nodes])
-        self.members = _frozen(self._membership())
+        self.leaf_counts = _freeze([leaves[node] for node in self.nodes])
+        self.heights = _freeze([heights[node] for node in self.nodes])
+        self.contracted_heights = _freeze([contracted[node] for node in self.nodes])
+        self.members = _freeze(self._membership())
 
     def __repr__(self) -> str:
         return f"Taxonomy({len(self.classes)} classes, {len(self.nodes)} nodes)"
@@ -65,7 +65,7 @@ class Taxonomy:
 
     @property
     def rules(self) -> dict[str, str | int]:
-        """What a result file has to say about its numbers: class list (count, hash), tie rule, kinds of height."""
+        """Definitions to state beside results: class list (count, hash), tie rule, kinds of height."""
         return {
             "n_classes": len(self.classes),
             "classes_sha256": hashlib.sha256("\n".join(sorted(self.classes)).encode()).hexdigest(),
@@ -151,7 +151,7 @@ class Taxonomy:
         above = np.zeros((len(self.nodes),) * 2, dtype=bool)
         for node, ancestors in self._ancestors.items():
             above[[self._position[a] for a in ancestors - {node}], self._position[node]] = True
-        return _frozen(above)
+        return _freeze(above)
 
     def _membership(self) -> np.ndarray:
         members = np.zeros((len(self.nodes), len(self.classes)), dtype=bool)
@@ -195,7 +195,7 @@ def _measure_heights(
     return heights, contracted
 
 
-def _frozen(values: ArrayLike) -> np.ndarray:
+def _freeze(values: ArrayLike) -> np.ndarray:
     array = np.asarray(values)
     array.setflags(write=False)
     return array

@@ -70,11 +70,11 @@ class WordNet:
 
     def ancestors(self, wnid: str) -> frozenset[str]:
         """The synset and everything above it (reflexive), the root included."""
-        found, front = set(), {self._row(wnid)}
+        visited, front = set(), {self._row(wnid)}
         while front:
-            found |= front
-            front = {parent for row in front for parent in self._parent_rows(row)} - found
-        return frozenset(self._wnids(found))
+            visited |= front
+            front = {parent for row in front for parent in self._parent_rows(row)} - visited
+        return frozenset(self._wnids(visited))
 
     def path(self, wnid: str) -> tuple[str, ...]:
         """The longest chain of hypernyms from the root to the synset, both ends included; the lower offset on a tie."""
@@ -99,12 +99,12 @@ class WordNet:
         """LabelError naming all of `wnids` that are not WordNet 3.0 nouns."""
         unknown = [wnid for wnid in wnids if wnid not in self]
         if unknown:
-            raise _unknown(unknown)
+            raise _unknown_error(unknown)
 
     def _row(self, wnid: str) -> int:
         row = self._find(wnid)
         if row is None:
-            raise _unknown([wnid])
+            raise _unknown_error([wnid])
         return row
 
     def _find(self, wnid: object) -> int | None:
@@ -168,7 +168,7 @@ class WordNet:
         return self._texts("glosses")
 
 
-def _unknown(wnids: Iterable[object]) -> LabelError:
+def _unknown_error(wnids: Iterable[object]) -> LabelError:
     return LabelError(
         f"unknown WordNet ids: {', '.join(map(repr, wnids))}",
         'ids of WordNet 3.0 nouns, written like "n02084071"',

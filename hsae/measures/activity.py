@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hsae.errors import InputError
-from hsae.measures.sparse_latents import checked_latents, stacked
+from hsae.measures.sparse_latents import check_latents, stack_latents
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,15 +20,15 @@ class LatentActivity:
     frequency: NDArray[np.float64]
     """Share in [0, 1] of tokens on which the latent fires (lifetime sparsity; lower is sparser)."""
     mean: NDArray[np.float64]
-    """Mean over the tokens on which it fires, sum z / |A|; NaN for a dead latent."""
+    """Mean over the tokens on which it fires, sum z / |A|; NaN for a latent that fires on none."""
     mean_over_all: NDArray[np.float64]
-    """Mean over all tokens, sum z / n = frequency * mean; 0 for a dead latent."""
+    """Mean over all tokens, sum z / n = frequency * mean; 0 for a latent that fires on none."""
     max: NDArray[np.float64]
-    """Largest activation; 0 for a dead latent."""
+    """Largest activation over the tokens; 0 for a latent that fires on none."""
     p999: NDArray[np.float64]
-    """99.9th percentile of the positive activations: the unit of steering; 0 for a dead latent."""
+    """99.9th percentile of the positive activations: the unit of steering; 0 for a latent that fires on none."""
     dead: NDArray[np.bool_]
-    """Fires on no token."""
+    """Fires on none of these tokens."""
 
     @property
     def population_sparsity(self) -> float:
@@ -45,12 +45,12 @@ class ActivityFitter:
 
     def update(self, z: Any) -> ActivityFitter:
         """Add a batch of latents `[batch, d_sae]`: tensor, array or scipy sparse."""
-        self._parts.append(checked_latents(z, self._d_sae))
+        self._parts.append(check_latents(z, self._d_sae))
         return self
 
     def compute(self) -> LatentActivity:
         """Statistics of all tokens so far; InputError when there are none."""
-        z = stacked(self._parts, self._d_sae)
+        z = stack_latents(self._parts, self._d_sae)
         if not z.shape[0]:
             raise InputError("activity over no tokens", "at least one token")
         columns = z.tocsc()

@@ -1,4 +1,4 @@
-"""Are latents just neurons, or copies of each other? Cosines between weights, with their chance level."""
+"""Cosines of latents' directions with neurons and with each other, beside their chance level."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def neuron_alignment(directions: Tensor, neurons: Tensor, seed: int = 0) -> Neur
     """Nearest neuron by |cosine| of each of `directions [d_sae, d_in]` among `neurons [n_neurons, d_in]`.
 
     directions: rows of W_enc^T or of W_dec; neurons: what each MLP neuron of the block adds to the residual stream.
-    Zhu and Graves compare so; chance is the same with normal random directions.
+    As in Zhu and Graves; chance is the same with normal random directions.
     """
     if directions.ndim != 2 or neurons.ndim != 2 or directions.shape[1] != neurons.shape[1] or not len(neurons):
         shapes = f"{tuple(directions.shape)} and {tuple(neurons.shape)}"
@@ -55,7 +55,7 @@ def neuron_alignment(directions: Tensor, neurons: Tensor, seed: int = 0) -> Neur
 def mean_pairwise_cosine(directions: Tensor) -> float:
     """Mean cosine over all pairs of `directions [n, d_in]`, in [-1, 1]: (|sum u|^2 - n) / (n^2 - n); NaN for n < 2.
 
-    Of the decoder rows of the rarest latents it tells whether they are one single direction.
+    Near 1 for the decoder rows of the rarest latents when they all share one direction.
     """
     n = len(directions)
     if n < 2:
@@ -66,13 +66,13 @@ def mean_pairwise_cosine(directions: Tensor) -> float:
 
 def _nearest(directions: Tensor, neurons: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     unit = normalize(neurons.detach().cpu().float(), dim=-1)
-    found = []
+    matches = []
     for part in directions.detach().cpu().float().split(_ROWS):
         cosines = normalize(part, dim=-1) @ unit.T
         best = cosines.abs().argmax(-1, keepdim=True)
         length = part.norm(dim=-1, keepdim=True)
-        found.append(torch.cat([best.double(), cosines.gather(1, best).double().where(length > 0, torch.nan)], dim=1))
-    best, cosine = torch.cat(found).numpy().T
+        matches.append(torch.cat([best.double(), cosines.gather(1, best).double().where(length > 0, torch.nan)], dim=1))
+    best, cosine = torch.cat(matches).numpy().T
     return best.astype(np.int64), np.clip(cosine, -1, 1)
 
 

@@ -24,7 +24,7 @@ def average_precision(z: csr_array, labels: NDArray[np.int64], members: NDArray[
     positives = np.bincount(labels, minlength=members.shape[1]) @ members.T
     columns = csc_array(z)
     return np.stack(
-        [_of_latent(*_ranked(columns, f, labels), members, positives, len(labels)) for f in range(z.shape[1])]
+        [_precisions(*_rank(columns, f, labels), members, positives, len(labels)) for f in range(z.shape[1])]
     )
 
 
@@ -32,13 +32,13 @@ def average_precision_at(z: csr_array, labels: NDArray[np.int64], members: NDArr
     """AP of every latent for its own row of `members [d_sae, n_classes]`: `[d_sae]`; see average_precision."""
     _check(z, labels, members)
     images = np.bincount(labels, minlength=members.shape[1])
-    columns, found = csc_array(z), np.full(z.shape[1], np.nan)
+    columns, precisions = csc_array(z), np.full(z.shape[1], np.nan)
     for f, row in enumerate(members):
-        found[f] = _of_latent(*_ranked(columns, f, labels), row[None], row[None] @ images, len(labels))[0]
-    return found
+        precisions[f] = _precisions(*_rank(columns, f, labels), row[None], row[None] @ images, len(labels))[0]
+    return precisions
 
 
-def _ranked(columns: csc_array, latent: int, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _rank(columns: csc_array, latent: int, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Labels of the images on which the latent fires, strongest first, and how many are at least as strong as each."""
     place = slice(columns.indptr[latent], columns.indptr[latent + 1])
     order = np.argsort(-columns.data[place], kind="stable")
@@ -47,7 +47,7 @@ def _ranked(columns: csc_array, latent: int, labels: NDArray[np.int64]) -> tuple
     return labels[columns.indices[place][order]], as_strong
 
 
-def _of_latent(
+def _precisions(
     classes: NDArray[np.int64],
     as_strong: NDArray[np.int64],
     members: NDArray[np.bool_],
@@ -60,11 +60,11 @@ def _of_latent(
     for start in range(0, len(members), at_once if len(classes) else len(members)):
         part = slice(start, start + at_once)
         relevant = members[part][:, classes].T
-        found = relevant.cumsum(axis=0, dtype=np.int32)
+        hits_so_far = relevant.cumsum(axis=0, dtype=np.int32)
         if len(classes):
-            hits[part] = found[-1]
-            gained[part] = (relevant * (found[as_strong - 1] / as_strong[:, None])).sum(axis=0)
-    silent = (positives - hits) * positives / max(1, n_images)  # all of them are found together, after the others
+            hits[part] = hits_so_far[-1]
+            gained[part] = (relevant * (hits_so_far[as_strong - 1] / as_strong[:, None])).sum(axis=0)
+    silent = (positives - hits) * positives / max(1, n_images)  # they rank together, after all others
     return np.divide(gained + silent, positives, out=np.full(len(members), np.nan), where=positives > 0)
 
 

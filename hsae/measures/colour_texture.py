@@ -1,4 +1,4 @@
-"""What an image looks like without knowing what it shows: its colours and how fine its texture is."""
+"""Colours and fineness of texture of an image: features of its appearance, not of its content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE = 64  # pixels; the scale of photographs must not count
+SIDE = 64  # pixels; one size, so that the resolution of the photographs does not matter
 _STEPS = (1, 2, 4)
 N_FEATURES = 6 + 2 * len(_STEPS)
 
@@ -17,7 +17,7 @@ def colour_texture(image: Image.Image) -> NDArray[np.float32]:
     """12 numbers in [0, 1]: mean and standard deviation of red, green and blue, and the mean absolute difference of
     luminance between pixels 1, 2 and 4 apart, across and down, of the image brought to 64 x 64.
 
-    Grey images have three equal means; a plain one has 0 everywhere else. This choice of features is our own [R].
+    Grey images have three equal means; a uniform one has 0 everywhere else. This choice of features is our own [R].
     """
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2)
     colour = np.asarray(small, np.float64) / 255
@@ -45,7 +45,7 @@ class ClassMeanFitter:
         return self
 
     def compute(self) -> NDArray[np.float64]:
-        """Mean vector of every class `[n_classes, n_features]`; NaN for a class without any."""
+        """Mean vector of every class `[n_classes, n_features]`; NaN for a class without images."""
         return self._sum / np.where(self._count > 0, self._count, np.nan)[:, None]
 
 

@@ -1,7 +1,7 @@
-"""Latents that no one trained: random directions, raw neurons and principal axes, firing as often as an SAE's latents.
+"""Untrained latents: random directions, raw neurons and principal axes, firing as often as an SAE's latents.
 
-What an SAE finds counts only beyond these. Each direction is a projection of x with a threshold that makes it fire at
-a frequency drawn from the SAE's living latents.
+They are the baseline that an SAE has to exceed. Each direction is a projection of x with a threshold that makes it fire
+at a frequency drawn from the SAE's living latents.
 """
 
 from __future__ import annotations

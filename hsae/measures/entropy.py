@@ -1,4 +1,4 @@
-"""How mixed the labels are on which a latent fires."""
+"""Entropy of the labels of the images on which a latent fires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from hsae.measures.sparse_latents import checked_latents
+from hsae.measures.sparse_latents import check_latents
 from hsae.measures.top_images import TopImages
 
 
@@ -21,9 +21,9 @@ class ClassMassFitter:
     def update(self, z: Any, labels: NDArray[np.int64]) -> ClassMassFitter:
         """Add latents `[batch, d_sae]` with class indices `[batch]`; images with -1 are left out."""
         d_sae, n_classes = self._mass.shape
-        rows = checked_latents(z, d_sae)
-        known = np.flatnonzero(labels >= 0)
-        one_hot = csr_array((np.ones(len(known)), (known, labels[known])), shape=(len(labels), n_classes))
+        rows = check_latents(z, d_sae)
+        labelled = np.flatnonzero(labels >= 0)
+        one_hot = csr_array((np.ones(len(labelled)), (labelled, labels[labelled])), shape=(len(labels), n_classes))
         self._mass += (rows.T @ one_hot).toarray()
         return self
 
@@ -59,7 +59,7 @@ def top_label_entropy(
     mass = np.zeros((len(top.images), n_classes))
     usable = np.zeros(len(top.images), np.int64)
     for latent, (images, values) in enumerate(zip(top.images, top.activations, strict=True)):
-        known = labels[images] >= 0
-        np.add.at(mass[latent], labels[images][known], values[known])
-        usable[latent] = known.sum()
+        labelled = labels[images] >= 0
+        np.add.at(mass[latent], labels[images][labelled], values[labelled])
+        usable[latent] = labelled.sum()
     return np.where(usable >= least, entropy(mass), np.nan)

@@ -1,4 +1,4 @@
-"""Do the images on which a latent fires look alike?"""
+"""Similarity of the images on which a latent fires."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from hsae.errors import InputError
-from hsae.measures.sparse_latents import checked_latents
+from hsae.measures.sparse_latents import check_latents
 
 
 @dataclass(frozen=True, eq=False)
 class Monosemanticity:
-    """Monosemanticity of every latent, with the level that means nothing."""
+    """Monosemanticity of every latent, with its chance level."""
 
     score: NDArray[np.float64]
-    """Activation-weighted mean cosine of the embeddings of pairs of images, `[d_sae]` in [-1, 1]; NaN when no two
-    images weigh anything."""
+    """Activation-weighted mean cosine of the embeddings of pairs of images, `[d_sae]` in [-1, 1]; NaN when fewer
+    than two images have a weight above 0."""
     chance: float
-    """Mean cosine over all pairs of images: the score of a latent that weighs them all the same."""
+    """Mean cosine over all pairs of images: the score of a latent that gives all of them the same weight."""
 
 
 class MonosemanticityFitter:
@@ -43,7 +43,7 @@ class MonosemanticityFitter:
     def update(self, z: Any, embeddings: Tensor) -> MonosemanticityFitter:
         """Add latents `[batch, d_sae]` of images with embeddings `[batch, d_embedding]` of any length but 0."""
         d_sae, d_embedding = self._weighted.shape
-        rows = checked_latents(z, d_sae).astype(np.float64)
+        rows = check_latents(z, d_sae).astype(np.float64)
         e = _unit(embeddings, (rows.shape[0], d_embedding))
         columns = rows.tocsc()
         count = np.diff(columns.indptr)

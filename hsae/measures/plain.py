@@ -1,4 +1,4 @@
-"""Numbers as plain JSON, as short as they deserve: for documents, tables and answers."""
+"""Numbers as plain JSON with few digits, for documents, tables and responses of the app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where JSON has no word for it."""
+    """The value, or None for NaN and infinity, which JSON cannot hold."""
     return value if np.isfinite(value) else None
 
 
@@ -20,14 +20,14 @@ def significant(value: Any, digits: int) -> Any:
 
 
 def rounded(value: Any, decimals: int = 4) -> Any:
-    """Plain JSON, from arrays too, with at most that many decimals; None where JSON has no word for a number."""
+    """Plain JSON, from arrays too, with at most that many decimals; None for NaN and infinity."""
     return _floats(value, lambda number: finite(round(number, decimals)))
 
 
 def median(values: np.ndarray) -> float | None:
-    """Median of the values that are known; None when there is none."""
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if known.size else None
+    """Median of the values that are not NaN; None when there is none."""
+    numbers = values[~np.isnan(values)]
+    return float(np.median(numbers)) if numbers.size else None
 
 
 def mean(values: np.ndarray) -> float | None:
@@ -37,15 +37,16 @@ def mean(values: np.ndarray) -> float | None:
 
 def columns_and_rows(table: pd.DataFrame, decimals: int = 4) -> dict[str, Any]:
     """A table as {"columns": names, "rows": lists}, what is missing as null."""
-    return {"columns": list(table.columns), "rows": [rounded(row, decimals) for row in _known(table).tolist()]}
+    return {"columns": list(table.columns), "rows": [rounded(row, decimals) for row in _objects(table).tolist()]}
 
 
 def records(table: pd.DataFrame, decimals: int = 4) -> list[dict[str, Any]]:
     """A table as one dict per row, what is missing as null."""
-    return [dict(zip(table.columns, rounded(row, decimals), strict=True)) for row in _known(table).tolist()]
+    return [dict(zip(table.columns, rounded(row, decimals), strict=True)) for row in _objects(table).tolist()]
 
 
-def _known(table: pd.DataFrame) -> np.ndarray:
+def _objects(table: pd.DataFrame) -> np.ndarray:
+    """The cells as Python objects, None where a value is missing."""
     return table.astype(object).where(table.notna(), None).to_numpy()
 
 

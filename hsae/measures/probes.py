@@ -55,15 +55,15 @@ def fit_probe(
     """Multinomial logistic regression on standardised features of `x [n, d_in]`: AdamW with a cosine schedule.
 
     labels `[n]`: class indices; rows with label -1 are left out. transform maps a batch of x to the features the
-    probe reads (default: x itself), so that wide latents never stand in memory all at once; it gets no gradients.
+    probe reads (default: x itself), so that wide latents are never all in memory at once; it gets no gradients.
     InputError when nothing is labelled or labels do not fit; TrainingError when activations are not finite.
     """
-    known = labels >= 0
-    if len(x) != len(labels) or not known.any() or labels.max() >= n_classes:
-        got = f"{len(x)} activations, {int(known.sum())} of {len(labels)} labels known, {n_classes} classes"
+    labelled = labels >= 0
+    if len(x) != len(labels) or not labelled.any() or labels.max() >= n_classes:
+        got = f"{len(x)} activations, {int(labelled.sum())} of {len(labels)} labels known, {n_classes} classes"
         raise InputError(got, "a label in 0 .. n_classes - 1, or -1, for each activation, and one that is known")
-    x, labels = x[known], labels[known]
-    batch_size = min(batch_size, max(64, len(x) // 16))  # few rows in few steps would leave the probe half trained
+    x, labels = x[labelled], labels[labelled]
+    batch_size = min(batch_size, max(64, len(x) // 16))  # enough steps for a small training set
     features = torch.no_grad()(transform or (lambda batch: batch))
     mean, std = _mean_and_std(x, features, batch_size)
     weight = torch.zeros(len(mean), n_classes, device=x.device, requires_grad=True)

@@ -1,4 +1,4 @@
-"""What a latent's card draws: how strongly it fires how often, and on which classes most."""
+"""Profile of a latent for its card: histogram of its activations, and the classes it fires on most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a layer an SAE keeps."""
+"""Quality of an SAE's reconstruction of a layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reconstruction:
     mse: float
     """Mean over tokens of ||x - x_hat||^2 / d_in, in squared units of the activations."""
     var: float
-    """Mean over tokens of ||x - x_mean||^2 / d_in: the mse of always answering the mean."""
+    """Mean over tokens of ||x - x_mean||^2 / d_in: the mse of predicting the mean."""
     fvu: float
     """Fraction of variance unexplained, mse / var; 0 is perfect, 1 no better than the mean. NaN when var is 0."""
     cosine: float
@@ -27,7 +27,7 @@ class Reconstruction:
     l0: float
     """Mean number of active latents per token (a count)."""
     dead: float
-    """Share in [0, 1] of latents that are active on no token."""
+    """Share in [0, 1] of latents that are active on none of these tokens."""
 
 
 class ReconstructionFitter:

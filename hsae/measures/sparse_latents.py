@@ -1,4 +1,4 @@
-"""The latents of a whole layer, kept sparse."""
+"""Latents of a whole layer as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from hsae.sae.model import SparseAutoencoder
 def sparse_latents(sae: SparseAutoencoder, x: Tensor, batch_size: int = 1024) -> csr_array:
     """Latents `[n, d_sae]` of activations `x [n, d_in]`, float32, zeros not stored.
 
-    StoreError when an activation is not finite: no statistic of such a layer would mean anything.
+    StoreError when an activation is not finite: statistics of such a layer would be meaningless.
     """
     if not torch.isfinite(x).all():
         raise StoreError("Activations with NaN or infinite values", "finite numbers", "Extract the store again.")
     parts = [csr_array(sae.encode(part).cpu().numpy()) for part in x.split(batch_size)]
-    return stacked(parts, sae.d_sae)
+    return stack_latents(parts, sae.d_sae)
 
 
-def stacked(parts: list[csr_array], d_sae: int) -> csr_array:
+def stack_latents(parts: list[csr_array], d_sae: int) -> csr_array:
     """Batches of latents under each other: `[n, d_sae]`, float32, with no rows for no batches."""
     return vstack(parts, format="csr") if parts else csr_array((0, d_sae), dtype=np.float32)
 
 
-def checked_latents(z: Any, d_sae: int) -> csr_array:
+def check_latents(z: Any, d_sae: int) -> csr_array:
     """Latents `[batch, d_sae]` (tensor, array or scipy sparse) as a sparse matrix; InputError unless finite, >= 0."""
     array = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
     rows = csr_array(array)
     if array.ndim != 2 or rows.shape[1] != d_sae:
         raise InputError(f"latents of shape {tuple(array.shape)}", f"[batch, {d_sae}]")
     if issparse(array) and not rows.data.all():
-        rows = rows.copy()  # eliminate_zeros works in place, and this is the caller's
+        rows = rows.copy()  # eliminate_zeros works in place, on the caller's matrix
         rows.eliminate_zeros()
     if not (np.isfinite(rows.data) & (rows.data > 0)).all():
         raise InputError("latents that are negative or not finite", "activations of an SAE, 0 where a latent is silent")

@@ -1,4 +1,4 @@
-"""Images set apart, class by class: what chooses may not score."""
+"""Splits of images, stratified by class: the images that choose are never the images that score."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def benjamini_hochberg(p: pd.Series) -> pd.Series:
-    """q-values over the p-values that are known (Benjamini and Hochberg, 1995); the others stay missing.
+    """q-values of the p-values that are not missing (Benjamini and Hochberg, 1995); the others stay missing.
 
-    q: the expected share of false finds among all that are at least as significant.
+    q: the expected share of false discoveries among all that are at least as significant.
     """
-    known = p.notna()
-    return p.mask(known, pd.Series(false_discovery_control(p[known]), p.index[known])) if known.any() else p
+    present = p.notna()
+    return p.mask(present, pd.Series(false_discovery_control(p[present]), p.index[present])) if present.any() else p
 
 
 def bootstrap_interval(
@@ -36,12 +36,12 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def against_control(own: np.ndarray, control: np.ndarray, seed: int = 0) -> dict[str, float | None]:
+def against_control(values: np.ndarray, control: np.ndarray, seed: int = 0) -> dict[str, float | None]:
     """Mean of the paired differences, its 95 % bootstrap interval, share above 0, and a one-sided sign-flip p-value.
 
-    own, control `[features]`; pairs with a NaN are left out. p = (1 + #{flipped mean >= mean}) / (5000 + 1).
+    values, control `[features]`; pairs with a NaN are left out. p = (1 + #{flipped mean >= mean}) / (5000 + 1).
     """
-    difference = (own - control)[np.isfinite(own - control)]
+    difference = (values - control)[np.isfinite(values - control)]
     if not len(difference):
         return dict.fromkeys(("difference", "low", "high", "share", "p"))
     random = np.random.default_rng(seed)
@@ -67,16 +67,16 @@ def against_shuffled(values: np.ndarray, seed: int = 0) -> dict[str, float | Non
     random = np.random.default_rng(seed)
     orders = random.permuted(np.tile(np.arange(n), (DRAWS, 1)), axis=1)
     means = np.nanmean(values[np.arange(n), orders], axis=1)
-    own = float(np.nanmean(np.diag(values)))
-    return {"mean": own, "shuffled": float(means.mean()), "p": _p_value(means, own)}
+    observed = float(np.nanmean(np.diag(values)))
+    return {"mean": observed, "shuffled": float(means.mean()), "p": _p_value(means, observed)}
 
 
 def interval(values: np.ndarray, seed: int = 0) -> dict[str, float | None]:
     """Mean over features with its 95 % bootstrap interval; None when there is no value."""
-    found = against_control(values, np.zeros_like(values), seed)
-    return {"mean": found["difference"], "low": found["low"], "high": found["high"]}
+    summary = against_control(values, np.zeros_like(values), seed)
+    return {"mean": summary["difference"], "low": summary["low"], "high": summary["high"]}
 
 
 def _p_value(null: np.ndarray, value: float) -> float:
-    """Rounding may not make an equal draw look smaller."""
+    """(1 + #{null >= value}) / (1 + draws); a tolerance counts draws that differ by rounding only as equal."""
     return float((1 + (null >= value - 1e-12 * abs(value)).sum()) / (1 + len(null)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hsae.errors import InputError
-from hsae.measures.sparse_latents import checked_latents
+from hsae.measures.sparse_latents import check_latents
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class TopImages:
     """The k strongest images of every latent, strongest first; equal activations in the order of the images."""
 
     images: list[NDArray[np.int64]]
-    """Image indices per latent, at most k; empty for a dead latent."""
+    """Image indices per latent, at most k; empty for a latent that fires on none."""
     activations: list[NDArray[np.float32]]
     """Their activations, all > 0."""
 
@@ -35,7 +35,7 @@ class TopImagesFitter:
 
     def update(self, z: Any) -> TopImagesFitter:
         """Add the next images: latents `[batch, d_sae]`, tensor, array or scipy sparse."""
-        batch = checked_latents(z, self._d_sae).tocoo()
+        batch = check_latents(z, self._d_sae).tocoo()
         latent = np.concatenate([self._latent, batch.col])
         image = np.concatenate([self._image, batch.row.astype(np.int64) + self._seen])
         value = np.concatenate([self._value, batch.data.astype(np.float32)])

@@ -1,4 +1,4 @@
-"""What single blocks' attention brings to the target's token, block by block."""
+"""Contributions of single blocks' attention to the target's token."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hsae.relevancy.trace import Trace
 def direct(trace: Trace, target: Target) -> Tensor:
     """The share of every token in what the last block's attention writes into the target: signed and exact.
 
-    c_p = w . scale(W_o sum_h a_h[t, p] v_h[p]), so sum_p c_p = w . (attention write - its bias). Neither earlier
-    mixing nor the last MLP is in it. One forward pass and no backward pass to speak of.
+    c_p = w . scale(W_o sum_h a_h[t, p] v_h[p]), so sum_p c_p = w . (attention write - its bias). It leaves out
+    earlier mixing and the last MLP. One forward pass, and a backward pass through the attention write only.
     """
     (gradient,) = trace.gradients(target, trace.values[-1:])
     return (trace.values[-1].detach() * gradient)[0].sum((0, 2))

@@ -103,7 +103,7 @@ def _one_image(backbone: Backbone, image: ImageSource | Tensor) -> Tensor:
 
 
 def _segments(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | None:
-    """What a layer has instead of a grid that covers the image."""
+    """The segment of every pixel, for a layer whose tokens are not a regular grid; None for one with a grid."""
     places = backbone.token_map(layer, pixels).cpu()
     return (
         None

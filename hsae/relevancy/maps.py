@@ -29,13 +29,13 @@ class RelevancyMap:
     """Of a layer without rows and columns: the segment of every pixel, int `[height, width]`, -1 for none."""
 
     def upsampled(self, height: int, width: int) -> np.ndarray:
-        """The values enlarged to `[height, width]` float32, scale kept: bilinearly, segments as they are, none as 0."""
+        """The values enlarged to `[height, width]` float32, scale kept: bilinearly, or by segment (0 outside)."""
         if self.segments is not None:
-            return self._painted(self.segments, height, width)
+            return self._paint(self.segments, height, width)
         grid = torch.from_numpy(self.values)[None, None]
         return interpolate(grid, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
 
-    def _painted(self, segments: np.ndarray, height: int, width: int) -> np.ndarray:
+    def _paint(self, segments: np.ndarray, height: int, width: int) -> np.ndarray:
         rows, columns = segments.shape
         pixels = nearest_cells(rows, columns, height, width).numpy()
         return np.append(self.values.ravel(), np.float32(0))[segments.ravel()[pixels]]
@@ -44,11 +44,11 @@ class RelevancyMap:
     def limit(self) -> float:
         """The 99th percentile of |values| (when that is 0 the largest, when that is 0 one): the end of colour scales.
 
-        A few artefact tokens of late blocks carry very large norms and would leave the rest of the map dark.
+        A few artefact tokens of late blocks carry very large norms and would make the rest of the map invisible.
         """
         return float(np.percentile(np.abs(self.values), 99)) or float(np.abs(self.values).max()) or 1.0
 
     def displayed(self, height: int, width: int) -> np.ndarray:
-        """For the eye only: divided by `limit`, clipped to [-1, 1] and enlarged; 0 stays 0."""
+        """For display only: divided by `limit`, clipped to [-1, 1] and enlarged; 0 stays 0."""
         clipped = np.clip(self.values / np.float32(self.limit), -1, 1)
         return replace(self, values=clipped).upsampled(height, width)

@@ -1,4 +1,4 @@
-"""The target read in every token of the layer: where it is, not where it comes from."""
+"""The target read in every token of the layer: where it is present, not what it comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hsae.relevancy.trace import Trace
 
 
 def activation(trace: Trace, target: Target) -> Tensor:
-    """The latent's value in every token: the natural map of an SAE trained on patches; says where, not where from."""
+    """The latent's value in every token: the natural map of an SAE trained on patches."""
     if not isinstance(target, LatentTarget):
         raise InputError("method activation with a target that is not a latent", "a latent", "Use projection instead.")
     with torch.no_grad():

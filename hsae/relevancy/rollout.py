@@ -1,4 +1,4 @@
-"""Attention carried from the target's token down to the patches, weighted by gradients or not at all."""
+"""Attention multiplied through the blocks from the target's token to the patches, with or without gradients."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hsae.relevancy.trace import Trace
 def gradient_rollout(trace: Trace, target: Target) -> Tensor:
     """Gradient x attention rollout: R <- R + mean_heads (A * dy/dA)^+ R over the blocks, read at the target's token.
 
-    The row R[token] is carried from the layer down to the first block, which gives the same numbers without any
+    The row R[token] is propagated from the layer down to the first block, which gives the same numbers without any
     tokens x tokens product; the identity R starts from is left out. Chefer et al., ICCV 2021 (arXiv 2103.15679).
     """
     gradients = trace.gradients(target, trace.attentions)
     with torch.no_grad():
         start = target.weights(trace.tokens).float()
-        brought = torch.zeros_like(start)
+        relevance = torch.zeros_like(start)
         for attention, gradient in zip(reversed(trace.attentions), reversed(gradients), strict=True):
             weight = (attention * gradient).clamp_min_(0).mean(1).float()
-            brought = brought + ((start + brought)[:, None] @ weight)[:, 0]
-    return brought[0]
+            relevance = relevance + ((start + relevance)[:, None] @ weight)[:, 0]
+    return relevance[0]
 
 
 def attention_rollout(trace: Trace, target: Target) -> Tensor:

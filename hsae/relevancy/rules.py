@@ -1,4 +1,4 @@
-"""Other backward rules for the functions a block is made of, for one thread, with the model itself untouched."""
+"""Replacement backward rules for the functions of a block, in one thread and without changing the model."""
 
 from __future__ import annotations
 
@@ -38,39 +38,39 @@ class _Sloped(torch.autograd.Function):
         return gradient * ctx.slope, None, None
 
 
-def scaled(x: Tensor, share: float) -> Tensor:
+def scale_gradient(x: Tensor, share: float) -> Tensor:
     """x, with its gradient multiplied by `share`."""
     return _Sloped.apply(x, x, share)
 
 
-def frozen_slope(function: Rule, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """An activation function y = f(x) with y / x taken for a constant; GELU and SiLU have y / x = 1/2 at 0."""
+def freeze_slope(function: Rule, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """An activation function y = f(x) with y / x treated as a constant; GELU and SiLU have y / x = 1/2 at 0."""
     with torch.no_grad():
         y = function(x, *args, **kwargs)
         slope = torch.where(x == 0, 0.5, y / x)
     return _Sloped.apply(x, y, slope)
 
 
-def frozen_std(
+def freeze_std(
     x: Tensor, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """LayerNorm over the last dimension, with the standard deviation taken for a constant."""
+    """LayerNorm over the last dimension, with the standard deviation treated as a constant."""
     std = (x.detach().var(-1, keepdim=True, correction=0) + eps).sqrt()
     normal = (x - x.mean(-1, keepdim=True)) / std
     normal = normal if weight is None else normal * weight
     return normal if bias is None else normal + bias
 
 
-def shared_attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+def split_attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
     """Attention whose products are shared equally between their factors: 1/2 to the values, 1/4 to query and key."""
-    query, key, value = scaled(query, 0.25), scaled(key, 0.25), scaled(value, 0.5)
+    query, key, value = scale_gradient(query, 0.25), scale_gradient(key, 0.25), scale_gradient(value, 0.5)
     return F.scaled_dot_product_attention(query, key, value, **options)
 
 
-def shared_product(function: Rule, a: Any, b: Any, **options: Any) -> Any:
-    """A gate: a product of two values that both come from the image gives half to each."""
+def split_product(function: Rule, a: Any, b: Any, **options: Any) -> Any:
+    """A gate: in a product of two values that both depend on the image, each gets half of the gradient."""
     both = all(isinstance(factor, Tensor) and factor.requires_grad for factor in (a, b))
-    return scaled(function(a, b, **options), 0.5) if both else function(a, b, **options)
+    return scale_gradient(function(a, b, **options), 0.5) if both else function(a, b, **options)
 
 
 def _constant(function: Rule, *args: Any, **kwargs: Any) -> Tensor:
@@ -81,10 +81,10 @@ _PRODUCTS = (torch.mul, Tensor.mul, Tensor.__mul__)
 _CURVES = (F.gelu, F.silu)
 
 _ATTN_LRP: Mapping[Any, Rule] = {
-    F.layer_norm: frozen_std,
+    F.layer_norm: freeze_std,
     torch.sigmoid: partial(_constant, torch.sigmoid),  # of x * sigmoid(1.702 x): y / x is the constant
-    **{curve: partial(frozen_slope, curve) for curve in _CURVES},
-    **{product: partial(shared_product, product) for product in _PRODUCTS},
+    **{curve: partial(freeze_slope, curve) for curve in _CURVES},
+    **{product: partial(split_product, product) for product in _PRODUCTS},
 }
 
 
@@ -96,15 +96,15 @@ def attn_lrp(values: list[Tensor]) -> Rules:
 
     def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
         values.append(value)
-        return shared_attention(query, key, value, **options)
+        return split_attention(query, key, value, **options)
 
     return Rules({**_ATTN_LRP, F.scaled_dot_product_attention: attention})
 
 
 def direct_write(values: list[Tensor]) -> Rules:
-    """One path is left open: from each block's value vectors (appended to `values`) through its attention write.
+    """Gradients pass only from each block's value vectors (appended to `values`) through its attention write.
 
-    What a normalisation gives is a constant, so the MLP, query and key carry no gradient.
+    Outputs of normalisation layers are constants, so the MLP, query and key carry no gradient.
     """
 
     def attention(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:

@@ -52,20 +52,20 @@ class Target(ABC):
     def _position(self, activations: Tensor, n_patches: int) -> Tensor:
         """Index of the one token that counts, `[batch, 1]`."""
         if self.token == "cls" and self.n_prefix > 0:
-            found = 0
+            index = 0
         elif self.token == "patch":
             return self.n_prefix + self.score(activations[:, self.n_prefix :].detach()).argmax(1, keepdim=True)
         elif type(self.token) is int and 0 <= self.token < n_patches:
-            found = self.n_prefix + self.token
+            index = self.n_prefix + self.token
         else:
             places = "cls, mean" if self.n_prefix else "mean"
             raise InputError(f"token {self.token!r}", f"{places}, patch or a patch index from 0 to {n_patches - 1}")
-        return torch.full((len(activations), 1), found, device=activations.device)
+        return torch.full((len(activations), 1), index, device=activations.device)
 
 
 @dataclass(frozen=True, eq=False)
 class LatentTarget(Target):
-    """Pre-activation of one latent: TopK and ReLU have no gradient where the latent is silent, this always has."""
+    """Pre-activation of one latent: TopK and ReLU have no gradient where the latent is 0; this always has one."""
 
     sae: SparseAutoencoder
     latent: int
@@ -80,7 +80,7 @@ class LatentTarget(Target):
 def latent_target(
     backbone: Backbone, sae: SparseAutoencoder, layer: str, latent: int, token: Place = "cls"
 ) -> LatentTarget:
-    """The target of a latent at a layer of a backbone, which knows how many tokens come before the patches."""
+    """The target of a latent at a layer of a backbone, with the layer's number of tokens before the patches."""
     (layer,) = backbone.layer_names([layer])
     return LatentTarget(sae, latent, token=token, n_prefix=backbone.layers[layer].n_prefix)
 
@@ -107,7 +107,7 @@ class MaskTarget(Target):
     """Activations `[..., d_in]` to logits `[..., n_classes]`, such as `LinearProbe.logits`."""
     class_index: int
     mask: np.ndarray
-    """bool `[rows, cols]` over the layer's patches; `token` has no meaning here."""
+    """bool `[rows, cols]` over the layer's patches; `token` is not used."""
 
     def __post_init__(self) -> None:
         if not np.any(self.mask):

@@ -1,4 +1,4 @@
-"""One forward pass of one image, recorded so that a method can ask it for gradients."""
+"""One forward pass of one image, recorded so that gradients of a target can be computed."""
 
 from __future__ import annotations
 
@@ -81,15 +81,15 @@ class Trace:
 def record(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
     """Run `pixels [1, 3, height, width]` up to `layer` and no further, keeping the attention maps."""
     with capture_attention() as attentions:
-        states = _run(backbone, _embedded(backbone, pixels).requires_grad_(), layer)
+        states = _run(backbone, _embed(backbone, pixels).requires_grad_(), layer)
     return _trace(backbone, pixels, layer, states, attentions=tuple(attentions))
 
 
 def record_lrp(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
-    """The same pass, whose backward pass hands relevance on by the rules of AttnLRP."""
+    """The same pass, whose backward pass propagates relevance by the rules of AttnLRP."""
     values: list[Tensor] = []
     with attn_lrp(values):
-        states = _run(backbone, _embedded(backbone, pixels).requires_grad_(), layer)
+        states = _run(backbone, _embed(backbone, pixels).requires_grad_(), layer)
     return _trace(backbone, pixels, layer, states, values=tuple(values))
 
 
@@ -97,12 +97,12 @@ def record_direct(backbone: Backbone, pixels: Tensor, layer: str) -> Trace:
     """The same pass, differentiable only from the blocks' value vectors through their attention writes."""
     values: list[Tensor] = []
     with direct_write(values):
-        states = _run(backbone, _embedded(backbone, pixels), layer)
+        states = _run(backbone, _embed(backbone, pixels), layer)
     return _trace(backbone, pixels, layer, states, values=tuple(values))
 
 
 @torch.no_grad()
-def _embedded(backbone: Backbone, pixels: Tensor) -> Tensor:
+def _embed(backbone: Backbone, pixels: Tensor) -> Tensor:
     return backbone.embed(pixels).clone()
 
 

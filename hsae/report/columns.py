@@ -1,4 +1,4 @@
-"""What an artifact says of each latent and each layer: one row per column of latents.parquet, one per layer number.
+"""The columns of latents.parquet and the numbers of a layer: type, range, meaning, and words for the app.
 
 The format's reader and writer, its specification, model cards and the app all follow these tables.
 """
@@ -16,7 +16,7 @@ MAX_NEURONS = 16
 
 @dataclass(frozen=True)
 class Words:
-    """How the app speaks of a column."""
+    """The app's words for a column."""
 
     name: str
     meaning: str
@@ -25,7 +25,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Column:
-    """One column; not known is NaN in float32, -1 in int32, missing in wnid and text, and not allowed in bool."""
+    """One column; a missing value is NaN in float32, -1 in int32, null in wnid and text, and not allowed in bool."""
 
     name: str
     type: Literal["float32", "int32", "bool", "wnid", "text"]
@@ -33,7 +33,7 @@ class Column:
     low: float = 0
     high: float = 2**31 - 1
     later: bool = False
-    """It came after schema 1's first artifacts: a file may end before any of these."""
+    """Added after schema 1's first artifacts: a file may end before any of these."""
     words: Words | None = None
     limit: str | None = None
     """The upper limit in words, where it depends on the layer or the data."""

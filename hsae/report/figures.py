@@ -1,7 +1,7 @@
 """Figures of a finished run, each as PNG and as the CSV it shows.
 
-Figure 1 and figure 2 show what those of Olson et al. (arXiv 2505.15970) show, with what a reader needs to judge them:
-the variance beside the error, and the null beside the density.
+Figure 1 and figure 2 show what those of Olson et al. (arXiv 2505.15970) show, each beside its reference: the variance
+beside the error, and the null beside the density.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def write_figures(
     """
     if not curves or set(curves) != set(latents):
         raise InputError(f"curves of {sorted(curves)}, latents of {sorted(latents)}", "the same layers, at least one")
-    made = {"layers": layers_figure(curves)}
+    figures = {"layers": layers_figure(curves)}
     if taxonomy is not None:
-        made |= {"hierarchy": hierarchy_figure(latents, taxonomy), "emergence": emergence_figure(tree)}
-    made["sparsity"] = sparsity_figure(latents)
+        figures |= {"hierarchy": hierarchy_figure(latents, taxonomy), "emergence": emergence_figure(tree)}
+    figures["sparsity"] = sparsity_figure(latents)
     if small:
-        return [write_small_figure(folder, name, figure) for name, (figure, _) in made.items()]
-    return [write_figure(folder, name, figure, table) for name, (figure, table) in made.items()]
+        return [write_small_figure(folder, name, figure) for name, (figure, _) in figures.items()]
+    return [write_figure(folder, name, figure, table) for name, (figure, table) in figures.items()]
 
 
 def layers_figure(curves: Curves) -> tuple[Figure, pd.DataFrame]:
@@ -108,7 +108,7 @@ def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
 
 
 def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
-    """Mean activation against frequency of living latents, coloured by label entropy where images have labels."""
+    """Mean activation against frequency of the latents that fire, coloured by label entropy if images have labels."""
     columns = min(4, len(latents))
     figure, axes = panels(-(-len(latents) // columns), columns)
     living = {name: frame[~frame.dead] for name, frame in latents.items()}
@@ -117,7 +117,7 @@ def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
     for axis, (name, frame) in zip(axes, living.items(), strict=False):
         colour = {"c": frame.label_entropy, "vmin": 0, "vmax": highest, "cmap": "viridis"} if labelled else {}
         dots = axis.scatter(frame.frequency, frame["mean"], s=4, plotnonfinite=True, **colour)
-        scale = "log" if len(frame) else "linear"  # a dead layer has nothing to take the logarithm of
+        scale = "log" if len(frame) else "linear"  # a layer without living latents has no positive values
         axis.set(title=name, xscale=scale, yscale=scale, xlabel="frequency", ylabel="mean activation where it fires")
     if labelled:
         figure.colorbar(dots, ax=axes, label="label entropy (nats)")
@@ -131,7 +131,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """A figure that belongs to no window, and its axes as a flat array; unused ones stay empty."""
+    """A figure without a window, and its axes as a flat array; unused ones stay empty."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
@@ -152,13 +152,13 @@ def _lines(axis: Axes, table: pd.DataFrame, columns: Mapping[str, str], title: s
 def random_density(taxonomy: Taxonomy, sizes: np.ndarray, heights: np.ndarray, draws: int = 50) -> np.ndarray:
     """Expected count of latents by height and coverage if each had a random set of its size; sums to len(sizes)."""
     random = np.random.default_rng(0)
-    found = np.zeros((len(heights) - 1, len(COVERAGE_BINS) - 1))
+    density = np.zeros((len(heights) - 1, len(COVERAGE_BINS) - 1))
     for _ in range(draws):
         order = random.random((len(sizes), len(taxonomy.classes))).argsort(axis=1)
         lch = lch_rows(taxonomy, order < sizes[:, None])
         coverage = sizes / taxonomy.leaf_counts[lch]
-        found += np.histogram2d(taxonomy.heights[lch], coverage, (heights, COVERAGE_BINS))[0] / draws
-    return found
+        density += np.histogram2d(taxonomy.heights[lch], coverage, (heights, COVERAGE_BINS))[0] / draws
+    return density
 
 
 def _null_contours(axis: Axes, density: np.ndarray, heights: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""What the held-out images say about a layer's latents and WordNet: the table's columns, and the layer's summary."""
+"""A layer's latents against WordNet on the held-out images: the table's columns, and the layer's summary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LabelledLatents:
     taxonomy: Taxonomy
 
     def rates(self, images: NDArray[np.bool_] | slice = slice(None)) -> FiringRates:
-        """Firing rates over some of the images; unknown (NaN) for a class with none of them."""
+        """Firing rates over some of the images; NaN for a class with none of them."""
         z, labels, n_classes = self.z[images], self.labels[images], len(self.taxonomy.classes)
         if not len(labels):
             return FiringRates(np.zeros((z.shape[1], n_classes), int), np.zeros(n_classes, int))
@@ -85,7 +85,7 @@ def layer_summary(data: LabelledLatents, tau: float = 0.5) -> dict[str, Any]:
     return {
         **selection_summary(data.taxonomy, selected),
         **_null_band(data.taxonomy, selected),
-        **_weighted(data, selected),
+        **_weighted_numbers(data, selected),
         "rules": rule_summaries(data),
     }
 
@@ -137,7 +137,7 @@ def _null_band(taxonomy: Taxonomy, selected: NDArray[np.bool_]) -> Numbers:
     return numbers
 
 
-def _weighted(data: LabelledLatents, selected: NDArray[np.bool_]) -> Numbers:
+def _weighted_numbers(data: LabelledLatents, selected: NDArray[np.bool_]) -> Numbers:
     """Over the multi-class latents: coverage weighted by firing rate, and the height where 90 % of the rate meets."""
     multi = selected.sum(axis=1) > 1
     rates = data.rates().rates[multi]

@@ -1,4 +1,4 @@
-"""What one layer's report is made from; what several measures need is computed once."""
+"""Inputs of one layer's report; what several measures need is computed once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelledActivations:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What else is known about the layer and the held-out images; each part may be missing."""
+    """Further inputs about the layer and the held-out images; each part may be missing."""
 
     neurons: Tensor | None = None
     """What the MLP's hidden neurons add to the activations, `[n_neurons, d_in]` (Backbone.mlp_output)."""
@@ -64,7 +64,7 @@ class LayerInputs:
     train: LabelledActivations
     heldout: LabelledActivations
     taxonomy: Taxonomy | None
-    """None for images without labels: then nothing is asked that needs classes."""
+    """None for images without labels: measures that need classes are left out."""
     tau: float = 0.5
     around: Surroundings = field(default_factory=Surroundings)
 
@@ -84,7 +84,7 @@ class LayerInputs:
         return latent_activity(self.z)
 
     @cached_property
-    def known(self) -> LabelledLatents:
+    def labelled(self) -> LabelledLatents:
         """The latents of the held-out images that have a label."""
         if self.taxonomy is None:
             raise ValueError("a layer without classes has no labelled latents")
@@ -98,14 +98,14 @@ class LayerInputs:
 
     @cached_property
     def probes(self) -> dict[str, LinearProbe]:
-        """By reading, a probe trained on its own kind of input."""
-        n_classes = len(self.known.taxonomy.classes)
+        """A probe for each of `readings`, trained on that input."""
+        n_classes = len(self.labelled.taxonomy.classes)
         return {name: _fit_reading(reading, *self.train.flat, n_classes) for name, reading in self.readings.items()}
 
 
 @torch.no_grad()
 def _fit_reading(reading: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, n_classes: int) -> LinearProbe:
-    """A probe on `reading(x)`: made once where that fits into memory, otherwise batch by batch in every epoch."""
+    """A probe on `reading(x)`: computed once where that fits into memory, otherwise batch by batch in every epoch."""
     size = 4 * len(x) * reading(x[:1]).shape[-1]
     if size > MAX_FEATURE_BYTES:
         return fit_probe(x, labels, n_classes, transform=reading)

@@ -37,7 +37,7 @@ RULES = {
     ],
     "best_node": "F1 with the classes selected on one half of the images; best_node_f1 from the other half",
 }
-"""How classes, nodes and p-values were found, for the artifact; tau and the taxonomy's own rules come beside it."""
+"""How classes, nodes and p-values were determined, for the artifact; stored beside tau and the taxonomy's rules."""
 
 SILENT, UNASSIGNED = "silent", "unassigned"
 """Labels of latents without a node: they never fire, or nothing in WordNet fits them."""
@@ -63,11 +63,11 @@ class LayerReport:
 def report_layer(inputs: LayerInputs, starter: Tensor) -> LayerReport:
     """Fit probes on the training activations, measure everything on the held-out ones.
 
-    starter `[n_starter, tokens, d_in]`: activations of the starter photographs, whose strongest are found too.
+    starter `[n_starter, tokens, d_in]`: activations of the starter photographs, whose strongest are listed too.
     """
     columns, numbers = measure_layer(inputs)
     labelled = inputs.taxonomy is not None
-    rates = inputs.known.rates().rates if labelled else np.zeros((inputs.sae.d_sae, 0))
+    rates = inputs.labelled.rates().rates if labelled else np.zeros((inputs.sae.d_sae, 0))
     return LayerReport(
         probe=inputs.probes["x"] if labelled else None,
         curves=numbers,
@@ -75,7 +75,7 @@ def report_layer(inputs: LayerInputs, starter: Tensor) -> LayerReport:
         structure=_structure(inputs) if labelled else None,
         top_heldout=top_images(inputs.images),
         top_starter=top_images(image_latents(sparse_latents(inputs.sae, starter.flatten(0, 1)), starter.shape[1])),
-        profiles=latent_profiles(inputs.known.z if labelled else inputs.images, rates),
+        profiles=latent_profiles(inputs.labelled.z if labelled else inputs.images, rates),
     )
 
 
@@ -89,9 +89,9 @@ def _labels(columns: Columns) -> list[str]:
 
 
 def _structure(inputs: LayerInputs) -> LayerStructure:
-    """Trees and probes see one activation per image, the mean of its tokens."""
-    known, labelled = inputs.known, inputs.heldout.labels >= 0
-    members = torch.tensor(known.taxonomy.members[multi_class_nodes(known.taxonomy)])
+    """Trees and probes use one activation per image, the mean of its tokens."""
+    data, has_label = inputs.labelled, inputs.heldout.labels >= 0
+    members = torch.tensor(data.taxonomy.members[multi_class_nodes(data.taxonomy)])
     probes = fit_node_probes(inputs.train.x.mean(1), inputs.train.labels, members)
-    x, decoder = inputs.heldout.x.mean(1)[labelled], inputs.sae.W_dec.detach()
-    return layer_structure(known, x, decoder, probes, inputs.tau)
+    x, decoder = inputs.heldout.x.mean(1)[has_label], inputs.sae.W_dec.detach()
+    return layer_structure(data, x, decoder, probes, inputs.tau)

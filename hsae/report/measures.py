@@ -26,7 +26,7 @@ from hsae.report.nulls import likeness_parts, precision_parts, weighted_parts
 from hsae.report.parts import Columns, alignment_parts, look_parts, rare_parts, top_entropy
 
 MAX_DIRECTIONS = 2048
-"""Random directions to compare with; enough for a mean."""
+"""Random directions to compare with, at most; enough for a mean."""
 Part = tuple[Columns, dict[str, Any]]
 
 
@@ -57,7 +57,7 @@ def looks_part(inputs: LayerInputs) -> Part:
 
 @torch.no_grad()
 def accuracy_part(inputs: LayerInputs) -> Part:
-    """acc1 and acc5 of probes on x, x_hat and z, each trained on its own kind of input."""
+    """acc1 and acc5 of probes on x, x_hat and z, each trained on that input."""
     x, labels = inputs.heldout.flat
     x, labels = x[labels >= 0], labels[labels >= 0]
     numbers: dict[str, Any] = {}
@@ -69,24 +69,24 @@ def accuracy_part(inputs: LayerInputs) -> Part:
 
 def entropy_part(inputs: LayerInputs) -> Part:
     """Column label_entropy; the median entropy of the strongest images."""
-    known, n_classes = inputs.known, len(inputs.known.taxonomy.classes)
-    columns = {"label_entropy": entropy(class_mass(known.z, known.labels, n_classes))}
+    data, n_classes = inputs.labelled, len(inputs.labelled.taxonomy.classes)
+    columns = {"label_entropy": entropy(class_mass(data.z, data.labels, n_classes))}
     return columns, dict(top_entropy(inputs.images, inputs.heldout.labels.numpy(), n_classes))
 
 
 def hierarchy_part(inputs: LayerInputs) -> Part:
     """Columns n_classes, lch, lch_height, coverage, p_value, q_value, best_node, best_node_f1; the layer's summary."""
-    table = hierarchy_columns(inputs.known, inputs.tau)
-    return {name: table[name].to_numpy() for name in table}, layer_summary(inputs.known, inputs.tau)
+    table = hierarchy_columns(inputs.labelled, inputs.tau)
+    return {name: table[name].to_numpy() for name in table}, layer_summary(inputs.labelled, inputs.tau)
 
 
 def baselines_part(inputs: LayerInputs) -> Part:
-    """The same summary for directions that no one trained, firing as often as the living latents."""
+    """The same summary for untrained directions that fire as often as the latents alive on the held-out tokens."""
     (x, _), (train_x, _) = inputs.heldout.flat, inputs.train.flat
     living, labels = inputs.activity.frequency[~inputs.activity.dead], inputs.heldout.labels.numpy()
     if not len(living):
         return {}, {"baselines": {}}
-    taxonomy, tokens = inputs.known.taxonomy, inputs.heldout.x.shape[1]
+    taxonomy, tokens = inputs.labelled.taxonomy, inputs.heldout.x.shape[1]
     kinds = {
         "random_directions": random_directions(train_x, min(len(living), MAX_DIRECTIONS)),
         "neurons": neuron_directions(x.shape[1]),
@@ -95,9 +95,9 @@ def baselines_part(inputs: LayerInputs) -> Part:
     summaries = {}
     for name, directions in kinds.items():
         z = image_latents(matched_latents(x, directions, living), tokens)
-        known = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy)
-        at_tau = selection_summary(taxonomy, select_classes(known.rates(), inputs.tau))
-        summaries[name] = {"n": len(directions), **at_tau, "rules": rule_summaries(known)}
+        data = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy)
+        at_tau = selection_summary(taxonomy, select_classes(data.rates(), inputs.tau))
+        summaries[name] = {"n": len(directions), **at_tau, "rules": rule_summaries(data)}
     return {}, {"baselines": summaries}
 
 
@@ -118,15 +118,15 @@ MEASURES = (
     Measure(accuracy_part),
     Measure(entropy_part),
     Measure(hierarchy_part),
-    Measure(lambda inputs: weighted_parts(inputs.known)),
-    Measure(lambda inputs: precision_parts(inputs.known)),
-    Measure(lambda inputs: likeness_parts(inputs.known, inputs.around.groups, inputs.tau)),
+    Measure(lambda inputs: weighted_parts(inputs.labelled)),
+    Measure(lambda inputs: precision_parts(inputs.labelled)),
+    Measure(lambda inputs: likeness_parts(inputs.labelled, inputs.around.groups, inputs.tau)),
     Measure(baselines_part),
 )
 
 
 def measure_layer(inputs: LayerInputs) -> Part:
-    """Columns and numbers of all measures that the images allow."""
+    """Columns and numbers of all measures; those that need classes only where images have labels."""
     columns: Columns = {}
     numbers: dict[str, Any] = {"baselines": {}}
     for measure in MEASURES:

@@ -1,4 +1,4 @@
-"""More questions to a layer's latents and WordNet, each with its own null: as columns and as numbers of the layer."""
+"""Further tests of a layer's latents against WordNet, each with a null: as columns and as numbers of the layer."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def weighted_parts(data: LabelledLatents) -> tuple[Columns, dict[str, Any]]:
         "rate_f1_q_value": test.q_f1.to_numpy(),
     }
     numbers = {
-        "coverage": _tested(test.p_coverage, test.q_coverage) | {"median": median(fit.coverage)},
-        "f1": _tested(test.p_f1, test.q_f1) | {"median": median(fit.f1)},
+        "coverage": _count_significant(test.p_coverage, test.q_coverage) | {"median": median(fit.coverage)},
+        "f1": _count_significant(test.p_f1, test.q_f1) | {"median": median(fit.f1)},
     }
     return columns, {"rate_nulls": numbers}
 
@@ -56,7 +56,7 @@ def precision_parts(data: LabelledLatents) -> tuple[Columns, dict[str, Any]]:
     """Node that a latent's strength ranks best on one half of the images, and its average precision on the other.
 
     Chosen by the gain (AP - share) / (1 - share) over chance, the node's share of the images: AP itself is 1 for the
-    root. Only nodes that leave some images out are asked.
+    root. Only nodes that leave some images out are candidates.
     """
     taxonomy, first = data.taxonomy, halves(data.labels)
     nodes = distinct_nodes(taxonomy)
@@ -64,8 +64,8 @@ def precision_parts(data: LabelledLatents) -> tuple[Columns, dict[str, Any]]:
     nodes, share = nodes[(share > 0) & (share < 1)], share[(share > 0) & (share < 1)]
     position = np.full(data.z.shape[1], MISSING)
     if len(nodes):
-        found = average_precision(data.z[first], data.labels[first], taxonomy.members[nodes])
-        best = ((found - share) / (1 - share)).argmax(axis=1)
+        precisions = average_precision(data.z[first], data.labels[first], taxonomy.members[nodes])
+        best = ((precisions - share) / (1 - share)).argmax(axis=1)
         fires = np.diff(data.z[first].tocsc().indptr) > 0
         position = np.where(fires, nodes[best], MISSING)
     precision = at_nodes(
@@ -87,7 +87,7 @@ def likeness_parts(
     test = likeness_permutation_test(data.taxonomy, select_classes(data.rates(), tau), groups, SHUFFLES)
     table = test.latents
     columns = {"likeness_p_value": table.p_value.to_numpy(), "likeness_q_value": table.q_value.to_numpy()}
-    numbers: dict[str, Any] = {"n_groups": len(np.unique(groups))} | _tested(table.p_value, table.q_value)
+    numbers: dict[str, Any] = {"n_groups": len(np.unique(groups))} | _count_significant(table.p_value, table.q_value)
     numbers["median_log2_coverage"] = median(table.log2_coverage.to_numpy())
     return columns, {"likeness_null": numbers | _band(test.layer)}
 
@@ -106,10 +106,10 @@ def _band(layer: LayerNull | None) -> Numbers:
     }
 
 
-def _tested(p: pd.Series, q: pd.Series) -> Numbers:
+def _count_significant(p: pd.Series, q: pd.Series) -> Numbers:
     """How many latents were tested, how many pass, and the share with p < 0.05 by itself (0.05 by chance).
 
-    The last also speaks when so many are tested that the least p-value that shuffles can give does not pass.
+    The last is informative even when so many are tested that the least p-value that shuffles can give does not pass.
     """
     tested, passed = int(p.notna().sum()), int((q < SIGNIFICANT).sum())
     share, nominal = (float(n / tested) if tested else None for n in (passed, (p < SIGNIFICANT).sum()))

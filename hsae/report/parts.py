@@ -1,4 +1,4 @@
-"""What weights and looks say about each latent: neuron alignment, monosemanticity, rare latents."""
+"""Columns and numbers from weights and appearance: neuron alignment, monosemanticity, rare latents, label entropy."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def look_parts(
 ) -> tuple[Columns, Numbers]:
     """Columns monosemanticity and monosemanticity_other of latents `z [n_images, d_sae]`, their medians beside chance.
 
-    The first is judged by the backbone's own embeddings, the other by another encoder's; each only where given.
+    The first uses the backbone's embeddings, the other those of another encoder; each only where given.
     """
     columns: Columns = {}
     numbers: Numbers = {}
     for name, vectors in {"monosemanticity": embeddings, "monosemanticity_other": other_embeddings}.items():
         if vectors is not None:
-            found = monosemanticity(z, vectors)
-            columns[name] = found.score
-            numbers |= {name: median(found.score), f"{name}_chance": finite(found.chance)}
+            scores = monosemanticity(z, vectors)
+            columns[name] = scores.score
+            numbers |= {name: median(scores.score), f"{name}_chance": finite(scores.chance)}
     return columns, numbers
 
 

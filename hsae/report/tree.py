@@ -55,18 +55,18 @@ def layer_structure(
     truth = taxonomy.members[multi_class_nodes(taxonomy)].T[data.labels]
     scores = probes.scores(x).numpy()
     yes = scores >= best_thresholds(scores[first], truth[first])
-    found = node_scores(taxonomy, data.rates(first), data.rates(~first), f1_columns(yes[~first], truth[~first]))
+    layer_scores = node_scores(taxonomy, data.rates(first), data.rates(~first), f1_columns(yes[~first], truth[~first]))
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
     tree = feature_tree(z, EdgeRule(min(CONTAINMENTS)))
     trees = {containment: tree.stricter(containment) for containment in CONTAINMENTS}
     soft, matched = soft_absorption(z, tree), matched_soft_absorption(z, tree, data.labels[~first])
     cosines = normalize(decoder, dim=-1) @ normalize(probes.W, dim=0)
-    hard = hard_absorption(z, cosines.numpy(), found.latent, yes[~first], truth[~first])
+    hard = hard_absorption(z, cosines.numpy(), layer_scores.latent, yes[~first], truth[~first])
     return LayerStructure(
         tree={
             "rule": asdict(EdgeRule(min(CONTAINMENTS))),
             "n_images": tree.n_images,
-            **_listed(tree, nodes, data, soft, matched),
+            **_list_edges(tree, nodes, data, soft, matched),
             "scores": {str(c): score_tree_with_null(t, nodes, taxonomy) for c, t in trees.items()},
             "checks": {str(c): taxonomy_checks(t, z, nodes, taxonomy) for c, t in trees.items()},
             "absorption": {
@@ -76,11 +76,11 @@ def layer_structure(
                 "hard_nodes": int(np.isfinite(hard).sum()),
             },
         },
-        nodes=found,
+        nodes=layer_scores,
     )
 
 
-def _listed(
+def _list_edges(
     tree: FeatureTree, nodes: NDArray[np.int64], data: LabelledLatents, soft: np.ndarray, matched: np.ndarray
 ) -> dict[str, Any]:
     """Latents with an edge as [latent, images, node], edges as [parent, child, containment, lift, soft, matched]."""
@@ -95,5 +95,5 @@ def _listed(
 
 
 def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
+    numbers = values[np.isfinite(values)]
+    return float(numbers.mean()) if numbers.size else None

@@ -1,4 +1,4 @@
-"""What an edit of latents does to the classes that a linear probe reads at the end of the backbone."""
+"""Effect of an edit of latents on the classes that a classifier reads at the end of the backbone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hsae.steering.readout import Answer, Readout
 
 @dataclass(frozen=True, eq=False)
 class SteeringResult:
-    """A classifier's answer to one image before and after an edit; arrays are float32 `[n_classes]`."""
+    """A classifier's output for one image before and after an edit; arrays are float32 `[n_classes]`."""
 
     classes: tuple[str, ...]
     """WordNet ids, in the order of the arrays."""
@@ -33,11 +33,11 @@ class SteeringResult:
     changes: tuple[Change, ...]
     """Each edited latent before and after."""
     delta_norm_ratio: float
-    """||x' - x|| / ||x|| over the touched tokens; the larger, the less the answer means."""
+    """||x' - x|| / ||x|| over the touched tokens; the larger, the less reliable the result."""
     off_distribution: tuple[Change, ...]
-    """The changes that drove a latent beyond the largest value ever seen."""
+    """The changes that raised a latent above its largest value on the data set."""
     reaches_classifier: bool
-    """False when the edit touches only tokens that the classifier cannot see any more."""
+    """False when the edit touches only tokens that the classifier does not read."""
     logits_control: np.ndarray | None = None
     """After random directions of the same norms were added at the same tokens instead."""
     probabilities_control: np.ndarray | None = None
@@ -94,35 +94,35 @@ def steer_all(
     first, tokens = first_layer(editor.backbone, edits, start)
     cached = {first: tokens} if isinstance(start, Tensor) else start
     run = editor.run(edits, cached, [readout.layer])
-    (before,) = readout.answers(_unedited(editor, first, cached, readout.layer))
+    (before,) = readout.answers(_run_unedited(editor, first, cached, readout.layer))
     after = {"after": readout.answers(run.activations[readout.layer])}
     for name, deltas in ({} if control_seed is None else editor.controls(run, control_seed)).items():
         after[name] = readout.answers(editor.add(tokens, deltas, [readout.layer])[readout.layer])
     results: list[SteeringResult] = []
     for row, edit in enumerate(edits):
-        # Rows of a batch may be rounded differently, and an edit that changes nothing has to change nothing.
+        # Rows of a batch may be rounded differently, but a neutral edit must give the unedited output exactly.
         answers = {name: rows[row] if run.touches(row) else before for name, rows in after.items()}
         results.append(
             SteeringResult(
                 classes=readout.classes,
-                **_named({"before": before, **answers}),
+                **_name_fields({"before": before, **answers}),
                 changes=run.changes[row],
                 delta_norm_ratio=run.delta_norm_ratios[row],
                 off_distribution=editor.beyond(run.changes[row]),
-                reaches_classifier=_reached(readout, edit, before, answers["after"]),
+                reaches_classifier=_reaches_classifier(readout, edit, before, answers["after"]),
             )
         )
     return tuple(results)
 
 
-def _reached(readout: Readout, edit: Edit, before: Answer, after: Answer) -> bool:
-    """Whether the classifier can see the edit; of a head's answer it is seen by its change."""
+def _reaches_classifier(readout: Readout, edit: Edit, before: Answer, after: Answer) -> bool:
+    """Whether the edit can reach the classifier: by the tokens a probe reads, by the change of a head's output."""
     if isinstance(readout.classifier, LinearProbe):
         return readout.reached_by(edit)
     return after is before or bool((after[0] != before[0]).any())
 
 
-def _named(answers: Mapping[str, Answer]) -> dict[str, Any]:
+def _name_fields(answers: Mapping[str, Answer]) -> dict[str, Any]:
     """`{"logits_before": ..., "probabilities_before": ...}` for every name."""
     parts = ("logits", "probabilities")
     return {
@@ -130,7 +130,7 @@ def _named(answers: Mapping[str, Answer]) -> dict[str, Any]:
     }
 
 
-def _unedited(editor: Editor, first: str, cached: Mapping[str, Tensor], layer: str) -> Tensor:
+def _run_unedited(editor: Editor, first: str, cached: Mapping[str, Tensor], layer: str) -> Tensor:
     """Activations at the classifier's layer without any edit, `[1, tokens, d_in]`."""
     with torch.no_grad():
         return cached[layer] if layer in cached else editor.backbone.run_from(first, cached[first], [layer])[layer]

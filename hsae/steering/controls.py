@@ -36,7 +36,7 @@ def feature_like(
     deltas `{layer: [edits, tokens, d_in]}` and changes, one row per edit: those of an `EditedRun`. The direction of an
     edit is sum_j (z'_j - z_j) W_dec[other(j)], scaled; frequencies: per layer the firing rate of each latent `[d_sae]`.
     """
-    found: dict[str, Tensor] = {}
+    controls: dict[str, Tensor] = {}
     for layer, delta in deltas.items():
         rows = [[change for change in row if change.layer == layer] for row in changes]
         used = {change.latent for row in rows for change in row}
@@ -45,8 +45,8 @@ def feature_like(
         for direction, row in zip(directions, rows, strict=True):
             for change in row:
                 direction += (change.after - change.before) * saes[layer].W_dec[other[change.latent]].detach()
-        found[layer] = along(delta, directions)
-    return found
+        controls[layer] = along(delta, directions)
+    return controls
 
 
 def equal_rate_latent(frequency: ArrayLike, latent: int, seed: int, exclude: Collection[int] = ()) -> int:

@@ -46,11 +46,11 @@ def edit_delta(
     latents = [op.latent for op in ops]
     units = _units(ops, sae, p999)
     before = sae.encode(x)[..., latents]
-    after = torch.stack([_changed(before[..., i], op, units[i].to(before)) for i, op in enumerate(ops)], dim=-1)
+    after = torch.stack([_apply_op(before[..., i], op, units[i].to(before)) for i, op in enumerate(ops)], dim=-1)
     return (after - before) @ sae.W_dec[latents], before, after
 
 
-def _changed(z: Tensor, op: Op, unit: Tensor) -> Tensor:
+def _apply_op(z: Tensor, op: Op, unit: Tensor) -> Tensor:
     """z' of one op, from z `[...]` and the latent's p999."""
     return RULES[op.mode](z, op.amount, unit).clamp_min(0)
 

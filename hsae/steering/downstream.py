@@ -1,4 +1,4 @@
-"""Which latents of later layers an edit moves: what the rest of the model made of it."""
+"""Latents of later layers that an edit moves: its effect on the rest of the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def latent_changes(
 ) -> tuple[Change, ...]:
     """The `top` latents that moved most, in units of their p999, at layers after the first edited one.
 
-    editor: knows the edited layers and those to look at. start: cached activations of one image
+    editor: has the edited layers and those to compare. start: cached activations of one image
     `{layer: [1, tokens, d_in]}` at all of these. token: what the SAEs read; of several patches the largest counts.
     Latents that never fired have no unit and are left out, as are those that did not move.
     """

@@ -37,7 +37,7 @@ class EditedRun:
 
 @dataclass(frozen=True, eq=False)
 class Editor:
-    """A backbone whose activations can be edited, with what an edit needs to know of each layer's latents."""
+    """A backbone whose activations can be edited, with the SAEs and statistics of the latents that edits need."""
 
     backbone: Backbone
     saes: Mapping[str, SparseAutoencoder]
@@ -46,7 +46,7 @@ class Editor:
     frequencies: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Per layer the firing rate of each latent, `[d_sae]`: for the control by another feature."""
     maxima: Mapping[str, np.ndarray | Tensor] = field(default_factory=dict)
-    """Per layer the largest value of each latent ever seen, `[d_sae]`."""
+    """Per layer the largest value of each latent on the data set, `[d_sae]`."""
 
     @torch.no_grad()
     def run(self, edits: Sequence[Edit], start: Tensor | Mapping[str, Tensor], layers: Sequence[str]) -> EditedRun:
@@ -86,7 +86,7 @@ class Editor:
         """What each control adds in place of the edits of a run, `{control: {layer: [edits, tokens, d_in]}}`.
 
         "control": a random direction of the same norms at the same tokens; "feature_control", where the frequencies of
-        all edited layers are known: other features of equal firing rate, moved as far.
+        all edited layers are given: other features of equal firing rate, moved as far.
         """
         deltas = {"control": random_like(run.deltas, seed)}
         if set(run.deltas) <= set(self.frequencies):
@@ -94,9 +94,9 @@ class Editor:
         return deltas
 
     def beyond(self, changes: Sequence[Change]) -> tuple[Change, ...]:
-        """The changes that drove a latent beyond the largest value ever seen."""
-        known = [change for change in changes if change.layer in self.maxima]
-        return tuple(change for change in known if change.after > self.maxima[change.layer][change.latent])
+        """The changes that raised a latent above its largest value in `maxima`."""
+        bounded = [change for change in changes if change.layer in self.maxima]
+        return tuple(change for change in bounded if change.after > self.maxima[change.layer][change.latent])
 
     def _apply(self, x: Tensor, step: Edit) -> list[Change]:
         """Edit one image's activations `[tokens, d_in]` in place; neutral ops touch nothing, so they are exact."""
@@ -171,10 +171,10 @@ def replay(
     """Run on from `tokens` at layer `first`, passing the activations of every `edited` layer through `change`."""
     order = list(backbone.layers)
     wanted = backbone.layer_names(layers)
-    here, tokens = first, change(first, tokens)
-    found = {first: tokens}
+    reached, tokens = first, change(first, tokens)
+    activations = {first: tokens}
     for layer in sorted({*edited, *wanted} - {first}, key=order.index):
-        tokens = backbone.run_from(here, tokens, [layer])[layer]
-        here, found[layer] = layer, change(layer, tokens) if layer in edited else tokens
-        tokens = found[layer]
-    return {layer: found[layer] for layer in wanted}
+        tokens = backbone.run_from(reached, tokens, [layer])[layer]
+        reached, activations[layer] = layer, change(layer, tokens) if layer in edited else tokens
+        tokens = activations[layer]
+    return {layer: activations[layer] for layer in wanted}

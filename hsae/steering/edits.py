@@ -49,7 +49,7 @@ class Op:
             raise InputError(f"set to {self.amount!r}", "0 or more", "Latents are never negative.")
         if self.mode == "off" and self.amount != 0:
             raise InputError(f"off with amount {self.amount!r}", "no amount", "Use set or scale for a strength.")
-        # numpy's numbers, as they come out of a table of latents, would not become JSON.
+        # numpy's numbers, as in a table of latents, cannot be written as JSON.
         object.__setattr__(self, "latent", int(self.latent))
         object.__setattr__(self, "amount", float(self.amount))
 
@@ -78,8 +78,8 @@ class Edit:
 
     def __post_init__(self) -> None:
         _require_name("layer", self.layer)
-        object.__setattr__(self, "ops", _checked_ops(self.ops))
-        object.__setattr__(self, "scope", _checked_scope(self.scope))
+        object.__setattr__(self, "ops", _check_ops(self.ops))
+        object.__setattr__(self, "scope", _check_scope(self.scope))
         if sum(len(step.ops) for step in self.steps()) > MAX_OPS:
             raise InputError("an edit with too many changes", f"{MAX_OPS} or fewer")
         if self.artifact is not None:
@@ -105,9 +105,9 @@ class Edit:
         return replace(self, following=other if self.following is None else self.following.then(other))
 
     def of(self, artifact: str, sha: str | None) -> Edit:
-        """The same edit, said to be of the latents of that artifact and version."""
+        """The same edit, marked as one of the latents of that artifact and version."""
         following = self.following and self.following.of(artifact, sha)
-        # Made together: an edit and the one that follows may never differ in their artifact.
+        # Replaced together: an edit and the one that follows may never differ in their artifact.
         return replace(self, artifact=artifact, sha=sha, following=following)
 
     def to_python(self, image: str = "animals/abalone") -> str:
@@ -133,23 +133,23 @@ class Edit:
     def from_json(cls, text: str) -> Edit:
         """The inverse of `to_json`; InputError for anything that is not exactly such a document."""
         try:
-            stated = json.loads(text)
+            document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"an edit that is not JSON: {error}", "the text of Edit.to_json") from error
-        stated = _require_keys("edit", stated, {"schema", "artifact", "sha", "steps"})
-        if type(stated["schema"]) is not int or stated["schema"] != SCHEMA:
-            raise InputError(f"an edit of schema {stated['schema']!r}", f"{SCHEMA}", "Export the edit again.")
-        steps = _as_list("steps", stated["steps"], MAX_OPS)
+        document = _require_keys("edit", document, {"schema", "artifact", "sha", "steps"})
+        if type(document["schema"]) is not int or document["schema"] != SCHEMA:
+            raise InputError(f"an edit of schema {document['schema']!r}", f"{SCHEMA}", "Export the edit again.")
+        steps = _as_list("steps", document["steps"], MAX_OPS)
         if not steps:
             raise InputError("an edit without steps", f"1 to {MAX_OPS}")
         *before, last = [_require_keys("step", step, {"layer", "scope", "ops"}) for step in steps]
-        chain = cls(**last, artifact=stated["artifact"], sha=stated["sha"])
+        chain = cls(**last, artifact=document["artifact"], sha=document["sha"])
         for step in reversed(before):
-            chain = cls(**step, artifact=stated["artifact"], sha=stated["sha"], following=chain)
+            chain = cls(**step, artifact=document["artifact"], sha=document["sha"], following=chain)
         return chain
 
 
-def _checked_ops(ops: Any) -> tuple[Op, ...]:
+def _check_ops(ops: Any) -> tuple[Op, ...]:
     ops = _as_list("ops", ops, MAX_OPS)
     ops = tuple(op if isinstance(op, Op) else _as_op(op) for op in ops)
     latents = [op.latent for op in ops]
@@ -160,13 +160,13 @@ def _checked_ops(ops: Any) -> tuple[Op, ...]:
 
 
 def _as_op(op: Any) -> Op:
-    known = {field.name for field in fields(Op)}
-    if not isinstance(op, Mapping) or not {"latent", "mode"} <= set(op) <= known:
+    names = {field.name for field in fields(Op)}
+    if not isinstance(op, Mapping) or not {"latent", "mode"} <= set(op) <= names:
         raise InputError(f"op {op!r}", 'such as {"latent": 7, "mode": "add", "amount": 1.0}')
     return Op(**op)
 
 
-def _checked_scope(scope: Any) -> Scope:
+def _check_scope(scope: Any) -> Scope:
     if isinstance(scope, str):
         for name in NAMED_SCOPES:
             if scope == name:
@@ -185,17 +185,17 @@ def _is_index(value: Any) -> bool:
 def _as_list(what: str, value: Any, longest: int) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise InputError(f"{what} {value!r}", "a list")
-    found = list(value)
-    if len(found) > longest:
-        raise InputError(f"{len(found)} {what}", f"{longest} or fewer")
-    return found
+    items = list(value)
+    if len(items) > longest:
+        raise InputError(f"{len(items)} {what}", f"{longest} or fewer")
+    return items
 
 
-def _require_keys(what: str, stated: Any, keys: set[str]) -> dict[str, Any]:
-    if not isinstance(stated, dict) or set(stated) != keys:
-        got = sorted(stated) if isinstance(stated, dict) else type(stated).__name__
+def _require_keys(what: str, value: Any, keys: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != keys:
+        got = sorted(value) if isinstance(value, dict) else type(value).__name__
         raise InputError(f"{what} with {got}", f"an object with {', '.join(sorted(keys))}")
-    return stated
+    return value
 
 
 def _require_name(what: str, name: Any) -> None:

@@ -1,4 +1,4 @@
-"""Photographs whose activation is most like an image's, before and after an edit."""
+"""Photographs with the activations nearest to an image's, before and after an edit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PhotoBank:
     vectors: Tensor
 
     def nearest(self, x: Tensor, top: int = 5) -> list[tuple[str, float]]:
-        """The `top` photographs of largest cosine with `x [d_in]`, both seen from the bank's mean; in [-1, 1], falling.
+        """The `top` photographs of largest cosine with `x [d_in]`, both minus the bank's mean; in [-1, 1], falling.
 
-        Activations share a large mean: from the origin all photographs would look alike.
+        Activations share a large mean: without subtracting it their cosines would hardly differ.
         """
         if tuple(x.shape) != tuple(self.vectors.shape[1:]):
             raise InputError(f"an activation of shape {tuple(x.shape)}", f"{tuple(self.vectors.shape[1:])}")
@@ -42,15 +42,15 @@ class PhotoBank:
 
 
 def photo_bank(backbone: Backbone, samples: Samples, layer: str, token: Token) -> PhotoBank:
-    """Run the backbone over all `samples`; token: cls or mean, one activation a photograph."""
+    """Run the backbone over all `samples`; token: cls or mean, one activation per photograph."""
     keys: list[str] = []
-    found: list[Tensor] = []
+    vectors: list[Tensor] = []
     for start in range(0, len(samples), _BATCH):
         batch = [sample for _, sample in samples.rows(start, start + _BATCH) if sample is not None]
         x = backbone.run([sample.image for sample in batch], [layer])[layer]
-        found.append(backbone.select_token(x, layer, token)[:, 0].float().cpu())
+        vectors.append(backbone.select_token(x, layer, token)[:, 0].float().cpu())
         keys += [sample.key for sample in batch]
-    return PhotoBank(layer, token, tuple(keys), torch.cat(found))
+    return PhotoBank(layer, token, tuple(keys), torch.cat(vectors))
 
 
 def starter_bank(backbone: Backbone, layer: str, token: Token, stored: PhotoBank | None = None) -> PhotoBank:
@@ -61,16 +61,16 @@ def starter_bank(backbone: Backbone, layer: str, token: Token, stored: PhotoBank
     if stored is not None and (stored.layer, stored.token) == (layer, token):
         return stored
     with _computing:
-        return _computed(backbone, layer, token)
+        return _compute_bank(backbone, layer, token)
 
 
 @lru_cache(maxsize=4)
-def _computed(backbone: Backbone, layer: str, token: Token) -> PhotoBank:
+def _compute_bank(backbone: Backbone, layer: str, token: Token) -> PhotoBank:
     return photo_bank(backbone, load_samples("starter"), layer, token)
 
 
 def nearest_rows(before: Sequence[tuple[str, float]], after: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    """One row a rank: before, before_cosine, after, after_cosine."""
+    """One row per rank: before, before_cosine, after, after_cosine."""
     return [
         {"before": b, "before_cosine": b_cosine, "after": a, "after_cosine": a_cosine}
         for (b, b_cosine), (a, a_cosine) in zip(before, after, strict=True)

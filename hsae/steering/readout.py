@@ -37,7 +37,7 @@ class Readout:
     """WordNet ids, in the order of the classifier's outputs."""
     layer: str
     token: Token = "cls"
-    """What a probe reads, cls or mean; a head knows its own."""
+    """The token a probe reads, cls or mean; a head reads all tokens."""
 
     def __post_init__(self) -> None:
         self.backbone.layer_names([self.layer])
@@ -60,7 +60,7 @@ class Readout:
     def reached_by(self, edit: Edit) -> bool:
         """Whether an edit can change what a probe reads: patches edited at its layer no longer reach the class token.
 
-        True for a head: only it knows what it reads.
+        True for a head, which may read all tokens.
         """
         if not isinstance(self.classifier, LinearProbe):
             return True

@@ -30,11 +30,11 @@ def test_a_disguised_copy_is_found_out(score):
     b, order = disguised(a)
     scored = matched(a, b)[score]
     inverse = np.argsort(order)
-    assert scored.found.partner.tolist() == inverse.tolist()
-    assert scored.found.assigned.tolist() == inverse.tolist()
-    assert scored.found.mutual.all()
+    assert scored.matching.partner.tolist() == inverse.tolist()
+    assert scored.matching.assigned.tolist() == inverse.tolist()
+    assert scored.matching.mutual.all()
     assert scored.has_partner.all()
-    assert scored.reversed().found.partner.tolist() == order.tolist()
+    assert scored.reversed().matching.partner.tolist() == order.tolist()
     assert np.mean(scored.chance[SHUFFLED].partner == inverse) < 0.3
 
 
@@ -43,7 +43,7 @@ def test_strangers_are_at_chance(score):
     scored = matched(sparse_random(0, 2000, 200), sparse_random(1, 2000, 200))[score]
     assert scored.has_partner.mean() < 0.03
     shuffled = scored.chance[SHUFFLED].score.mean()
-    assert scored.found.score.mean() == pytest.approx(shuffled, rel=0.05)
+    assert scored.matching.score.mean() == pytest.approx(shuffled, rel=0.05)
     if scored.chance_best is not None:
         assert shuffled == pytest.approx(scored.chance_best, rel=0.05)
 
@@ -63,7 +63,7 @@ def test_shuffling_within_classes_keeps_what_the_labels_explain():
     scored = matched(a, b, labels)["correlation"]
     assert scored.has_partner.all()
     # All there is to these partners is the class: exchanging images within it takes nothing away.
-    assert scored.chance[WITHIN].score.mean() == pytest.approx(scored.found.score.mean(), abs=0.02)
+    assert scored.chance[WITHIN].score.mean() == pytest.approx(scored.matching.score.mean(), abs=0.02)
     assert scored.chance[SHUFFLED].score.mean() < 0.3
 
 
@@ -81,9 +81,9 @@ def test_dead_latents_are_nobodys_partner():
     b = csr_array(hstack([csr_array((400, 1), dtype=np.float32), a]))
     scored = matched(b, a)
     for score in SCORES:
-        assert scored[score].found.partner[0] == NONE
+        assert scored[score].matching.partner[0] == NONE
         assert not scored[score].has_partner[0]
-        assert scored[score].found.partner[1:].tolist() == list(range(30))
+        assert scored[score].matching.partner[1:].tolist() == list(range(30))
     silent = matched(csr_array((400, 3), dtype=np.float32), a)[MAIN]
     assert not silent.has_partner.any()
     assert not silent.reversed().has_partner.any()

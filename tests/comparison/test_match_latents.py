@@ -77,12 +77,12 @@ def test_an_artifact_compared_with_itself_finds_itself(runs, images):
     found = hsae.match_latents(artifact, artifact, hsae.load_samples(images))
     assert found.n_images == 24
     assert list(found.pairs) == [(a, b) for a in LAYERS for b in LAYERS]
-    same = found.pairs["block_03", "block_03"]["correlation"].found
+    same = found.pairs["block_03", "block_03"]["correlation"].matching
     living = same.living & (same.score > 0)  # a latent that never changes correlates with nothing
     assert living.sum() > 10
     assert (same.partner[living] == np.flatnonzero(living)).all()
     other = hsae.match_latents(artifact, Artifact.load(runs / "two" / "artifact"), hsae.load_samples(images))
-    assert (other.pairs["block_03", "block_03"]["correlation"].found.score[living] < 0.999).all()
+    assert (other.pairs["block_03", "block_03"]["correlation"].matching.score[living] < 0.999).all()
 
 
 def test_one_command_compares_two_runs_and_adds_the_document(runs, tmp_path, capsys):

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from hsae.errors import InputError
 from hsae.faithfulness.curves import faithfulness_curve, faithfulness_curves, removal_orders
-from hsae.faithfulness.removal import blurred, read_without
+from hsae.faithfulness.removal import blur, read_without
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.targets import LatentTarget
 from tests.tiny_models import (
@@ -126,7 +126,7 @@ def test_removed_patches_show_the_baseline_and_the_others_themselves(baseline):
     removed[0, [2, 7]] = True
     targets = [LatentTarget(colour_sae(), 0, token=place, n_prefix=0) for place in range(16)]
     found = read_without(PlainBackbone(), targets, pixels, "stage_1", removed, baseline)[:, 0]
-    instead = pixels.mean((2, 3), keepdim=True).expand_as(pixels) if baseline == "mean" else blurred(pixels)
+    instead = pixels.mean((2, 3), keepdim=True).expand_as(pixels) if baseline == "mean" else blur(pixels)
     parts = [
         x[0, 0].unflatten(0, (4, PATCH)).unflatten(2, (4, PATCH)).mean((1, 3)).flatten() for x in (pixels, instead)
     ]
@@ -135,10 +135,10 @@ def test_removed_patches_show_the_baseline_and_the_others_themselves(baseline):
 
 def test_blur_keeps_plain_colours_and_what_it_averages():
     plain = torch.full((1, 3, 40, 60), 0.7)
-    torch.testing.assert_close(blurred(plain), plain)
+    torch.testing.assert_close(blur(plain), plain)
     dot = torch.zeros(1, 3, 41, 41)
     dot[0, :, 20, 20] = 1
-    spread = blurred(dot)[0, 0]
+    spread = blur(dot)[0, 0]
     assert spread.sum().item() == pytest.approx(1, abs=0.01)
     ys = torch.arange(41.0) - 20
     assert (spread.sum(1) @ ys**2).sqrt().item() == pytest.approx(41 / 8, rel=0.05)

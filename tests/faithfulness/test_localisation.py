@@ -11,7 +11,7 @@ from hsae.backbones.base import nearest_cells
 from hsae.data.samples import Sample, load_samples
 from hsae.errors import InputError
 from hsae.faithfulness.localisation import localisation
-from hsae.faithfulness.scenes import blurred_photo, coverage, pasted, scenes
+from hsae.faithfulness.scenes import blur_photo, coverage, paste, scenes
 
 COVERED = np.array([[1.0, 0.5], [0.25, 0.0]])
 
@@ -69,12 +69,12 @@ def test_only_the_object_differs_between_a_scene_and_its_background():
 def test_backgrounds_have_nothing_to_recognise():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[::2] = 255
-    assert np.ptp(np.asarray(blurred_photo(Image.fromarray(stripes), 64))) < 10
+    assert np.ptp(np.asarray(blur_photo(Image.fromarray(stripes), 64))) < 10
 
 
 def test_photographs_without_a_mask_make_no_scene():
     sample = Sample(Image.new("RGB", (8, 8)), "a/b", 0, "n02084071")
     with pytest.raises(InputError, match="no mask"):
-        pasted(sample, Image.new("RGB", (32, 32)), np.random.default_rng(0))
+        paste(sample, Image.new("RGB", (32, 32)), np.random.default_rng(0))
     with pytest.raises(InputError, match="two or more"):
         next(scenes(load_samples("starter").take(1), 1, 32))

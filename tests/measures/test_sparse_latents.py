@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_array
 
 from hsae.errors import InputError, StoreError
-from hsae.measures.sparse_latents import checked_latents, image_latents, sparse_latents
+from hsae.measures.sparse_latents import check_latents, image_latents, sparse_latents
 from tests.tiny_models import random_sae
 
 
@@ -29,17 +29,17 @@ def test_activations_that_are_not_finite_are_refused(value):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
 def test_latents_that_are_none_are_refused(bad):
     with pytest.raises(InputError, match="negative or not finite"):
-        checked_latents(np.array([[0.0, bad]]), 2)
+        check_latents(np.array([[0.0, bad]]), 2)
 
 
 def test_latents_of_another_width_are_refused():
     with pytest.raises(InputError, match=r"\[batch, 3\]"):
-        checked_latents(np.zeros((2, 2)), 3)
+        check_latents(np.zeros((2, 2)), 3)
 
 
 def test_stored_zeros_do_not_count_and_the_callers_matrix_stays():
     stored = csr_array((np.array([0.0, 2.0]), (np.array([0, 1]), np.array([0, 0]))), shape=(2, 1))
-    assert checked_latents(stored, 1).nnz == 1
+    assert check_latents(stored, 1).nnz == 1
     assert stored.nnz == 2
 
 

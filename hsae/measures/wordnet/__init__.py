@@ -1,4 +1,4 @@
-"""Latents against WordNet: where the classes of a latent meet, and what that is worth."""
+"""Latents against WordNet: where the classes of a latent meet, and how that compares with chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a general latent fall silent where a special one fires? Hard and soft absorption; the forms are our own.
+"""Absorption: a general latent does not fire where a special one does. Hard and soft form; both are our own.
 
 The thresholds of the hard form are those of SAEBench's absorption score; the score is not.
 """
@@ -21,7 +21,7 @@ Rows = NDArray[np.float64]
 def hard_absorption(
     z: csr_array, cosines: Rows, latent: NDArray[np.int64], yes: NDArray[np.bool_], under: NDArray[np.bool_]
 ) -> Rows:
-    """For each node, the share of its images on which its latent is silent and another one speaks in its place.
+    """For each node, the share of its images on which its latent is 0 and another latent fires in its place.
 
     z `[n_images, n_latents]`; cosines `[n_latents, n_nodes]` of decoder rows with the node's probe; latent `[n_nodes]`;
     yes and under `[n_images, n_nodes]`: the probe says yes, the image is under the node. An image counts when the probe
@@ -34,7 +34,7 @@ def hard_absorption(
         )
     return np.array(
         [
-            _absorbed(z, cosines[:, node], latent[node], yes[:, node] & under[:, node], under[:, node].sum())
+            _absorbed_share(z, cosines[:, node], latent[node], yes[:, node] & under[:, node], under[:, node].sum())
             for node in range(len(latent))
         ]
     )
@@ -52,13 +52,13 @@ def soft_absorption(z: csr_array, tree: FeatureTree) -> Rows:
 def matched_soft_absorption(z: csr_array, tree: FeatureTree, labels: NDArray[np.int64]) -> Rows:
     """The same with both means taken class by class, weighted by the child's images: the control for soft absorption.
 
-    Only classes in which both kinds of image occur count; NaN when there is none.
+    Only classes in which both kinds of image occur count; NaN without such a class.
     """
     parent, child = tree.edges
     columns = z.tocsc()
     shape = (len(labels), labels.max(initial=0) + 1)
     one_hot = csr_array((np.ones(len(labels)), (np.arange(len(labels)), labels)), shape=shape)
-    found = np.full(len(parent), np.nan)
+    absorption = np.full(len(parent), np.nan)
     for p in np.unique(parent):
         edges = np.flatnonzero(parent == p)
         value = columns[:, [p]].toarray()[:, 0]
@@ -66,8 +66,8 @@ def matched_soft_absorption(z: csr_array, tree: FeatureTree, labels: NDArray[np.
         alone = (value > 0) & ~fires.any(axis=1)
         n_alone, sum_alone = one_hot.T @ alone.astype(float), one_hot.T @ (alone * value)
         n_with, sum_with = one_hot.T @ fires, one_hot.T @ (fires * value[:, None])
-        found[edges] = [_soft(n_alone, sum_alone, n_with[:, i], sum_with[:, i]) for i in range(len(edges))]
-    return found
+        absorption[edges] = [_soft(n_alone, sum_alone, n_with[:, i], sum_with[:, i]) for i in range(len(edges))]
+    return absorption
 
 
 def _soft(n_alone: Rows, sum_alone: Rows, n_with: Rows, sum_with: Rows) -> float:
@@ -76,7 +76,7 @@ def _soft(n_alone: Rows, sum_alone: Rows, n_with: Rows, sum_with: Rows) -> float
     return float(np.clip(1 - sum_with[both].sum() / expected, 0, 1)) if expected > 0 else float("nan")
 
 
-def _absorbed(z: csr_array, cosine: Rows, latent: int, wanted: NDArray[np.bool_], n_images: int) -> float:
+def _absorbed_share(z: csr_array, cosine: Rows, latent: int, wanted: NDArray[np.bool_], n_images: int) -> float:
     """Share of a node's images that are wanted and absorbed."""
     if not n_images:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Other rules for which classes a latent stands for, and scores that use how much it fires instead of whether.
+"""Other rules for selecting the classes of a latent, and scores by its firing rate instead of a yes or no.
 
 The rule of Olson et al. (arXiv 2505.15970) is unknown; all of these are this project's own. A rule gives a selection,
 bool [n_latents, n_classes], for `latent_hierarchy`.
@@ -23,9 +23,9 @@ def select_by_mean(means: NDArray[np.float64], rho: float = 0.5) -> NDArray[np.b
     """
     if not 0 < rho <= 1:
         raise InputError(f"rho is {rho}", "a share in (0, 1]")
-    known = np.nan_to_num(means, nan=0.0)
-    largest = known.max(axis=1, keepdims=True)
-    return (known >= rho * largest) & (known > 0)
+    means = np.nan_to_num(means, nan=0.0)
+    largest = means.max(axis=1, keepdims=True)
+    return (means >= rho * largest) & (means > 0)
 
 
 def select_by_top_images(images: Sequence[NDArray[np.int64]], labels: NDArray[np.int64], n_classes: int) -> np.ndarray:
@@ -35,8 +35,8 @@ def select_by_top_images(images: Sequence[NDArray[np.int64]], labels: NDArray[np
     """
     selected = np.zeros((len(images), n_classes), dtype=bool)
     for latent, chosen in enumerate(images):
-        found = labels[chosen]
-        selected[latent, found[found >= 0]] = True
+        classes = labels[chosen]
+        selected[latent, classes[classes >= 0]] = True
     return selected
 
 

@@ -1,4 +1,4 @@
-"""From which layer on does a latent stand for a WordNet node? One score per node and layer, then where it rises.
+"""Emergence: the layer from which on a latent stands for a WordNet node. A score per node and layer, then its rise.
 
 M_l(a) = F1 on one half of the images of the latent with the best F1 on the other half, "fires" against "image is under
 node a". Beside it the floor, M_l under shuffled synsets, and the ceiling, a linear probe for a on the activations. The
@@ -120,15 +120,15 @@ def median_by_height(table: pd.DataFrame, resamples: int = 1000, seed: int = 0) 
 
 
 def _summary(table: pd.DataFrame) -> dict[str, float | int | None]:
-    found = table.dropna(subset="emergence")
-    height, size = found.height.to_numpy(float), found.leaf_count.to_numpy(float)
+    emerged = table.dropna(subset="emergence")
+    height, size = emerged.height.to_numpy(float), emerged.leaf_count.to_numpy(float)
     return {
         "n_nodes": len(table),
-        "n_found": len(found),
-        "spearman_emergence_height": spearman(found.emergence.to_numpy(), height),
-        "spearman_emergence_height_at_equal_size": _partial(found.emergence.to_numpy(), height, size),
-        "spearman_appearance_height": spearman(found.appearance.to_numpy(), height),
-        "spearman_appearance_height_at_equal_size": _partial(found.appearance.to_numpy(), height, size),
+        "n_found": len(emerged),
+        "spearman_emergence_height": spearman(emerged.emergence.to_numpy(), height),
+        "spearman_emergence_height_at_equal_size": _partial(emerged.emergence.to_numpy(), height, size),
+        "spearman_appearance_height": spearman(emerged.appearance.to_numpy(), height),
+        "spearman_appearance_height_at_equal_size": _partial(emerged.appearance.to_numpy(), height, size),
     }
 
 

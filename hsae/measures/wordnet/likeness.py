@@ -1,7 +1,7 @@
-"""Is it taxonomy, or do related classes only look alike? Synsets dealt at random among classes that look alike.
+"""A control for appearance: coverage against synsets dealt at random among classes that look alike.
 
-A latent for blue images beats the plain shuffle wherever WordNet keeps blue classes together. Here its classes stay
-blue under every shuffle, so it gains nothing by it; a latent for a node whose classes look different still stands out.
+A latent for blue images beats the plain shuffle wherever WordNet keeps blue classes together. Here blue classes are
+exchanged among each other only, so it has no advantage; a latent for a node of classes that look different keeps one.
 Both the groups and the test are a reconstruction of this project's own [R].
 """
 
@@ -41,23 +41,23 @@ def likeness_groups(looks: NDArray[np.float64], size: int = GROUP_SIZE, seed: in
     """Group `[n_classes]` of each class by k-means (k = n_classes / size, the best of 10 starts) on its looks.
 
     looks `[n_classes, n_features]`, one vector per class; every feature is first brought to mean 0 and variance 1.
-    Classes of unknown looks (NaN) are the group -1.
+    Classes without looks (NaN) are the group -1.
     """
     groups = np.full(len(looks), -1)
-    known = np.flatnonzero(np.isfinite(looks).all(axis=1))
-    if len(known):
-        spread = looks[known].std(axis=0)
-        points = (looks[known] - looks[known].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    complete = np.flatnonzero(np.isfinite(looks).all(axis=1))
+    if len(complete):
+        spread = looks[complete].std(axis=0)
+        points = (looks[complete] - looks[complete].mean(axis=0)) / np.where(spread > 0, spread, 1)
         random = np.random.default_rng(seed)
-        k = max(1, round(len(known) / size))
-        groups[known] = min((_kmeans(points, k, random) for _ in range(_STARTS)), key=lambda found: found[1])[0]
+        k = max(1, round(len(complete) / size))
+        groups[complete] = min((_kmeans(points, k, random) for _ in range(_STARTS)), key=lambda fit: fit[1])[0]
     return groups
 
 
 def likeness_permutation_test(
     taxonomy: Taxonomy, selected: np.ndarray, groups: NDArray[np.int64], shuffles: int = 1000, seed: int = 0
 ) -> LikenessTest:
-    """Coverage of every row of `selected` (bool `[n, n_classes]`) beyond what the looks of its classes explain.
+    """Coverage of every row of `selected` (bool `[n, n_classes]`) against classes of the same looks.
 
     groups `[n_classes]` of classes that look alike. The hypothesis tested: among classes that look alike, it is chance
     which of them the latent fires for. Classes alone in their group never move, so small groups cost power.
@@ -73,7 +73,7 @@ def likeness_permutation_test(
     coverage, height = _measure(taxonomy, rows)
     as_large, total, means = np.zeros(len(rows)), np.zeros(len(rows)), []
     for _ in range(shuffles):
-        dealt, dealt_height = _measure(taxonomy, rows[:, shuffled_within(groups, random)])
+        dealt, dealt_height = _measure(taxonomy, rows[:, shuffle_within(groups, random)])
         as_large += dealt >= coverage
         total += dealt
         means.append((dealt.mean(), dealt_height.mean()))
@@ -85,7 +85,7 @@ def likeness_permutation_test(
     return LikenessTest(table, layer)
 
 
-def shuffled_within(groups: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+def shuffle_within(groups: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
     """A random permutation of the classes that leaves each in its group."""
     order = np.empty(len(groups), np.int64)
     order[np.argsort(groups, kind="stable")] = np.lexsort((random.random(len(groups)), groups))

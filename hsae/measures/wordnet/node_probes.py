@@ -1,4 +1,4 @@
-"""Linear probes for WordNet nodes: what of a node can be read from the activations at all."""
+"""Linear probes for WordNet nodes: how well a linear map of the activations tells each node."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NodeProbes:
     """`[d_in]`, of the training activations."""
 
     def scores(self, x: Tensor) -> Tensor:
-        """`[n, d_in]` to `[n, n_nodes]`; only their order means something."""
+        """`[n, d_in]` to `[n, n_nodes]`; only their order within a column has a meaning."""
         return (x - self.mean) @ self.W
 
 

@@ -1,6 +1,6 @@
-"""What height and coverage are worth: the same statistics when synsets are dealt to the classes at random.
+"""Null distributions of height and coverage: the same statistics when synsets are dealt to the classes at random.
 
-Random class sets meet *high* in WordNet, so height alone says nothing; coverage against sets of the same size does.
+Random class sets meet *high* in WordNet, so height alone is no evidence; coverage against sets of the same size is.
 Latents with no class or one class have no p-value: count them apart.
 """
 
@@ -42,7 +42,7 @@ class SetNull:
 def set_nulls(
     taxonomy: Taxonomy, sizes: Iterable[int], permutations: int = 10_000, seed: int = 0
 ) -> dict[int, SetNull]:
-    """The null of every set size in `sizes`, by size; made once for a taxonomy, then kept.
+    """The null of every set size in `sizes`, by size; computed once per taxonomy, then cached.
 
     Dealing synsets to classes at random makes any set of k classes a random one, so a null depends on k only. One
     shuffle of all classes serves every size: its first k classes are the random set of size k.
@@ -61,14 +61,14 @@ def _every_null(taxonomy: Taxonomy, permutations: int, seed: int) -> tuple[SetNu
     """The nulls of size 1, 2 ... up to all classes."""
     order = np.random.default_rng(seed).random((permutations, len(taxonomy.classes)), dtype=np.float32).argsort(axis=1)
     lch = lch_rows(taxonomy, np.eye(len(taxonomy.classes), dtype=bool))[order[:, 0]]
-    found = [_set_null(taxonomy, 1, lch)]
+    nulls = [_set_null(taxonomy, 1, lch)]
     nodes = distinct_nodes(taxonomy, at_least=2)
     nodes_of_class = np.ascontiguousarray(taxonomy.members[nodes].T)
     holds = nodes_of_class[order[:, 0]]
     for k in range(2, len(taxonomy.classes) + 1):
         holds &= nodes_of_class[order[:, k - 1]]
-        found.append(_set_null(taxonomy, k, nodes[holds.argmax(axis=1)]))  # nodes are sorted tightest first
-    return tuple(found)
+        nulls.append(_set_null(taxonomy, k, nodes[holds.argmax(axis=1)]))  # nodes are sorted tightest first
+    return tuple(nulls)
 
 
 def _set_null(taxonomy: Taxonomy, k: int, lch: NDArray[np.int64]) -> SetNull:

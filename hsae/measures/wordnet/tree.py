@@ -1,8 +1,9 @@
-"""Which latent fires only where another one does: a DAG of latents, from firing alone, without WordNet.
+"""Tree of latents, a DAG: p -> c when c fires almost only where p does; from firing alone, without WordNet.
 
-p -> c when the parent fires on nearly all images of the child (containment), on clearly more images than it, far more
-often there than elsewhere (lift: a parent that fires everywhere contains everything), and not by luck. The definition
-is this project's own; containment alone is what Tree SAE (arXiv 2605.07922) calls S_cov.
+An edge p -> c means that the parent fires on nearly all images of the child (containment), on clearly more images than
+the child does, far more often there than elsewhere (lift: a parent that fires everywhere contains everything), and more
+often than by chance. The definition is this project's own; containment alone is what Tree SAE (arXiv 2605.07922) calls
+S_cov.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
     sizes = fired.sum(axis=0).astype(np.int64)
     ordered = np.sort(sizes[sizes > 0])
     n_pairs = int(np.searchsorted(ordered, ordered / rule.size_ratio, side="right").sum())
-    found = []
+    edges = []
     for start in range(0, n_latents, _CHILDREN):
         counts = (fired[:, start : start + _CHILDREN].T @ fired).tocoo()
         child, parent, shared = (part.astype(np.int64) for part in (counts.row, counts.col, counts.data))
@@ -104,8 +105,8 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
         kept = _candidates(shared, sizes[parent], sizes[child], n_images, rule)
         p_value = hypergeom.sf(shared[kept] - 1, n_images, sizes[parent[kept]], sizes[child[kept]])
         kept = kept[p_value * n_pairs < rule.alpha]
-        found.append(np.stack([parent[kept], child[kept], shared[kept]]))
-    parent, child, shared = np.concatenate(found, axis=1) if found else np.zeros((3, 0), np.int64)
+        edges.append(np.stack([parent[kept], child[kept], shared[kept]]))
+    parent, child, shared = np.concatenate(edges, axis=1) if edges else np.zeros((3, 0), np.int64)
     return FeatureTree(n_images, sizes, csr_array((shared, (parent, child)), shape=(n_latents, n_latents)))
 
 

@@ -1,4 +1,4 @@
-"""Does the tree of latents agree with WordNet? Edges and paths against hypernyms, beside shuffled synsets.
+"""Agreement of the tree of latents with WordNet: edges and paths against hypernyms, beside shuffled synsets.
 
 `nodes [n_latents]` gives each latent's position in taxonomy.nodes, MISSING without one; take it from other images than
 the tree's.
@@ -25,7 +25,7 @@ Nodes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TreeScores:
-    """Agreement of a feature tree with WordNet; None where there is nothing to count."""
+    """Agreement of a feature tree with WordNet; None where there are no pairs to count."""
 
     n_edges: int
     """Reduced edges whose two latents both have a node."""
@@ -35,7 +35,7 @@ class TreeScores:
     reversed: float | None
     unrelated: float | None
     recall: float | None
-    """Share of WordNet's (ancestor, descendant) pairs, both owned by some latent, that a path of latents links."""
+    """Share of WordNet's (ancestor, descendant) pairs, both the node of some latent, that a path of latents links."""
     distance_correlation: float | None
     """Spearman of the latents' distance in the tree, edges taken both ways, and the height where their nodes meet."""
 
@@ -61,7 +61,7 @@ def score_tree_with_null(
     """
     scores: dict[str, float | int | None] = asdict(score_tree(tree, nodes, taxonomy))
     random = np.random.default_rng(seed)
-    shuffled = [_shuffled(nodes, tree.sizes, random) for _ in range(shuffles)]
+    shuffled = [_shuffle_nodes(nodes, tree.sizes, random) for _ in range(shuffles)]
     precisions = [_relations(tree, s, taxonomy)["precision"] for s in shuffled]
     null = {
         "precision": [float(np.mean(hits)) for hits in precisions if len(hits)],
@@ -78,27 +78,27 @@ def score_tree_with_null(
 def _relations(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> dict[str, NDArray[np.bool_]]:
     """How the nodes of each reduced edge's ends lie to each other; edges with an end without a node are left out."""
     parent, child = (nodes[ends] for ends in tree.edges)
-    known = (parent != MISSING) & (child != MISSING)
-    parent, child = parent[known], child[known]
+    both = (parent != MISSING) & (child != MISSING)
+    parent, child = parent[both], child[both]
     above, below = taxonomy.ancestry[parent, child], taxonomy.ancestry[child, parent]
     same = parent == child
     return {"precision": above, "equal": same, "reversed": below, "unrelated": ~(above | below | same)}
 
 
 def _recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
-    owned = np.unique(nodes[nodes != MISSING])
-    pairs = taxonomy.ancestry[np.ix_(owned, owned)]
+    present = np.unique(nodes[nodes != MISSING])
+    pairs = taxonomy.ancestry[np.ix_(present, present)]
     if not pairs.any():
         return None
     above, below = (nodes[ends] for ends in tree.reach.nonzero())
-    known = (above != MISSING) & (below != MISSING)
+    both = (above != MISSING) & (below != MISSING)
     linked = np.zeros_like(taxonomy.ancestry)
-    linked[above[known], below[known]] = True
-    return float(linked[np.ix_(owned, owned)][pairs].mean())
+    linked[above[both], below[both]] = True
+    return float(linked[np.ix_(present, present)][pairs].mean())
 
 
 def _distance_correlation(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
-    """Over pairs in one component of the tree; the largest latents stand for all when there are many."""
+    """Over pairs in one component of the tree; only the 1000 latents with the most images when there are more."""
     linked = np.unique(np.concatenate(tree.edges))
     linked = linked[nodes[linked] != MISSING]
     linked = linked[np.argsort(-tree.sizes[linked], kind="stable")][:_MAX_LATENTS]
@@ -112,11 +112,11 @@ def _distance_correlation(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -
     return spearman(distance[near], taxonomy.heights[meet][which.ravel()].astype(float))
 
 
-def _shuffled(nodes: Nodes, sizes: NDArray[np.int64], random: np.random.Generator) -> Nodes:
+def _shuffle_nodes(nodes: Nodes, sizes: NDArray[np.int64], random: np.random.Generator) -> Nodes:
     """Nodes dealt anew among latents with a node and about the same number of images."""
     have = np.flatnonzero(nodes != MISSING)
     group = np.floor(np.log(np.maximum(sizes[have], 1)) / np.log(_SIZE_STEP))
     dealt = nodes.copy()
-    # Sorted by group and then at random, and by group and then as they stand: the same groups, dealt anew.
+    # Both orders sort by group, one at random within it, so that every latent gets a node of its own group.
     dealt[have[np.argsort(group, kind="stable")]] = nodes[have[np.lexsort((random.random(len(have)), group))]]
     return dealt

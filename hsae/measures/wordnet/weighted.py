@@ -1,4 +1,4 @@
-"""How tightly a latent's firing rates sit under one node, against the same rates dealt to the classes at random.
+"""How concentrated a latent's firing rates are under one node, against the same rates dealt to the classes at random.
 
 Set statistics have one null for every set size (`label_permutation_test`); these use how often a latent fires on each
 class, so each latent is shuffled by itself. The definitions are a reconstruction of this project's own [R].
@@ -23,7 +23,7 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class WeightedFit:
-    """One value per row; NaN, and MISSING as node, where a row fires for nothing."""
+    """One value per row; NaN, and MISSING as node, for a row without any firing."""
 
     lch_q: NDArray[np.int64]
     """Tightest node with the share q of the rates, as a position in `taxonomy.nodes`."""
@@ -37,12 +37,12 @@ class WeightedFit:
 
 def weighted_fit(taxonomy: Taxonomy, rates: Rows, q: float = 0.9) -> WeightedFit:
     """LCH_q with its coverage, and the best node, of firing rates `[n, n_classes]` in [0, 1] (NaN counts as 0)."""
-    rates = _checked(taxonomy, rates)
+    rates = _check_rates(taxonomy, rates)
     nodes = distinct_nodes(taxonomy)
     parts = [_fit(taxonomy, nodes, part, q) for part in _parts(rates)]
     first, coverage, best, f1 = (np.concatenate(values) for values in zip(*parts, strict=True))
     fires = rates.any(axis=1)
-    position = (np.where(fires, nodes[found], MISSING) for found in (first, best))
+    position = (np.where(fires, nodes[ranks], MISSING) for ranks in (first, best))
     return WeightedFit(next(position), np.where(fires, coverage, np.nan), next(position), np.where(fires, f1, np.nan))
 
 
@@ -58,7 +58,7 @@ def weighted_permutation_test(
     """
     if permutations < 1:
         raise InputError(f"{permutations} permutations", "at least 1")
-    rates, nodes = _checked(taxonomy, rates), distinct_nodes(taxonomy)
+    rates, nodes = _check_rates(taxonomy, rates), distinct_nodes(taxonomy)
     random = np.random.default_rng(seed)
     parts = [_p_values(taxonomy, nodes, part, q, permutations, random) for part in _parts(rates)]
     table = pd.DataFrame(np.concatenate(parts), columns=["p_coverage", "p_f1"])
@@ -101,7 +101,7 @@ def _parts(rates: Rows) -> list[Rows]:
     return [rates[start : start + _ROWS] for start in range(0, max(1, len(rates)), _ROWS)]
 
 
-def _checked(taxonomy: Taxonomy, rates: Rows) -> Rows:
+def _check_rates(taxonomy: Taxonomy, rates: Rows) -> Rows:
     rates = np.nan_to_num(np.asarray(rates, dtype=np.float64), nan=0.0)
     if rates.ndim != 2 or rates.shape[1] != len(taxonomy.classes):
         raise InputError(f"rates of shape {rates.shape}", f"[n, {len(taxonomy.classes)}], a column for every class")

@@ -1,4 +1,4 @@
-"""Does the model use a feature for the whole WordNet subtree that the feature is named after, or only fire there?
+"""Test whether the model uses a feature for the whole WordNet subtree that names it, or whether it only fires there.
 
 Every feature f with a node a (its best node, measured beforehand) is moved inside the model:
     set    z_f becomes its p999 on images of any class

@@ -17,7 +17,7 @@ from hsae.measures.plain import rounded
 from hsae.measures.statistics import against_control, against_shuffled, interval
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
-from hsae.steering.causal.push import Answers, answers, pushed
+from hsae.steering.causal.push import Answers, answers, push
 from hsae.steering.controls import along, equal_rate_latent
 from hsae.steering.deltas import edit_delta, scope_tokens
 from hsae.steering.edits import Op, Scope
@@ -33,7 +33,7 @@ class Setting:
     """How much is tested; all of it is written beside the result."""
 
     features: int = 50
-    """Per layer, those whose node fits best on images it was not chosen by."""
+    """Per layer, those whose node fits best on images that did not choose it."""
     images: int = 64
     """Per feature and value."""
     seed: int = 0
@@ -56,7 +56,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class LayerTest:
-    """What is fixed while the features of one layer are tested."""
+    """The inputs that all tests of one layer's features share."""
 
     layer: str
     sae: SparseAutoencoder
@@ -68,7 +68,7 @@ class LayerTest:
     setting: Setting = field(default_factory=Setting)
 
     def run(self) -> dict[str, Any]:
-        """The layer's part of the document: features with their measures, and what they say together."""
+        """The layer's part of the document: features with their measures, and their summary."""
         chosen = testable_features(self.table, self.taxonomy, self.setting.features)
         if not len(chosen):
             raise InputError(f"no testable latent at {self.layer}", "latents with a node of 2 classes or more")
@@ -94,14 +94,15 @@ class LayerTest:
 
     def _move(self, latent: int, value: str, rows: np.ndarray, before: Answers) -> Move:
         x = self.images.x[rows]
-        found = {
-            condition: pushed(self.readout, self.layer, x, delta)
+        results = {
+            condition: push(self.readout, self.layer, x, delta)
             for condition, delta in self._deltas(latent, value, x).items()
         }
         sense = -1 if value == "off" else 1
-        changes = {name: _mean_change(after, before, rows, sense) for name, after in found.items()}
-        kept = {name: (before.predicted[rows], after.predicted) for name, after in found.items()}
-        return Move(len(rows), changes, {name: change_heights(self.taxonomy, *pair) for name, pair in kept.items()})
+        changes = {name: _mean_change(after, before, rows, sense) for name, after in results.items()}
+        predictions = {name: (before.predicted[rows], after.predicted) for name, after in results.items()}
+        heights = {name: change_heights(self.taxonomy, *pair) for name, pair in predictions.items()}
+        return Move(len(rows), changes, heights)
 
     @torch.no_grad()
     def _deltas(self, latent: int, value: str, x: Tensor) -> dict[str, Tensor]:
@@ -126,18 +127,18 @@ class LayerTest:
         )
 
     def _summary(self, moves: Sequence[Move | None], nodes: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Means over features, each against the three controls; and how far predictions went."""
+        """Means over features, each against the three controls; and how far predictions moved in WordNet."""
         kept = [(move, node) for move, node in zip(moves, nodes, strict=True) if move is not None]
         if not kept:
             return {"n_features": 0}
-        found = {"n_features": len(kept), "measures": {name: _compare(name, kept) for name in MEASURES}}
+        summary = {"n_features": len(kept), "measures": {name: _compare(name, kept) for name in MEASURES}}
         for condition in CONDITIONS:
             heights = np.concatenate([move.heights[condition] for move, _ in kept])
-            found[f"predictions_{condition}"] = {
+            summary[f"predictions_{condition}"] = {
                 "changed": float(len(heights) / sum(move.n_images for move, _ in kept)),
                 "mean_height": float(heights.mean()) if len(heights) else None,
             }
-        return found
+        return summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,22 +183,22 @@ def _about(row: pd.Series, taxonomy: Taxonomy) -> dict[str, Any]:
 
 def _feature(move: Move, distance: np.ndarray) -> dict[str, Any]:
     """One value of one feature: measures by condition, and the profile of the feature itself."""
-    found = {name: rounded(measure(change, distance), _DECIMALS) for name, change in move.changes.items()}
+    measures = {name: rounded(measure(change, distance), _DECIMALS) for name, change in move.changes.items()}
     profiles = {name: profile(change, distance) for name, change in move.changes.items()}
-    return {"n_images": move.n_images, **found, "profile": profiles}
+    return {"n_images": move.n_images, **measures, "profile": profiles}
 
 
 def _compare(name: str, kept: Sequence[tuple[Move, np.ndarray]]) -> dict[str, Any]:
     """One measure over all features: its mean, and the mean difference from every control."""
-    own, random, other = (
+    feature, random, other = (
         np.array([MEASURES[name](move.changes[condition], node) for move, node in kept]) for condition in CONDITIONS
     )
     every = shuffled([move.changes["feature"] for move, _ in kept], [node for _, node in kept], name)
     return {
-        "feature": interval(own),
+        "feature": interval(feature),
         "random": interval(random),
         "other": interval(other),
-        "against_random": against_control(own, random),
-        "against_other": against_control(own, other),
+        "against_random": against_control(feature, random),
+        "against_other": against_control(feature, other),
         "against_shuffled": against_shuffled(every),
     }

@@ -15,30 +15,30 @@ _NAMES = {"feature": "the feature", "random": "random direction", "other": "anot
 _BANDS = {"inside": (0, 0), "1-2": (1, 2), "3-5": (3, 5), "6-9": (6, 9), "10+": (10, 99)}
 
 
-def causal_figure(found: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
+def causal_figure(document: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """Mean change of logit by distance from the node for every layer of the document, and the advantage over siblings.
 
     The table has one row per layer, value, latent, condition and distance.
     """
     from matplotlib.figure import Figure
 
-    table, layers = profile_table(found), list(found["layers"])
+    table, layers = profile_table(document), list(document["layers"])
     figure = Figure(figsize=(3.2 * (len(layers) + 1), 5.6), layout="constrained")
     axes = figure.subplots(2, len(layers) + 1, squeeze=False)
     for row, value in zip(axes, ("set", "off"), strict=True):
         for axis, layer in zip(row, layers, strict=False):
             _profile(axis, table[(table.layer == layer) & (table.value == value)])
             axis.set(title=f"{layer}, {value}", xlabel="distance in WordNet", ylabel="change of logit")
-        _advantage(row[-1], value, {layer: found["layers"][layer]["summary"][value] for layer in layers})
+        _advantage(row[-1], value, {layer: document["layers"][layer]["summary"][value] for layer in layers})
     axes[0, 0].legend(fontsize=7)
     return figure, table
 
 
-def profile_table(found: Mapping[str, Any]) -> pd.DataFrame:
+def profile_table(document: Mapping[str, Any]) -> pd.DataFrame:
     """Every profile of the document: layer, value, latent, condition, distance, n_classes, probability, logit."""
     rows = [
         {"layer": layer, "value": value, "latent": feature["latent"], "condition": condition} | ring
-        for layer, part in found["layers"].items()
+        for layer, part in document["layers"].items()
         for feature in part["features"]
         for value in ("set", "off")
         if value in feature
@@ -66,11 +66,11 @@ def _profile(axis: Axes, table: pd.DataFrame) -> None:
 def _advantage(axis: Axes, value: str, summaries: Mapping[str, Any]) -> None:
     for shift, (condition, name) in zip((-0.2, 0, 0.2), _NAMES.items(), strict=True):
         for at, summary in enumerate(summaries.values()):
-            found = summary.get("measures", {}).get("advantage", {}).get(condition)
-            if found and found["mean"] is not None:
-                spread = [[found["mean"] - found["low"]], [found["high"] - found["mean"]]]
+            interval = summary.get("measures", {}).get("advantage", {}).get(condition)
+            if interval and interval["mean"] is not None:
+                spread = [[interval["mean"] - interval["low"]], [interval["high"] - interval["mean"]]]
                 color = f"C{list(_NAMES).index(condition)}"
-                axis.errorbar(at + shift, found["mean"], spread, fmt="o", markersize=4, color=color, label=name)
+                axis.errorbar(at + shift, interval["mean"], spread, fmt="o", markersize=4, color=color, label=name)
     axis.axhline(0, color="grey", linewidth=0.6)
     axis.set_xticks(range(len(summaries)), [str(layer).removeprefix("block_") for layer in summaries])
     axis.set(title=f"subtree minus siblings, {value}", xlabel="layer", ylabel="change of logit")

@@ -23,8 +23,8 @@ class ClassChange:
 def distances(taxonomy: Taxonomy, node: str) -> np.ndarray:
     """h(LCH(L(node) + c)) - h(node) for every class c, int `[n_classes]`; 0 inside, at least 1 outside."""
     inside = taxonomy.members[taxonomy.position(node)]
-    met = lch_rows(taxonomy, inside[None] | np.eye(len(inside), dtype=bool))
-    return np.where(inside, 0, np.maximum(taxonomy.heights[met] - taxonomy.height(node), 1))
+    meeting = lch_rows(taxonomy, inside[None] | np.eye(len(inside), dtype=bool))
+    return np.where(inside, 0, np.maximum(taxonomy.heights[meeting] - taxonomy.height(node), 1))
 
 
 def advantage(change: np.ndarray, distance: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Move one latent, or a control in its place, in many images at once, and read the classes at the end."""
+"""Move one latent, or a control in its place, in many images at once, and read the classes at the last layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the classifier says to each of several images, `[images, n_classes]` each."""
+    """The classifier's outputs for several images, `[images, n_classes]` each."""
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -35,7 +35,7 @@ def answers(readout: Readout, activations: Tensor) -> Answers:
 
 
 @torch.no_grad()
-def pushed(readout: Readout, layer: str, x: Tensor, deltas: Tensor) -> Answers:
+def push(readout: Readout, layer: str, x: Tensor, deltas: Tensor) -> Answers:
     """Answers when `deltas` are added to the activations `x` at `layer`, both `[images, tokens, d_in]`."""
     parts = [
         answers(readout, add_deltas(readout.backbone, tokens, {layer: delta}, [readout.layer])[readout.layer])

@@ -1,4 +1,4 @@
-"""What switching features off on an object's patches does to its segmentation, beyond a random direction."""
+"""Effect of switching features off on an object's patches on its segmentation, compared with a random direction."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def suppression(
 ) -> dict[str, float | None]:
     """Share of pixels, on the object's patches and elsewhere, whose class changes when its latents are switched off.
 
-    The `n_latents` of each scene are those that fire most on the object's patches compared with all others. Beside
-    them stand the same shares for a random direction of equal norm at the same patches, and the paired difference.
+    The `n_latents` of each scene are those that fire most on the object's patches compared with all others. Returned
+    beside them: the same shares for a random direction of equal norm at the same patches, and the paired difference.
     """
     backbone, sae = editor.backbone, editor.saes[layer]
     size = backbone.preprocessing.image_size

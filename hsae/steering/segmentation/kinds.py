@@ -1,4 +1,4 @@
-"""Coarse kinds of things: WordNet nodes wide enough for the starter photographs to teach each of them."""
+"""Coarse kinds of things: WordNet nodes with enough starter photographs to learn each of them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def kind_of(wnid: str | None) -> str | None:
 def held_out(kinds: Sequence[str | None], every: int = 4) -> np.ndarray:
     """Whether a photograph is kept for evaluation, bool `[n]`: every fourth of each kind, in the order given."""
     counts: dict[str | None, int] = {}
-    found = np.zeros(len(kinds), dtype=bool)
+    kept = np.zeros(len(kinds), dtype=bool)
     for at, kind in enumerate(kinds):
         counts[kind] = counts.get(kind, 0) + 1
-        found[at] = counts[kind] % every == 0
-    return found
+        kept[at] = counts[kind] % every == 0
+    return kept

@@ -34,21 +34,21 @@ class Segmentation:
     @property
     def target_changed(self) -> float:
         """Share of the edited patches' pixels that changed their class, in [0, 1]; NaN when no patch was edited."""
-        return self._changed(self.after, self.target)
+        return self._changed_share(self.after, self.target)
 
     @property
     def other_changed(self) -> float:
-        """The same of all other pixels: what spread by attention."""
-        return self._changed(self.after, ~self.target)
+        """The same of all other pixels: the change that attention spread."""
+        return self._changed_share(self.after, ~self.target)
 
     @property
     def control_changed(self) -> tuple[float, float]:
         """`target_changed` and `other_changed` of the random direction."""
         if self.control is None:
             raise InputError("a segmentation without control", "one made with a control_seed")
-        return self._changed(self.control, self.target), self._changed(self.control, ~self.target)
+        return self._changed_share(self.control, self.target), self._changed_share(self.control, ~self.target)
 
-    def _changed(self, after: np.ndarray, where: np.ndarray) -> float:
+    def _changed_share(self, after: np.ndarray, where: np.ndarray) -> float:
         return float((after != self.before)[where].mean()) if where.any() else np.nan
 
 
@@ -63,7 +63,7 @@ def segment(
     size: int,
     control_seed: int | None = None,
 ) -> Segmentation:
-    """The classes a head sees in one image of `size` x `size` pixels, before and after an edit.
+    """The classes a head assigns to one image of `size` x `size` pixels, before and after an edit.
 
     start: cached activations, also at `layer`, where the head reads.
     """
@@ -96,8 +96,8 @@ def class_map(backbone: Backbone, head: PatchHead, x: Tensor, layer: str, size: 
 
 def _edited_pixels(backbone: Backbone, edit: Edit, x: Tensor, layer: str, size: int) -> np.ndarray:
     n_prefix = backbone.layers[layer].n_prefix
-    found = torch.zeros(x.shape[1], dtype=torch.bool)
+    edited = torch.zeros(x.shape[1], dtype=torch.bool)
     for step in edit.steps():
-        found[scope_tokens(step.scope, x.shape[1], n_prefix)] = True
+        edited[scope_tokens(step.scope, x.shape[1], n_prefix)] = True
     places = backbone.token_map(layer, torch.zeros(1, 3, size, size)).cpu()
-    return (found[n_prefix:][places.clamp_min(0)] & (places >= 0)).numpy()
+    return (edited[n_prefix:][places.clamp_min(0)] & (places >= 0)).numpy()

@@ -1,4 +1,4 @@
-"""Train a patch head on cut-outs pasted on other photographs' backgrounds, and score it on photographs it never saw."""
+"""Train a patch head on cut-outs pasted on other photographs' backgrounds, and score it on held-out photographs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples
 from hsae.errors import InputError
-from hsae.faithfulness.scenes import Scene, blurred_photo, coverage, pasted
+from hsae.faithfulness.scenes import Scene, blur_photo, coverage, paste
 from hsae.measures.probes import fit_probe
 from hsae.steering.segmentation.head import BACKGROUND, PatchHead
 from hsae.steering.segmentation.kinds import KINDS, kind_of
@@ -23,8 +23,8 @@ _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """How well pixels are told apart, in [0, 1] each."""
+class HeadScores:
+    """Accuracy of class maps by pixel, in [0, 1] each."""
 
     pixel_accuracy: float
     """Share of pixels with the right class."""
@@ -45,8 +45,8 @@ def pasted_scenes(samples: Samples, copies: int, side: int, seed: int) -> Iterat
     for row in np.repeat(rows, copies).tolist():
         other = generator.choice([r for r in rows if r != row])
         sample = samples.read(row)
-        background = blurred_photo(samples.read(int(other)).image, side)
-        yield pasted(sample, background, generator), CLASSES.index(kind_of(sample.wnid))
+        background = blur_photo(samples.read(int(other)).image, side)
+        yield paste(sample, background, generator), CLASSES.index(kind_of(sample.wnid))
 
 
 @torch.no_grad()
@@ -54,11 +54,11 @@ def patches(backbone: Backbone, scenes: Sequence[tuple[Scene, int]], layer: str)
     """Activations `[scenes, patches, d_in]`, the share of each patch on the object, and each scene's class."""
     side = backbone.preprocessing.image_size
     places = backbone.token_map(layer, torch.zeros(1, 3, side, side))
-    found: list[Tensor] = []
+    parts: list[Tensor] = []
     for start in range(0, len(scenes), _BATCH):
         images = [scene.image for scene, _ in scenes[start : start + _BATCH]]
-        found.append(backbone.select_token(backbone.run(images, [layer])[layer], layer, "patch").cpu())
-    x = torch.cat(found)
+        parts.append(backbone.select_token(backbone.run(images, [layer])[layer], layer, "patch").cpu())
+    x = torch.cat(parts)
     covered = torch.from_numpy(np.stack([coverage(scene.mask, places, x.shape[1]) for scene, _ in scenes]))
     return x, covered, torch.tensor([label for _, label in scenes])
 
@@ -73,7 +73,7 @@ def train_head(x: Tensor, covered: Tensor, labels: Tensor, seed: int = 0) -> Pat
 
 def score_head(
     backbone: Backbone, head: PatchHead, x: Tensor, scenes: Sequence[tuple[Scene, int]], layer: str
-) -> Scored:
+) -> HeadScores:
     """Score the head on the pixels of scenes with patches `x`, against their exact masks."""
     side = backbone.preprocessing.image_size
     prefix = torch.zeros(1, backbone.layers[layer].n_prefix, x.shape[-1])
@@ -81,15 +81,15 @@ def score_head(
     return score_maps(maps, [np.where(scene.mask, label, 0) for scene, label in scenes])
 
 
-def score_maps(found: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> Scored:
+def score_maps(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> HeadScores:
     """Score class maps against true ones, both int `[height, width]` with 0 for background."""
-    guess, real = np.stack(found), np.stack(truth)
+    guess, real = np.stack(maps), np.stack(truth)
     iou = {
         CLASSES[c]: float(((guess == c) & (real == c)).sum() / ((guess == c) | (real == c)).sum())
         for c in np.unique(real)
     }
     right = guess == real
-    return Scored(float(right.mean()), float(right[real > 0].mean()), float(np.mean(list(iou.values()))), iou)
+    return HeadScores(float(right.mean()), float(right[real > 0].mean()), float(np.mean(list(iou.values()))), iou)
 
 
 def _wnid(samples: Samples, row: int) -> str | None:

@@ -13,7 +13,7 @@ import hsae
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows
 from hsae.measures.wordnet import label_permutation_test, likeness_groups, likeness_permutation_test
-from hsae.measures.wordnet.likeness import shuffled_within
+from hsae.measures.wordnet.likeness import shuffle_within
 
 BLUE, SPREAD = "n01905661", "n03094503"  # invertebrate: all of one colour; container: every colour
 
@@ -63,7 +63,7 @@ def test_colour_is_told_from_taxonomy(taxonomy, looks):
 def test_latents_that_follow_the_looks_alone_give_no_small_p_values(taxonomy, looks):
     groups, random = likeness_groups(looks), np.random.default_rng(1)
     start = np.isin(groups, [0, 1, 2]) & (np.random.default_rng(2).random(200) < 0.5)
-    rows = np.stack([start[shuffled_within(groups, random)] for _ in range(300)])
+    rows = np.stack([start[shuffle_within(groups, random)] for _ in range(300)])
     p = likeness_permutation_test(taxonomy, rows, groups, shuffles=200, seed=3).latents.p_value
     for level in (0.01, 0.05, 0.2):
         assert (p <= level).mean() <= level + 3 * np.sqrt(level / 300)
@@ -95,7 +95,7 @@ def test_fewer_than_two_classes_have_no_p_value(taxonomy):
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=30), st.integers(0, 100))
 def test_a_shuffle_within_groups_stays_within_groups(groups, seed):
     groups = np.array(groups)
-    order = shuffled_within(groups, np.random.default_rng(seed))
+    order = shuffle_within(groups, np.random.default_rng(seed))
     np.testing.assert_array_equal(np.sort(order), np.arange(len(groups)))
     np.testing.assert_array_equal(groups[order], groups)
 

@@ -76,11 +76,11 @@ def test_the_null_is_beaten_by_wordnet_and_not_by_shuffled_nodes(taxonomy):
 
 
 def test_shuffling_keeps_nodes_within_their_size(taxonomy):
-    from hsae.measures.wordnet.tree_scores import _shuffled
+    from hsae.measures.wordnet.tree_scores import _shuffle_nodes
 
     sizes = np.array([10, 10, 10, 500, 500, 500])
     nodes = np.array([1, 2, 3, 7, 8, MISSING])
-    seen = [_shuffled(nodes, sizes, np.random.default_rng(seed)) for seed in range(20)]
+    seen = [_shuffle_nodes(nodes, sizes, np.random.default_rng(seed)) for seed in range(20)]
     assert all(sorted(s[:3]) == [1, 2, 3] and sorted(s[3:5]) == [7, 8] and s[5] == MISSING for s in seen)
     assert len({tuple(s) for s in seen}) > 5
 
