@@ -10,10 +10,12 @@ import pandas as pd
 from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance, threshold
 from hsae.comparison.matching import Matching
 from hsae.comparison.models import Comparison, Model
+from hsae.report.names import KEPT, name_f1, name_nodes, status
 from hsae.report.parts import Numbers, finite, mean, median
 
 CONCEPT_F1 = 0.5
-"""A model has a concept when one of its latents has it as best node with at least this F1 on held-out images."""
+"""A model has a concept when a latent is named after it; where names were never measured, when a latent has it as best
+node with at least this F1 on held-out images."""
 
 
 def pair_numbers(comparison: Comparison, layer: str, other: str) -> dict[str, Any]:
@@ -135,11 +137,20 @@ def _shared_node(comparison: Comparison, layer: str, other: str) -> Numbers:
 def _concepts_of(model: Model) -> pd.DataFrame:
     """By node: layer and latent with the best F1, and the first layer that has the concept."""
     parts = [
-        pd.DataFrame({"node": t.best_node, "f1": t.best_node_f1, "layer": layer, "place": place, "latent": t.index})
+        pd.DataFrame(
+            {
+                "node": name_nodes(t, older="best_node"),
+                "f1": name_f1(t),
+                "kept": status(t) == KEPT,
+                "layer": layer,
+                "place": place,
+                "latent": t.index,
+            }
+        )
         for place, (layer, t) in enumerate((layer, model.tables[layer]) for layer in model.latents)
     ]
     found = pd.concat(parts, ignore_index=True)
-    found = found[found.node.notna() & (found.f1 >= CONCEPT_F1)]
+    found = found[found.node.notna() & (found.kept | (found.f1 >= CONCEPT_F1))]
     best = found.sort_values(["f1", "place"], ascending=[False, True], kind="stable").drop_duplicates("node")
     first = found.sort_values("place", kind="stable").drop_duplicates("node").set_index("node").layer
     return best.set_index("node")[["layer", "latent", "f1"]].assign(first=first)
