@@ -23,7 +23,7 @@ from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.targets import latent_target
-from hsae.report.names import KEPT, as_shown, labels, status
+from hsae.report.shown_names import KEPT, as_shown, labels, status
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.editor import Editor
@@ -94,7 +94,7 @@ class Session:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
         Columns: latent, activation (in units of the activations), strength (activation / p999), said, then the table's
-        as they may be shown (`report.names.as_shown`): a latent whose name is refused has the label "unnamed".
+        as they may be shown (`report.shown_names.as_shown`): a latent whose name is refused has the label "unnamed".
         said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
         the name is refused, nor where no threshold was measured. For a patch SAE the activation and the pre-activation
         are the largest over the patches.

@@ -18,7 +18,7 @@ from hsae.comparison.tables import (
     pair_numbers,
     side_by_side,
 )
-from hsae.report.names import name_nodes
+from hsae.report.shown_names import name_nodes
 
 STRONGEST = 24
 """Pairs of latents listed for each pair of layers."""

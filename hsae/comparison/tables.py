@@ -10,8 +10,8 @@ import pandas as pd
 from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN, Scored, beyond_chance, threshold
 from hsae.comparison.matching import Matching
 from hsae.comparison.models import Comparison, Model
-from hsae.report.names import KEPT, name_f1, name_nodes, status
 from hsae.report.parts import Numbers, finite, mean, median
+from hsae.report.shown_names import KEPT, name_f1, name_nodes, status
 
 CONCEPT_F1 = 0.5
 """A model has a concept when a latent is named after it; where names were never measured, when a latent has it as best

@@ -20,9 +20,9 @@ from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import Q
 from hsae.report.inputs import LayerInputs
 from hsae.report.measures import measure_layer
-from hsae.report.names import SILENT, UNASSIGNED
 from hsae.report.nulls import PERMUTATIONS, SHUFFLES
 from hsae.report.parts import Columns
+from hsae.report.shown_names import SILENT, UNASSIGNED
 from hsae.report.tree import LayerStructure, layer_structure
 
 RULES = {

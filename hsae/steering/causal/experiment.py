@@ -14,7 +14,7 @@ from torch import Tensor
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
 from hsae.measures.statistics import against_control, against_shuffled, interval
-from hsae.report.names import as_shown, name_f1, name_nodes
+from hsae.report.shown_names import as_shown, name_f1, name_nodes
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
 from hsae.steering.causal.push import Answers, answers, pushed
@@ -60,7 +60,7 @@ class LayerTest:
     layer: str
     sae: SparseAutoencoder
     table: pd.DataFrame
-    """The artifact's latents: p999, frequency, dead, label, and what names them (`report.names`)."""
+    """The artifact's latents: p999, frequency, dead, label, and what names them (`report.shown_names`)."""
     taxonomy: Taxonomy
     images: Images
     readout: Readout
@@ -153,7 +153,7 @@ class Move:
 def testable_features(table: pd.DataFrame, taxonomy: Taxonomy, n: int) -> pd.DataFrame:
     """The `n` living latents whose name fits best, of those named after a node of 2 to C - 1 classes.
 
-    The table's columns, and tested, the node, and fit, `report.names.name_f1`; label is as it may be shown.
+    The table's columns, and tested, the node, and fit, `report.shown_names.name_f1`; label is as it may be shown.
     """
     known = as_shown(table).assign(tested=name_nodes(table, older="best_node"), fit=name_f1(table))
     fits = known[~known["dead"] & known["tested"].notna() & (known["fit"] > 0) & (known["p999"] > 0)]

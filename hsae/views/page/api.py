@@ -12,7 +12,7 @@ import pandas as pd
 
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
-from hsae.report.names import said_first
+from hsae.report.shown_names import said_first
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk

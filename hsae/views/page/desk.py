@@ -10,7 +10,7 @@ import pandas as pd
 
 from hsae.errors import HsaeError
 from hsae.hierarchy import wordnet
-from hsae.report.names import KEPT, OLDER, name_of, names, said_first, status, status_of, telling
+from hsae.report.shown_names import KEPT, OLDER, name_of, names, said_first, status, status_of, telling
 from hsae.session import Session
 from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
@@ -70,7 +70,7 @@ def has_name(table: pd.DataFrame) -> np.ndarray:
 
 
 def feature_name(row: pd.Series, latent: int) -> str:
-    """What to call a feature: its name (`report.names`), or its number where it has none."""
+    """What to call a feature: its name (`report.shown_names`), or its number where it has none."""
     name = name_of(row)
     if name is not None:
         return name

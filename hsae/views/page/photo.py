@@ -8,7 +8,7 @@ import gradio as gr
 import pandas as pd
 
 from hsae.hierarchy import wordnet
-from hsae.report.names import OLDER, status, status_of
+from hsae.report.shown_names import OLDER, status, status_of
 from hsae.views.page.desk import (
     NO_PROBE,
     OLDER_RULE,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hsae.hierarchy import wordnet
 from hsae.report.columns import COLUMNS
-from hsae.report.names import KEPT, OF_A_NAME, REFUSED, status_of
+from hsae.report.shown_names import KEPT, OF_A_NAME, REFUSED, status_of
 from hsae.views.page.desk import OLDER_RULE, feature_name
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer

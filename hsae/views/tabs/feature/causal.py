@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hsae.artifacts.documents.causal import read_advantage
-from hsae.report.names import KEPT, REFUSED, status_of
+from hsae.report.shown_names import KEPT, REFUSED, status_of
 from hsae.views.parts.markup import esc
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap
-from hsae.report.names import KEPT, status_of
+from hsae.report.shown_names import KEPT, status_of
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys
@@ -93,13 +93,13 @@ def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
     """The features that fit the WordNet node it is named after best in the other layers."""
     nodes = (row["node"],) if status_of(row) == KEPT else (row["best_node"], row["lch"])
     node = next((node for node in nodes if isinstance(node, str)), None)
-    scores = model.node_scores(node) if isinstance(node, str) else {}
+    scores = model.node_scores(node) if node is not None else {}
     faces = [
         button(f"{short_layer(name)}: {f1:.2f}", ("feature", f"{name}:{latent}"), pressed=name == layer,
                title=f"{feature_name(model.latents(name).iloc[latent], latent)}, feature no. {latent}")
         for name, (latent, f1) in scores.items()
     ]  # fmt: skip
-    if not faces:
+    if node is None or not faces:
         return ""
     hint = "layer: F1 of the feature that fits it best there, on other images than it was chosen by"
     about = f"<h3>“{esc(wordnet().name(node))}” in every layer</h3>"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
-from hsae.report.names import KEPT, OLDER, status, status_of
+from hsae.report.shown_names import KEPT, OLDER, status, status_of
 from hsae.views.page.desk import OLDER_RULE, Desk, feature_name, surest_first
 from hsae.views.page.lanes import Lane
 from hsae.views.page.state import Selection

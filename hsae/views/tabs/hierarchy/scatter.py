@@ -11,7 +11,7 @@ import pandas as pd
 
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.report.figures import COVERAGE_BINS, random_density
-from hsae.report.names import name_nodes
+from hsae.report.shown_names import name_nodes
 from hsae.views.parts.charts import colours, short_layer
 from hsae.views.parts.markup import attributes, esc
 

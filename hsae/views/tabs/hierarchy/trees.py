@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hsae.hierarchy import Taxonomy
-from hsae.report.names import name_nodes
+from hsae.report.shown_names import name_nodes
 from hsae.views.page.desk import feature_name, numbered_name, surest_first, trust
 from hsae.views.parts.markup import button, esc, percent
 from hsae.views.parts.nodes import named_node

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hsae.hierarchy import Taxonomy, wordnet
-from hsae.report.names import name_nodes
+from hsae.report.shown_names import name_nodes
 from hsae.steering.classification import SteeringResult
 from hsae.views.page.desk import Desk, surest_first
 from hsae.views.page.edit_text import write_edit

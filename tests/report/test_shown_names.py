@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hsae.report.names import (
+from hsae.report.shown_names import (
     KEPT,
     OLDER,
     REFUSED,
