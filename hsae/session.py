@@ -23,6 +23,7 @@ from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.targets import latent_target
+from hsae.report.shown_names import KEPT, as_shown, labels, status
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.editor import Editor
@@ -92,18 +93,23 @@ class Session:
     def active_latents(self, layer: str, top: int = 20) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
-        Columns: latent, activation (in units of the activations), strength (activation / p999), then the table's.
-        For a patch SAE the activation is the largest over the patches.
+        Columns: latent, activation (in units of the activations), strength (activation / p999), said, then the table's
+        as they may be shown (`report.shown_names.as_shown`): a latent whose name is refused has the label "unnamed".
+        said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
+        the name is refused, nor where no threshold was measured. For a patch SAE the activation and the pre-activation
+        are the largest over the patches.
         """
-        z = self._token(layer)
-        values = self.artifact.sae(layer).encode(z).amax(0).numpy()
+        x, sae = self._token(layer), self.artifact.sae(layer)
+        pre = sae.pre_activation(x)
+        values, highest = sae.activate(pre).amax(0).numpy(), pre.amax(0).numpy()
         active = np.flatnonzero(values > 0)
         strongest = active[np.argsort(-values[active], kind="stable")][:top]
-        table = self.artifact.latents(layer).iloc[strongest].reset_index(drop=True)
-        table = table.drop(columns=[name for name in ("latent", "activation", "strength") if name in table])
+        table = as_shown(self.artifact.latents(layer).iloc[strongest].reset_index(drop=True))
         table.insert(0, "latent", strongest)
         table.insert(1, "activation", values[strongest])
         table.insert(2, "strength", values[strongest] / table["p999"].where(table["p999"] > 0).to_numpy(float))
+        above = highest[strongest] >= table["node_threshold"].to_numpy(float)
+        table.insert(3, "said", above & (status(table) == KEPT).to_numpy())
         return table
 
     def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
@@ -171,7 +177,8 @@ class Session:
         editor = self._editor([edit], later_layers(self.backbone, edit, self.artifact.layers))
         changes = latent_changes(editor, edit, self._activations, token=self.artifact.token, top=top)
         tables = {layer: self.artifact.latents(layer) for layer in editor.saes}
-        rows = [(c.layer, c.latent, tables[c.layer]["label"].iloc[c.latent], c.before, c.after) for c in changes]
+        said = [labels(tables[c.layer].iloc[[c.latent]]).iloc[0] for c in changes]
+        rows = [(c.layer, c.latent, label, c.before, c.after) for c, label in zip(changes, said, strict=True)]
         frame = pd.DataFrame(rows, columns=["layer", "latent", "label", "before", "after"])
         units = np.array([tables[c.layer]["p999"].iloc[c.latent] for c in changes], dtype=float)
         return frame.assign(change=(frame["after"] - frame["before"]) / units)

@@ -18,6 +18,7 @@ from hsae.comparison.tables import (
     pair_numbers,
     side_by_side,
 )
+from hsae.report.shown_names import name_nodes
 
 STRONGEST = 24
 """Pairs of latents listed for each pair of layers."""
@@ -77,9 +78,10 @@ def _partners(comparison: Comparison) -> dict[str, np.ndarray]:
 def _latents_b(
     comparison: Comparison, layer: str, photos: Sequence[Sequence[str]] | None, keys: Sequence[str]
 ) -> list[tuple[int, str | None, list[int]]]:
-    """Latent, best node and photographs (places in `keys`) of every living latent of a layer of B."""
+    """Latent, the node it is named after and photographs (places in `keys`) of every living latent of a layer of B."""
     table, place = comparison.b.tables[layer], {key: at for at, key in enumerate(keys)}
-    nodes = table.best_node.where(table.best_node.notna(), None)
+    nodes = name_nodes(table, older="best_node")
+    nodes = nodes.where(nodes.notna(), None)
     return [
         (latent, nodes[latent], [place[key] for key in (photos[latent] if photos else ())])
         for latent in np.flatnonzero(~table.dead).tolist()

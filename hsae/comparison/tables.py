@@ -12,9 +12,11 @@ from hsae.comparison.matching import Matching
 from hsae.comparison.models import Comparison, Model
 from hsae.measures.plain import finite, mean, median
 from hsae.report.parts import Numbers
+from hsae.report.shown_names import KEPT, name_f1, name_nodes, status
 
 CONCEPT_F1 = 0.5
-"""A model has a concept when one of its latents has it as best node with at least this F1 on held-out images."""
+"""A model has a concept when a latent is named after it; where names were never measured, when a latent has it as best
+node with at least this F1 on held-out images."""
 
 
 def pair_numbers(comparison: Comparison, layer: str, other: str) -> dict[str, Any]:
@@ -136,11 +138,20 @@ def _shared_node(comparison: Comparison, layer: str, other: str) -> Numbers:
 def _model_concepts(model: Model) -> pd.DataFrame:
     """By node: layer and latent with the best F1, and the first layer that has the concept."""
     parts = [
-        pd.DataFrame({"node": t.best_node, "f1": t.best_node_f1, "layer": layer, "place": place, "latent": t.index})
+        pd.DataFrame(
+            {
+                "node": name_nodes(t, older="best_node"),
+                "f1": name_f1(t),
+                "kept": status(t) == KEPT,
+                "layer": layer,
+                "place": place,
+                "latent": t.index,
+            }
+        )
         for place, (layer, t) in enumerate((layer, model.tables[layer]) for layer in model.latents)
     ]
     candidates = pd.concat(parts, ignore_index=True)
-    candidates = candidates[candidates.node.notna() & (candidates.f1 >= CONCEPT_F1)]
+    candidates = candidates[candidates.node.notna() & (candidates.kept | (candidates.f1 >= CONCEPT_F1))]
     best = candidates.sort_values(["f1", "place"], ascending=[False, True], kind="stable").drop_duplicates("node")
     first = candidates.sort_values("place", kind="stable").drop_duplicates("node").set_index("node").layer
     return best.set_index("node")[["layer", "latent", "f1"]].assign(first=first)

@@ -22,6 +22,7 @@ from hsae.report.inputs import LayerInputs
 from hsae.report.measures import measure_layer
 from hsae.report.nulls import PERMUTATIONS, SHUFFLES
 from hsae.report.parts import Columns
+from hsae.report.shown_names import SILENT, UNASSIGNED
 from hsae.report.tree import LayerStructure, layer_structure
 
 RULES = {
@@ -38,9 +39,6 @@ RULES = {
     "best_node": "F1 with the classes selected on one half of the images; best_node_f1 from the other half",
 }
 """How classes, nodes and p-values were determined, for the artifact; stored beside tau and the taxonomy's rules."""
-
-SILENT, UNASSIGNED = "silent", "unassigned"
-"""Labels of latents without a node: they never fire, or nothing in WordNet fits them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Two planted models: where partners are, what is said of them, and that the document and figure say the same."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,20 @@ def test_concepts_that_both_have_or_one(planted):
     counts = concept_counts(planted, concepts(planted))
     sets = 6 + 4  # classes; cats, dogs, carnivores, all
     assert counts == {"a": 3, "b": 3, "both": 2, "chance": pytest.approx(9 / sets)}
+
+
+def test_a_latent_whose_name_was_refused_has_no_concept_and_no_node(planted):
+    inverse = np.argsort(ORDER)
+    measured = {"named": 0, "node": ENGINE, "node_precision": 0.4, "node_recall": 0.4}
+    known = planted.b.tables["b1"].assign(**measured)
+    known.loc[inverse[1], "named"] = 1
+    there = replace(planted, b=replace(planted.b, tables={**planted.b.tables, "b1": known}))
+    found = concepts(there).set_index("node")
+    assert found.b_f1.dropna().to_dict() == {ENGINE: pytest.approx(0.4)}  # kept, though under the older rule's limit
+    lines = comparison_document(there)["latents_b"]["layers"]["b1"]
+    assert [line.split()[1] for line in lines] == [ENGINE if at == inverse[1] else "-" for at in range(30)]
+    before = comparison_document(planted)["latents_b"]["layers"]["b1"]
+    assert before[inverse[0]].split()[1] == CAT, "control: by the older rule they have nodes"
 
 
 def test_both_models_stand_side_by_side(planted):

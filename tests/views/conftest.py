@@ -24,7 +24,10 @@ from tests.tiny_models import SIDE, WIDTH, random_sae, tiny_model
 CLASSES = ("n02085620", "n02123045", "n02124075", "n04285008")  # chihuahua, tabby, Egyptian cat, sports car
 LAYERS = ("block_01", "block_02", "block_03")
 N = 24
-UNKNOWN = ("p_value", "q_value", "best_node_f1", "label_entropy", "monosemanticity")
+UNKNOWN = (
+    "p_value", "q_value", "best_node_f1", "label_entropy", "monosemanticity",
+    "node_precision", "node_recall", "node_lift", "node_threshold",
+)  # fmt: skip
 HOSTILE = "<script>alert('x')</script>\"&"
 
 
@@ -40,7 +43,7 @@ def latents() -> pd.DataFrame:
     for latent, values in owned.items():
         table.loc[latent, ["n_classes", "lch", "lch_height", "coverage", "label"]] = values
     table.loc[0, ["dead", "label", "frequency"]] = [True, "silent", 0.0]
-    return table.assign(best_node=None, **dict.fromkeys(UNKNOWN, np.nan))
+    return table.assign(best_node=None, node=None, named=-1, **dict.fromkeys(UNKNOWN, np.nan))
 
 
 def probe(seed: int) -> LinearProbe:

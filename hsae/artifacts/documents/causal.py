@@ -22,6 +22,8 @@ class Advantage:
     """Of a random direction of the same length."""
     other: float
     """Of another feature of equal firing rate."""
+    node: str | None = None
+    """Whose classes were looked at."""
 
 
 def write_causal(layers: Mapping[str, dict[str, Any]], setting: Setting, n_images: int, data: str) -> dict[str, Any]:
@@ -45,4 +47,5 @@ def read_advantage(document: Mapping[str, Any] | None, layer: str, latent: int) 
     feature, random, other = (real(within(row, "set", name, "advantage")) for name in ("feature", "random", "other"))
     if feature is None or random is None or other is None:
         return None
-    return Advantage(feature, random, other)
+    node = within(row, "node")
+    return Advantage(feature, random, other, node if isinstance(node, str) else None)

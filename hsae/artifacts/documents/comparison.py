@@ -44,7 +44,7 @@ class ComparisonFields:
     photos: Sequence[str]
     """Keys of photographs of b's latents."""
     latents_b: Mapping[str, Sequence[tuple[int, str | None, Sequence[int]]]]
-    """By layer (latent, best node, places in `photos`) of every living latent."""
+    """By layer (latent, node it is named after, places in `photos`) of every living latent."""
 
 
 def write_comparison(fields: ComparisonFields) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows, wordnet
 from hsae.measures.plain import rounded
 from hsae.measures.statistics import against_control, against_shuffled, interval
+from hsae.report.shown_names import as_shown, name_f1, name_nodes
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
 from hsae.steering.causal.push import Answers, answers, push
@@ -33,7 +34,7 @@ class Setting:
     """How much is tested; all of it is written beside the result."""
 
     features: int = 50
-    """Per layer, those whose node fits best on images that did not choose it."""
+    """Per layer, those whose name fits best on images that did not choose it."""
     images: int = 64
     """Per feature and value."""
     seed: int = 0
@@ -61,7 +62,7 @@ class LayerTest:
     layer: str
     sae: SparseAutoencoder
     table: pd.DataFrame
-    """The artifact's latents: p999, frequency, dead, best_node, best_node_f1, label."""
+    """The artifact's latents: p999, frequency, dead, label, and what names them (`report.shown_names`)."""
     taxonomy: Taxonomy
     images: Images
     readout: Readout
@@ -73,8 +74,8 @@ class LayerTest:
         if not len(chosen):
             raise InputError(f"no testable latent at {self.layer}", "latents with a node of 2 classes or more")
         before = answers(self.readout, self.images.last)
-        moves = {int(j): self._moves(int(j), str(node), before) for j, node in chosen["best_node"].items()}
-        nodes = [distances(self.taxonomy, node) for node in chosen["best_node"]]
+        moves = {int(j): self._moves(int(j), str(node), before) for j, node in chosen["tested"].items()}
+        nodes = [distances(self.taxonomy, node) for node in chosen["tested"]]
         features = [
             {"latent": latent, **_about(row, self.taxonomy)}
             | {value: _feature(move, distance) for value, move in moves[latent].items()}
@@ -153,11 +154,15 @@ class Move:
 
 
 def testable_features(table: pd.DataFrame, taxonomy: Taxonomy, n: int) -> pd.DataFrame:
-    """The `n` living latents whose node fits best, of those with a node of 2 to C - 1 classes."""
-    fits = table[~table["dead"] & table["best_node"].notna() & (table["best_node_f1"] > 0) & (table["p999"] > 0)]
-    sizes = np.array([taxonomy.leaf_count(node) for node in fits["best_node"]], dtype=int)
+    """The `n` living latents whose name fits best, of those named after a node of 2 to C - 1 classes.
+
+    The table's columns, and tested, the node, and fit, `report.shown_names.name_f1`; label is as it may be shown.
+    """
+    known = as_shown(table).assign(tested=name_nodes(table, older="best_node"), fit=name_f1(table))
+    fits = known[~known["dead"] & known["tested"].notna() & (known["fit"] > 0) & (known["p999"] > 0)]
+    sizes = np.array([taxonomy.leaf_count(node) for node in fits["tested"]], dtype=int)
     fits = fits[(sizes >= 2) & (sizes < len(taxonomy.classes))]
-    return fits.sort_values("best_node_f1", ascending=False, kind="stable").head(n)
+    return fits.sort_values("fit", ascending=False, kind="stable").head(n)
 
 
 def change_heights(taxonomy: Taxonomy, old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -176,9 +181,9 @@ def _mean_change(after: Answers, before: Answers, rows: np.ndarray, sense: int) 
 
 
 def _about(row: pd.Series, taxonomy: Taxonomy) -> dict[str, Any]:
-    node = row["best_node"]
+    node = row["tested"]
     about = {"label": row["label"], "node": node, "node_classes": taxonomy.leaf_count(node)}
-    return about | {"node_height": taxonomy.height(node), "node_f1": float(row["best_node_f1"])}
+    return about | {"node_height": taxonomy.height(node), "node_f1": float(row["fit"])}
 
 
 def _feature(move: Move, distance: np.ndarray) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pandas as pd
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.measures.plain import rounded
+from hsae.report.shown_names import said_first
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk
@@ -49,9 +50,14 @@ class Api:
         return _records(self._session(image, known).classes(_layer(known, layer), top=_count(top)))
 
     def latents(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
-        """Strongest features of an image at a layer ("" for the last): latent, activation, strength, label, ..."""
-        known = self._model(model)
-        return _records(self._session(image, known).active_latents(_layer(known, layer), top=_count(top)))
+        """Features of an image at a layer ("" for the last): latent, activation, strength, said, label, ...
+
+        First those whose label is said of the image, the most telling first, then the others by activation. A label
+        is "unnamed" where no name of the feature proved true often enough.
+        """
+        known, at_most = self._model(model), _count(top)
+        active = self._session(image, known).active_latents(_layer(known, layer), top=10**6)
+        return _records(said_first(active).head(at_most))
 
     def relevancy(self, image: object, model: object, layer: object, latent: object, method: object) -> dict[str, Any]:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""

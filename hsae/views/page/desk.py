@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,16 @@ import pandas as pd
 
 from hsae.errors import HsaeError
 from hsae.hierarchy import wordnet
+from hsae.report.shown_names import KEPT, OLDER, name_of, names, said_first, status, status_of, telling
 from hsae.session import Session
 from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Selection
+from hsae.views.parts.markup import percent
 
 NO_PROBE = "This model was made from images without labels: it has no probe that could say which classes it sees."
-_NO_NAME = ("unassigned", "silent", "")
+OLDER_RULE = "Its names come from an older rule, by which nobody measured how often they are true."
+"""Said of a model's features beside their evidence."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,18 @@ class Desk:
         return self.photos.session(self.model(selection), selection.image)
 
     def active(self, selection: Selection) -> pd.DataFrame:
-        """Features active in the photo at the layer: with a name, with a doubtful one, without; each by strength."""
+        """Features active in the photo at the layer: first those whose name is said of it, the most telling first.
+
+        The others by strength; names by the older rule before none, and doubtful ones between the two.
+        """
         table = self.session(selection).active_latents(selection.layer, top=10**6)
         doubtful = np.array([significance(row) == "?" for _, row in table.iterrows()], dtype=bool)
-        order = np.lexsort((-table["strength"].fillna(0), doubtful, ~has_name(table)))
-        return table.iloc[order].reset_index(drop=True)
+        older = has_name(table) & (status(table) == OLDER).to_numpy()
+        order = np.lexsort((-table["strength"].fillna(0), doubtful, ~older))
+        return said_first(table.iloc[order])
 
     def focus(self, selection: Selection) -> int | None:
-        """The chosen feature; else the photograph's strongest, else the layer's best covered; None if all are dead."""
+        """The chosen feature; else the photograph's first, else the layer's best named or covered; None if all dead."""
         if selection.latent is not None:
             return selection.latent
         try:
@@ -51,29 +59,70 @@ class Desk:
         if len(active):
             return int(active["latent"].iloc[0])
         table = self.model(selection).latents(selection.layer)
-        alive = table[~table["dead"]]
-        alive = alive.sort_values(["n_classes", "frequency"], ascending=False, kind="stable")
+        alive = table[~table["dead"]].assign(telling=telling(table))
+        alive = alive.sort_values(["telling", "n_classes", "frequency"], ascending=False, kind="stable")
         return int(alive.index[0]) if len(alive) else None
 
 
 def has_name(table: pd.DataFrame) -> np.ndarray:
-    """Whether each latent of a table has a label that means something, bool [n]."""
-    return ~table["label"].isin(_NO_NAME).to_numpy() & table["label"].notna().to_numpy()
+    """Whether each latent of a table may be called by a name, bool [n]."""
+    return names(table).notna().to_numpy()
 
 
 def feature_name(row: pd.Series, latent: int) -> str:
-    """A name to show: the label, or a number where there is none."""
-    label = row["label"]
-    if row["n_classes"] == -1 and (pd.isna(label) or label in _NO_NAME):
-        return f"feature {latent}"
-    return f"no clear class ({latent})" if pd.isna(label) or label in _NO_NAME else str(label)
+    """What to call a feature: its name (`report.shown_names`), or its number where it has none."""
+    name = name_of(row)
+    if name is not None:
+        return name
+    if status_of(row) != OLDER:
+        return f"feature {latent} (unnamed)"
+    return f"feature {latent}" if row["n_classes"] == -1 else f"no clear class ({latent})"
+
+
+def numbered_name(row: pd.Series, latent: int) -> str:
+    """The same, with the feature's number in any case."""
+    return feature_name(row, latent) if name_of(row) is None else f"{name_of(row)} · {latent}"
+
+
+def said_name(row: pd.Series, latent: int) -> str:
+    """What to call a feature in a list of those of a photograph: by its name only where that is said of the photo."""
+    return f"feature {latent}" if status_of(row) == KEPT and not row["said"] else feature_name(row, latent)
+
+
+def unsaid(row: pd.Series) -> str:
+    """Why a feature of a photograph that has a name is not called by it; empty where it is, or has none."""
+    weak = status_of(row) == KEPT and not row["said"]
+    return f"named {name_of(row)}, but too weak here for that to be said of this photo" if weak else ""
+
+
+def trust(row: pd.Series) -> str:
+    """How far to trust a name, in a few characters: how often it is true; by the older rule coverage and stars."""
+    of = status_of(row)
+    if of == OLDER:
+        return f"{percent(row['coverage'])} {significance(row)}".strip()
+    return f"true in {percent(row['node_precision'])}" if of == KEPT else ""
+
+
+def surest_first(table: pd.DataFrame, then: Sequence[str]) -> pd.DataFrame:
+    """The rows of a table of latents, the most telling names first; by the older rule those that beat chance first.
+
+    then: the columns that decide between equals, the largest value first.
+    """
+    doubtful = (table["q_value"].fillna(1) >= 0.05) & (status(table) == OLDER)
+    ranked = table.assign(doubtful=doubtful, telling=telling(table))
+    return ranked.sort_values(
+        ["doubtful", "telling", *then], ascending=[True, False, *[False] * len(then)], kind="stable"
+    )
 
 
 def significance(row: pd.Series) -> str:
     """Stars for a latent whose coverage beats chance (q < 0.05, 0.01, 0.001), "?" for a doubtful name, else "".
 
     A name is doubtful when the coverage does not beat chance, or when it fits no class on images it was not chosen by.
+    Nothing where it was measured whether the name is kept.
     """
+    if status_of(row) != OLDER:
+        return ""
     if row["q_value"] >= 0.05 or row["best_node_f1"] == 0:
         return "?"
     return "★" * sum(row["q_value"] < limit for limit in (0.05, 0.01, 0.001))

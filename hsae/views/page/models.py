@@ -22,6 +22,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
 from hsae.relevancy import usable_methods
+from hsae.report.shown_names import as_shown
 from hsae.session import Session
 from hsae.views.tabs.hierarchy.scatter import densities
 
@@ -153,8 +154,8 @@ class Model:
 
     @lru_cache(maxsize=64)  # noqa: B019 - a model lives as long as the app
     def latents(self, layer: str) -> pd.DataFrame:
-        """The artifact's table of a layer; shared, so leave it unchanged."""
-        return self.artifact.latents(layer)
+        """The artifact's table of a layer as it may be shown (`report.shown_names`); shared, so leave it unchanged."""
+        return as_shown(self.artifact.latents(layer))
 
 
 class Models(dict[str, Model]):

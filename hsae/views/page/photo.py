@@ -8,7 +8,18 @@ import gradio as gr
 import pandas as pd
 
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import NO_PROBE, Desk, branching_path, feature_name, has_name, significance
+from hsae.report.shown_names import OLDER, status, status_of
+from hsae.views.page.desk import (
+    NO_PROBE,
+    OLDER_RULE,
+    Desk,
+    branching_path,
+    has_name,
+    said_name,
+    significance,
+    trust,
+    unsaid,
+)
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.page.state import FIRST_PHOTO, Selection
 from hsae.views.parts.charts import short_layer
@@ -80,25 +91,38 @@ def _active(desk: Desk, selection: Selection) -> str:
 
 
 def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
-    """The features active in the photo (rows of `Session.latents`): name, strength, coverage; a click selects."""
-    shown = active.head(_SHOWN)
+    """The features active in the photo, as `Desk.active` has them: name, strength, evidence; a click selects."""
+    shown, measured = active.head(_SHOWN), (status(active) != OLDER).any()
     rows = [
         [
-            button(f"{feature_name(row, int(row['latent']))} {significance(row)}", ("latent", int(row["latent"])),
-                   pressed=int(row["latent"]) == focus, title="Select this feature"),
+            button(f"{said_name(row, int(row['latent']))} {significance(row)}", ("latent", int(row["latent"])),
+                   pressed=int(row["latent"]) == focus, title=unsaid(row) or "Select this feature"),
             bar(row["strength"]) + number(row["strength"]),
-            percent(row["coverage"]) if row["n_classes"] > 1 else "one class" if row["n_classes"] == 1 else "–",
+            _evidence(row),
         ]
         for _, row in shown.iterrows()
     ]  # fmt: skip
     current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
-    order = "; those with a name first" if has_name(active).any() else ""
-    hint = (
-        f"{len(active)} features fire here{order}. Strength 1 = about as strong as it ever gets."
-        " ★ = beats chance, ? = a doubtful name."
-    )
+    heads = ["feature", "strength", "its name is" if measured else "coverage"]
     return (
         f"<h2>Features active at layer {esc(short_layer(layer))}</h2>"
-        + table("Active features", ["feature", "strength", "coverage"], rows, current=current, css="hsae-features")
-        + f'<p class="hsae-hint">{hint}</p>'
+        + table("Active features", heads, rows, current=current, css="hsae-features")
+        + f'<p class="hsae-hint">{len(active)} features fire here{_order(active)}</p>'
     )
+
+
+def _evidence(row: pd.Series) -> str:
+    """How far to trust the name that is shown."""
+    if status_of(row) != OLDER:
+        return trust(row) if row["said"] else "–"
+    return percent(row["coverage"]) if row["n_classes"] > 1 else "one class" if row["n_classes"] == 1 else "–"
+
+
+def _order(active: pd.DataFrame) -> str:
+    """The order of the list and its marks, in words."""
+    strength = "Strength 1 = about as strong as it ever gets."
+    if (status(active) != OLDER).any():
+        told = f"; {int(active['said'].sum())} of them by a name that is said of this photo, the most telling first"
+        return f"{told}. {strength} True in = of other photos that it is said of, the share that show such a thing."
+    order = "; those with a name first" if has_name(active).any() else ""
+    return f"{order}. {strength} ★ = beats chance, ? = a doubtful name. {OLDER_RULE}"

@@ -157,3 +157,18 @@ def test_only_living_features_with_a_subtree_are_tested(backbone, x):
     assert testable_features(table, TAXONOMY, 9).index.tolist() == [5]
     with pytest.raises(InputError, match="testable"):
         LayerTest(**{**test.__dict__, "table": table.assign(dead=True)}).run()
+
+
+def test_features_are_tested_with_the_node_of_a_name_that_was_kept(backbone, x):
+    test = planted("block_03", backbone, x, causal=True)
+    known = {"named": 0, "node": NODES[1], "node_precision": 0.5, "node_recall": 0.5}
+    table = test.table.assign(**known)
+    table.loc[2, "named"] = 1
+    table.loc[3, "named"] = -1
+    found = testable_features(table, TAXONOMY, 9)
+    assert found["tested"].to_dict() == {2: NODES[1], 3: NODES[3]}
+    assert found["fit"].to_dict() == {2: 0.5, 3: test.table.loc[3, "best_node_f1"]}
+    features = LayerTest(**{**test.__dict__, "table": table}).run()["features"]
+    assert {row["latent"]: (row["label"], row["node"]) for row in features} == {
+        2: ("dog", NODES[1]), 3: (test.table.loc[3, "label"], NODES[3]),
+    }  # fmt: skip

@@ -8,10 +8,12 @@ import pandas as pd
 
 from hsae.hierarchy import wordnet
 from hsae.report.columns import COLUMNS
-from hsae.views.page.desk import feature_name
+from hsae.report.shown_names import KEPT, OF_A_NAME, REFUSED, status_of
+from hsae.views.page.desk import OLDER_RULE, feature_name
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice, number, percent, picture_button, table
+from hsae.views.parts.nodes import named_node
 
 _FORMS = {"number": number, "percent": percent}
 
@@ -34,13 +36,28 @@ def evidence_html(row: pd.Series, tau: float | None = None) -> str:
     """One sentence on why the feature has its name, or that it has none."""
     if row["dead"]:
         return "It never fired on the held-out images."
-    fires = f"Fires on {percent(row['frequency'])} of the held-out images"
-    n, rule = (
-        int(row["n_classes"]),
-        f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else "",
-    )
-    if n < 0:
+    of, fires = status_of(row), f"Fires on {percent(row['frequency'])} of the held-out images"
+    if of == KEPT:
+        return f"{_named(row)} {fires}."
+    if of == REFUSED:
+        return f"Unnamed: on photographs that had no part in choosing one, no WordNet node passes as its name. {fires}."
+    if row["n_classes"] < 0:
         return f"{fires}. Those had no labels, so it has a number and no name."
+    return f"{_by_classes(row, fires, tau)} {OLDER_RULE}"
+
+
+def _named(row: pd.Series) -> str:
+    return (
+        f"Named <b>{named_node(row['node'])}</b>: on photographs that had no part in choosing it, the name is true in"
+        f" {percent(row['node_precision'])} of its firings ({number(row['node_lift'])} times chance), and it fires for"
+        f" {percent(row['node_recall'])} of such photographs."
+    )
+
+
+def _by_classes(row: pd.Series, fires: str, tau: float | None) -> str:
+    """The evidence for a name by the older rule: the classes that belong to the feature."""
+    n = int(row["n_classes"])
+    rule = f" (that is: it fires on at least {percent(tau)} of the class's images)" if tau else ""
     if n < 1 or not isinstance(row["lch"], str):
         return f"{fires}, but no class belongs to it{rule}: WordNet has no name for it."
     node, name = row["lch"], esc(wordnet().name(row["lch"]))
@@ -80,10 +97,12 @@ def _photos(best: Sequence[tuple[str, float]]) -> str:
 
 
 def numbers_html(row: pd.Series) -> str:
-    """Every statistic with its meaning in one line."""
+    """Every statistic with its meaning in one line; none of a name that is refused."""
+    hidden = OF_A_NAME if status_of(row) == REFUSED else ()
+    known = row.drop(labels=list(hidden), errors="ignore").dropna()
     rows = [
-        [f"<b>{esc(words.name)}</b>", _FORMS[words.form](float(row[name])), esc(words.meaning)]
+        [f"<b>{esc(words.name)}</b>", _FORMS[words.form](float(known[name])), esc(words.meaning)]
         for name, words in ((column.name, column.words) for column in COLUMNS)
-        if words is not None and pd.notna(row[name]) and row[name] != -1
+        if words is not None and name in known and known[name] != -1
     ]
     return "<h3>Its numbers</h3>" + table("Statistics on held-out images", ["", "value", "what it means"], rows)

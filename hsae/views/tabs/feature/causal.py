@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from hsae.artifacts.documents.causal import read_advantage
+from hsae.report.shown_names import KEPT, REFUSED, status_of
 from hsae.views.parts.markup import esc
 
 
-def causal_html(document: Mapping[str, Any] | None, layer: str, latent: int) -> str:
-    """Whether steering the feature moved its WordNet subtree; empty when this feature was not tested."""
-    moved = read_advantage(document, layer, latent)
-    if moved is None:
+def causal_html(document: Mapping[str, Any] | None, layer: str, latent: int, row: pd.Series) -> str:
+    """Whether steering the feature moved its WordNet subtree; row: its row of the table.
+
+    Empty when it was not tested, or with another node than the one that names it by now.
+    """
+    moved, of = read_advantage(document, layer, latent), status_of(row)
+    if moved is None or of == REFUSED or (of == KEPT and moved.node != row["node"]):
         return ""
     own, random, other = moved.feature, moved.random, moved.other
     verdict = "more than both controls do" if own > max(random, other, 0) else "no more than the controls do"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap
+from hsae.report.shown_names import KEPT, status_of
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys
@@ -83,21 +84,22 @@ def _card(desk: Desk, selection: Selection) -> list[str]:
     row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
     related += matched_html(model, selection.layer, latent)
-    related += causal_html(model.artifact.document("causal"), selection.layer, latent)
+    related += causal_html(model.artifact.document("causal"), selection.layer, latent, row)
     drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
     return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row)]
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
-    """The features that fit the same WordNet node best in the other layers."""
-    node = row["best_node"] if isinstance(row["best_node"], str) else row["lch"]
-    scores = model.node_scores(node) if isinstance(node, str) else {}
+    """The features that fit the WordNet node it is named after best in the other layers."""
+    nodes = (row["node"],) if status_of(row) == KEPT else (row["best_node"], row["lch"])
+    node = next((node for node in nodes if isinstance(node, str)), None)
+    scores = model.node_scores(node) if node is not None else {}
     faces = [
         button(f"{short_layer(name)}: {f1:.2f}", ("feature", f"{name}:{latent}"), pressed=name == layer,
                title=f"{feature_name(model.latents(name).iloc[latent], latent)}, feature no. {latent}")
         for name, (latent, f1) in scores.items()
     ]  # fmt: skip
-    if not faces:
+    if node is None or not faces:
         return ""
     hint = "layer: F1 of the feature that fits it best there, on other images than it was chosen by"
     about = f"<h3>“{esc(wordnet().name(node))}” in every layer</h3>"

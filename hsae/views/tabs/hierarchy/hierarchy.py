@@ -9,7 +9,8 @@ import pandas as pd
 
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import Desk, feature_name
+from hsae.report.shown_names import KEPT, OLDER, status, status_of
+from hsae.views.page.desk import OLDER_RULE, Desk, feature_name, surest_first
 from hsae.views.page.lanes import Lane
 from hsae.views.page.state import Selection
 from hsae.views.parts.charts import short_layer
@@ -30,7 +31,7 @@ _CANVAS = (
 )
 
 
-KINDS = ("two or more classes", "one class", "no clear class", "never fires")
+KINDS = ("two or more classes", "one class", "no clear class", "never fires", "named")
 
 _NO_CLASSES = (
     "This model's features were found on images without labels, so they have no place in WordNet. The table below lists"
@@ -88,7 +89,7 @@ def _scatter(desk: Desk, selection: Selection) -> list[Any]:
 def _features(desk: Desk, selection: Selection) -> list[Any]:
     model = desk.model(selection)
     table = model.latents(selection.layer)
-    kind = KINDS[0] if model.has_classes else KINDS[2]
+    kind = KINDS[4] if (status(table) == KEPT).any() else KINDS[0] if model.has_classes else KINDS[2]
     tree = "<h3>WordNet: which node do how many features own?</h3>"
     own = "<h3>The features' own tree</h3>"
     return [
@@ -124,20 +125,37 @@ def words_html(latents: pd.DataFrame, layer: str) -> str:
         tested.notna().any()
     )
     empty = notice("No feature of this layer belongs to two or more classes. Try a later layer.") if not points else ""
-    return intro + counts + chance + empty
+    return intro + counts + _names_html(latents) + chance + empty
+
+
+def _names_html(latents: pd.DataFrame) -> str:
+    """How many features have a name, and what kind of name."""
+    of = status(latents)
+    if (of == OLDER).all():
+        return f"<p>{OLDER_RULE}</p>"
+    kept = int((of == KEPT).sum())
+    return (
+        f"<p><b>{kept}</b> features have a name that proved true on photographs that had no part in choosing it; all"
+        " others are unnamed.</p>"
+    )
 
 
 def of_kind(latents: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The features of one of `KINDS`: those of the scatter best covered first, the others most frequent first."""
+    """The features of one of `KINDS`: those of the scatter best covered first, the others most frequent first.
+
+    The named ones, which stand in one of the other kinds too: the most telling name first.
+    """
     if kind == KINDS[0]:
         return scatter_points(latents).iloc[::-1]
+    if kind == KINDS[4]:
+        return surest_first(latents[status(latents) == KEPT], then=("frequency",))
     dead, one = latents["dead"], latents["n_classes"] == 1
     chosen = {KINDS[1]: one & ~dead, KINDS[2]: (latents["n_classes"] < 1) & ~dead, KINDS[3]: dead}
     return latents[chosen[kind]].sort_values("frequency", ascending=False, kind="stable")
 
 
 def twin(latents: pd.DataFrame, kind: str = KINDS[0]) -> pd.DataFrame:
-    """The features of a kind as a table; the first column is the latent's number."""
+    """The features of a kind as a table, which can be searched; the first column is the latent's number."""
     if kind not in KINDS:
         raise InputError(f"features of the kind {kind!r:.40}", f"one of {', '.join(KINDS)}")
     points = of_kind(latents, kind)
@@ -145,10 +163,21 @@ def twin(latents: pd.DataFrame, kind: str = KINDS[0]) -> pd.DataFrame:
         {
             "no.": points.index,
             "feature": [feature_name(row, latent) for latent, row in points.iterrows()],
+            "also called": [_synonyms(row) for _, row in points.iterrows()],
+            "name true in, %": _percent(points["node_precision"].where(status(points) == KEPT)),
             "classes meet in": [wordnet().name(node) if isinstance(node, str) else "" for node in points["lch"]],
             "height": points["lch_height"].astype("Int64"),
-            "coverage, %": (100 * points["coverage"].astype(float)).round(0).astype("Int64"),
+            "coverage, %": _percent(points["coverage"]),
             "classes": points["n_classes"],
             "fires on, %": (100 * points["frequency"].astype(float)).round(1),
         }
     )
+
+
+def _percent(shares: pd.Series) -> pd.Series:
+    return (100 * shares.astype(float)).round(0).astype("Int64")
+
+
+def _synonyms(row: pd.Series) -> str:
+    """Other words for the node that the feature is named after."""
+    return ", ".join(wordnet().synonyms(row["node"])) if status_of(row) == KEPT else ""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.report.figures import COVERAGE_BINS, random_density
+from hsae.report.shown_names import name_nodes
 from hsae.views.parts.charts import colours, short_layer
 from hsae.views.parts.markup import attributes, esc
 
@@ -28,14 +29,16 @@ def scatter_payload(latents: pd.DataFrame, selected: int | None) -> dict[str, An
     """What scatter.js draws: points [latent, height, coverage, frequency, label, not by chance, lineage].
 
     words: for the axis, the node most latents meet at by height. "not by chance" is None where no null was measured.
-    lineage: a row of `lineages`, the words of the meeting point and of all that is above it, for the search.
+    lineage: a row of `lineages`, the words of the node that it is named after and of all that is above it, for the
+    search; by the older rule of the meeting point. Empty for a feature without a name.
     """
     table = scatter_points(latents)
     words = {
         str(int(height)): wordnet().name(nodes.mode().iloc[0])
         for height, nodes in table[table["lch"].notna()].groupby("lch_height")["lch"]
     }
-    nodes = list(dict.fromkeys(table["lch"]))
+    named_after = name_nodes(table, older="lch").where(lambda found: found.notna(), "")
+    nodes = list(dict.fromkeys(named_after))
     points = [
         [
             int(row.Index),
@@ -44,16 +47,16 @@ def scatter_payload(latents: pd.DataFrame, selected: int | None) -> dict[str, An
             round(float(row.frequency), 5),
             str(row.label),
             None if np.isnan(row.q_value) else bool(row.q_value < 0.05),
-            nodes.index(row.lch),
+            nodes.index(node),
         ]
-        for row in table.itertuples()
+        for row, node in zip(table.itertuples(), named_after, strict=True)
     ]
     return {"points": points, "words": words, "selected": selected, "lineages": [_lineage(node) for node in nodes]}
 
 
-def _lineage(node: object) -> str:
-    """Everything a visitor may call a node or what is above it, in lower case; empty for a missing one."""
-    if not isinstance(node, str):
+def _lineage(node: str) -> str:
+    """Everything a visitor may call a node or what is above it, in lower case; empty for none."""
+    if not node:
         return ""
     above = [*wordnet().lemmas(node), *(wordnet().name(up) for up in wordnet().ancestors(node))]
     return " · ".join(dict.fromkeys(above)).lower()

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from hsae.hierarchy import Taxonomy
-from hsae.views.page.desk import feature_name, significance
+from hsae.report.shown_names import name_nodes
+from hsae.views.page.desk import feature_name, numbered_name, surest_first, trust
 from hsae.views.parts.markup import button, esc, percent
 from hsae.views.parts.nodes import named_node
 
@@ -18,16 +19,17 @@ _DRAWN = 300  # branches of the feature tree drawn at most: one with many parent
 
 
 def owners(latents: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, list[int]]:
-    """The features whose classes meet at each node of `branching`: those that beat chance first, best covered first."""
+    """The features named after each node of `branching`, the surest first.
+
+    By the older rule those whose classes meet there: those that beat chance first, best covered first.
+    """
     first: dict[bytes, str] = {}
     for node, row in zip(taxonomy.nodes, taxonomy.members, strict=True):
         first.setdefault(row.tobytes(), node)
     latents_at: dict[str, list[int]] = defaultdict(list)
-    ranked = latents[latents["lch"].notna()]
-    ranked = ranked.assign(doubtful=ranked["q_value"].fillna(1) >= 0.05)
-    ranked = ranked.sort_values(["doubtful", "coverage", "frequency"], ascending=[True, False, False], kind="stable")
-    for latent, node in ranked["lch"].items():
-        latents_at[first[taxonomy.members[taxonomy.position(node)].tobytes()]].append(int(latent))
+    nodes = name_nodes(latents, older="lch")
+    for latent in surest_first(latents[nodes.notna()], then=("coverage", "frequency")).index:
+        latents_at[first[taxonomy.members[taxonomy.position(nodes[latent])].tobytes()]].append(int(latent))
     return dict(latents_at)
 
 
@@ -68,10 +70,10 @@ def _branch(
 
 
 def _features(shown: Sequence[int], latents: pd.DataFrame) -> str:
-    """Buttons that open features: their number, coverage, stars where chance is beaten."""
+    """Buttons that open features: their number, and how far to trust that they stand here."""
     faces = "".join(
         button(
-            f"no. {latent} · {percent(latents['coverage'].iloc[latent])} {significance(latents.iloc[latent])}",
+            f"no. {latent} · {trust(latents.iloc[latent])}",
             ("latent", latent),
             title=feature_name(latents.iloc[latent], latent),
         )
@@ -118,7 +120,7 @@ def _twig(
         return ""
     budget[0] -= 1
     share = "" if containment is None else f" <small>{percent(containment)}</small>"
-    name = f"{feature_name(latents.iloc[latent], latent)} · {latent}"
+    name = numbered_name(latents.iloc[latent], latent)
     below = sorted(children.get(latent, ()), key=lambda pair: -pair[1])
     twigs = "".join(_twig(child, cov, children, latents, budget) for child, cov in below)
     if not twigs:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from hsae.hierarchy import wordnet
 from hsae.report.columns import LAYER_NUMBERS
-from hsae.views.page.desk import NO_PROBE, Desk, branching_path, feature_name, significance
+from hsae.report.shown_names import OLDER, status, status_of
+from hsae.views.page.desk import NO_PROBE, OLDER_RULE, Desk, branching_path, said_name, trust, unsaid
 from hsae.views.page.state import Selection
 from hsae.views.parts.charts import line_chart, short_layer
 from hsae.views.parts.markup import button, notice, number, percent, table
@@ -79,16 +80,19 @@ def _fires(desk: Desk, selection: Selection) -> str:
 
 
 def fires_html(found: Mapping[str, pd.DataFrame], selected: str) -> str:
-    """Per layer the first features of a table as `Desk.active` gives it, each with coverage and q; a fold-out."""
+    """Per layer the first features of a table as `Desk.active` gives it, each with its evidence; a fold-out."""
     rows = [
         [button(short_layer(layer), ("layer", layer), pressed=layer == selected), _faces(layer, features)]
         for layer, features in found.items()
     ]
-    listed = table("The strongest features of the photo by layer", ["layer", "features"], rows,
+    listed = table("The first features of the photo by layer", ["layer", "features"], rows,
                    current=list(found).index(selected))  # fmt: skip
-    hint = "★ beats chance at q < 0.05, ★★ 0.01, ★★★ 0.001; ? does not. The share is the feature's coverage."
+    older = "★ beats chance at q < 0.05, ★★ 0.01, ★★★ 0.001; ? does not. The share is the feature's coverage."
+    measured = "True in: of other photos that the name is said of, the share that show such a thing."
+    known = any((status(table) != OLDER).any() for table in found.values())
+    hint = measured if known else f"{older} {OLDER_RULE}"
     return (
-        "<details><summary>The strongest features of this photo, layer by layer</summary>"
+        "<details><summary>The first features of this photo, layer by layer</summary>"
         f'{listed}<p class="hsae-hint">{hint}</p></details>'
     )
 
@@ -96,12 +100,17 @@ def fires_html(found: Mapping[str, pd.DataFrame], selected: str) -> str:
 def _faces(layer: str, features: pd.DataFrame) -> str:
     return "".join(
         button(
-            f"{feature_name(row, int(row['latent']))} {significance(row)} {percent(row['coverage'])}",
+            f"{said_name(row, int(row['latent']))} {'' if unsaid(row) else trust(row)}",
             ("feature", f"{layer}:{int(row['latent'])}"),
-            title=f"feature no. {int(row['latent'])}, strength {number(row['strength'])}, p = {number(row['p_value'])}",
+            title=", ".join(filter(None, (f"feature no. {int(row['latent'])}", unsaid(row), _strength(row)))),
         )
         for _, row in features.iterrows()
     )
+
+
+def _strength(row: pd.Series) -> str:
+    p = f", p = {number(row['p_value'])}" if status_of(row) == OLDER else ""
+    return f"strength {number(row['strength'])}{p}"
 
 
 def _layers(desk: Desk, selection: Selection) -> str:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, wordnet
+from hsae.report.shown_names import name_nodes
 from hsae.steering.classification import SteeringResult
-from hsae.views.page.desk import Desk
+from hsae.views.page.desk import Desk, surest_first
 from hsae.views.page.edit_text import write_edit
 from hsae.views.page.state import Selection
 from hsae.views.parts.markup import button, esc, percent
@@ -51,7 +52,7 @@ PRESETS = (
 
 
 def preset_edit(preset: Preset, latents: pd.DataFrame, taxonomy: Taxonomy) -> str:
-    """The edit: per side the features whose classes meet at or below the node, those that beat chance first."""
+    """The edit: per side the surest features that are named after the node or one below it."""
     amounts = dict.fromkeys(_owners(preset.down, latents, taxonomy), _DOWN)
     amounts |= dict.fromkeys(_owners(preset.up, latents, taxonomy), _UP)
     return write_edit(amounts)
@@ -61,12 +62,9 @@ def _owners(node: str, latents: pd.DataFrame, taxonomy: Taxonomy) -> list[int]:
     if node not in taxonomy.nodes:
         return []
     under = {n for n, row in zip(taxonomy.nodes, taxonomy.ancestry[taxonomy.position(node)], strict=True) if row}
-    owned = latents[latents["lch"].isin(under | {node}) & ~latents["dead"]]
-    owned = owned.assign(doubtful=owned["q_value"].fillna(1) >= 0.05)
-    order = ["doubtful", "n_classes", "best_node_f1"]
-    return (
-        owned.sort_values(order, ascending=[True, False, False], kind="stable").index[:_FEATURES].astype(int).tolist()
-    )
+    owned = latents[name_nodes(latents, older="lch").isin(under | {node}) & ~latents["dead"]]
+    ranked = surest_first(owned, then=("n_classes", "best_node_f1"))
+    return ranked.index[:_FEATURES].astype(int).tolist()
 
 
 def preset_html(desk: Desk, selection: Selection) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hsae.errors import InputError
 from hsae.steering.edits import Edit
-from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.desk import Desk, numbered_name
 from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
 from hsae.views.page.state import Selection
 from hsae.views.parts.markup import esc
@@ -85,7 +85,7 @@ def moved(desk: Desk, selection: Selection, amounts: tuple[Any, ...]) -> str:
 def _sliders(desk: Desk, selection: Selection) -> list[Any]:
     table, amounts = desk.model(selection).latents(selection.layer), amounts_of(desk, selection)
     shown = [
-        gr.Slider(label=f"{feature_name(table.iloc[at], at)} · {at}", value=amounts.get(at, 0), visible=True)
+        gr.Slider(label=numbered_name(table.iloc[at], at), value=amounts.get(at, 0), visible=True)
         for at in steered(desk, selection)
     ]
     return ["", *shown, *[gr.Slider(value=0, visible=False)] * (SLIDERS - len(shown))]
