@@ -21,6 +21,7 @@ from hsae.data.samples import Samples, load_samples
 from hsae.data.stream import SampleStream, stream_samples
 from hsae.errors import StoreError
 from hsae.hierarchy import wordnet
+from hsae.measures.splits import heldout_rows
 from training.run_config import DataSource, RunConfig
 
 Images = TypeVar("Images", Samples, SampleStream)
@@ -140,16 +141,3 @@ def _relabelled(samples: Images, config: RunConfig) -> Images:
     wordnet().require(wanted)
     above = {wnid: wordnet().ancestors(wnid) for wnid in samples.classes}
     return samples.relabelled({wnid: next((w for w in wanted if w in up), None) for wnid, up in above.items()})
-
-
-def heldout_rows(labels: list[int | None], share: float, seed: int = 0) -> np.ndarray:
-    """Sorted rows to set apart: `share` of every class (rounded, random but always the same).
-
-    Of a class with several images at least one is set apart and one is not; the only image of a class is not.
-    """
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(labels))
-    classes = np.array([-1 if label is None else label for label in labels])[order]
-    groups = [order[classes == c] for c in np.unique(classes)]
-    chosen = [rows[: min(len(rows) - 1, max(1, round(share * len(rows))))] for rows in groups]
-    return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -24,7 +24,7 @@ from training.looks import class_groups, colours_and_textures, second_encoder
 from training.random_baseline import open_random_run
 from training.run_config import RunConfig
 from training.stages import run
-from training.stores import heldout_rows, splits
+from training.stores import splits
 from training.train import main
 
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
@@ -168,13 +168,6 @@ def test_a_result_that_was_deleted_or_cut_is_made_again_as_it_was(finished, capl
     assert [f"{path} is" in line for path, line in zip([saes, folder], caplog.messages, strict=True)] == [True, True]
     assert saes.read_bytes() == weights
     assert Artifact.load(folder).sha256 == before
-
-
-def test_a_share_of_every_class_is_set_apart():
-    labels = [0] * 10 + [1] * 5 + [None] * 20
-    apart = heldout_rows(labels, 0.2)
-    assert [sum(np.isin(apart, rows)) for rows in (range(10), range(10, 15), range(15, 35))] == [2, 1, 4]
-    assert list(apart) == sorted(heldout_rows(labels, 0.2)) != list(heldout_rows(labels, 0.2, seed=1))
 
 
 def test_classes_outside_wordnet_are_refused_before_anything_is_written(backbone_folder, tmp_path):
