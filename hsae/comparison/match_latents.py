@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.stores import check_store
 from hsae.comparison.document import Photos
 from hsae.comparison.models import Comparison, Model, compare
 from hsae.data.samples import Samples
@@ -82,13 +83,7 @@ def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
 
 def _model(artifact: Artifact, store: ActivationStore) -> Model:
     """What the artifact's SAEs do with the store's activations, one latent an image: its largest over the tokens."""
-    made_by = store.manifest.backbone["weights_sha256"], store.manifest.backbone["image_size"], store.manifest.token
-    expected = artifact.backbone["weights_sha256"], artifact.backbone["image_size"], artifact.token
-    if made_by != expected:
-        raise StoreError(
-            f"{store.folder} holds activations by (weights, image size, token) {made_by}",
-            f"{expected} of {artifact.id}",
-        )
+    check_store(artifact, store)
     return Model(
         artifact.backbone["id"],
         {layer: _latents(artifact.sae(layer), store, layer) for layer in artifact.layers},
