@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -244,6 +245,6 @@ def random_precisions(n: int, counts: tuple[int, ...], permutations: int, seed: 
     return {count: np.sort(values) for count, values in found.items()}
 
 
-def _ratio(above: NDArray[np.generic], below: NDArray[np.generic]) -> Rows:
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Rows:
     """above / below, NaN where below is 0."""
     return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
