@@ -26,7 +26,7 @@ from hsae.data.samples import Samples, load_samples
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import NameRule
-from hsae.report.names import LabelledImages, NamedLayer, name_layer, split_images
+from hsae.report.names import NamedLayer, labelled_images, name_layer, split_images
 
 _SPLIT = re.compile(r"(?P<source>.+):(?P<split>[A-Za-z0-9_-]{2,})")  # two letters or more: C:\photos is a path
 SHOWN = {
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     stores = {role: [_stored(artifact, one, work) for one in opened] for role, opened in sources.items()}
     every = [*stores["choose"], *stores["test"]]
     taxonomy = Taxonomy(sorted({*artifact.classes, *(wnid for store in every for wnid in store.classes)}))
-    choose, test = (LabelledImages(stores[role], taxonomy) for role in ("choose", "test"))
+    choose, test = (labelled_images(stores[role], taxonomy) for role in ("choose", "test"))
     splits = split_images(choose, test, options.confirm_share, options.seed)
     found = {
         layer: name_layer(artifact.sae(layer), layer, splits, rule) for layer in tqdm(artifact.layers, desc="layers")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hsae.activations.store import ActivationStore
 from hsae.errors import LabelError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import NameRule
-from hsae.report.names import LabelledImages, name_layer, split_images
+from hsae.report.names import LabelledImages, labelled_images, name_layer, split_images
 from tests.measures.wordnet.labelled_scores import CATS, CLASSES, DOG
 from tests.synthetic import write_store
 from tests.tiny_models import random_sae
@@ -38,7 +40,7 @@ def layer_images(folder, seed, *, signal=6.0, a_class=20, tokens=3) -> LabelledI
         x[cats, torch.arange(len(labels))[cats] % tokens, 0] += signal
         labels[::19] = -1
         stores.append(store(folder / f"{seed}-{part}", x, wnids, labels))
-    return LabelledImages(stores, TAXONOMY)
+    return labelled_images(stores, TAXONOMY)
 
 
 def test_scores_are_the_largest_over_tokens_of_labelled_images(tmp_path, monkeypatch):
@@ -49,21 +51,21 @@ def test_scores_are_the_largest_over_tokens_of_labelled_images(tmp_path, monkeyp
     expected = (x @ W).amax(1)[labels >= 0].numpy()
     whole = images.scores("block_01", lambda x: x @ W, 5)
     np.testing.assert_allclose(whole.scores, expected, atol=1e-5)
-    wnids = [
-        images.stores[part].classes[label] for part in (0, 1) for label in images.stores[part].labels if label >= 0
-    ]
+    wnids = [part.classes[label] for part in images.stores for label in part.labels if label >= 0]
     assert [CLASSES[label] for label in whole.labels] == wnids
     monkeypatch.setattr("hsae.report.names._CELLS", 1)
     np.testing.assert_allclose(images.scores("block_01", lambda x: x @ W, 5).scores, expected, atol=1e-5)
+    some = images.subset(np.arange(3, len(whole.labels), 7))
+    np.testing.assert_allclose(some.scores("block_01", lambda x: x @ W, 5).scores, expected[3::7], atol=1e-5)
     tokens = images.tokens("block_01")
     assert tokens.shape == (len(whole.labels), 8)
-    assert torch.equal(tokens[0], images.stores[0].shard(0, "block_01")[1, 1])  # the first image has no label
+    assert torch.equal(tokens[1], images.stores[0].shard(0, "block_01")[2, 1])  # the first image has no label
 
 
 def test_classes_outside_the_taxonomy_are_refused(tmp_path):
     other = store(tmp_path / "other", torch.randn(4, 1, 8), [DOG], [0, 0, 0, 0])
     with pytest.raises(LabelError, match=DOG):
-        LabelledImages([other], TAXONOMY)
+        labelled_images([other], TAXONOMY)
 
 
 def test_a_planted_latent_is_named_beside_random_directions(tmp_path):
@@ -71,7 +73,8 @@ def test_a_planted_latent_is_named_beside_random_directions(tmp_path):
     with torch.no_grad():
         sae.W_enc[:, 4] = torch.eye(8)[0]
     splits = split_images(layer_images(tmp_path, 1), layer_images(tmp_path, 2), 0.25, seed=0)
-    assert splits.counts["confirm"] == pytest.approx(0.25 * len(splits.choose.labels), rel=0.2)
+    assert splits.counts["confirm"] == pytest.approx(splits.counts["choice"] / 3, rel=0.2)
+    assert not np.intersect1d(splits.choice.images, splits.confirm.images).size
     named = name_layer(sae, "block_01", splits, RULE)
     assert named.columns.named[4] == 1
     assert named.columns.node[4] == TAXONOMY.lch(CATS)
@@ -89,14 +92,11 @@ def test_confirm_images_choose_nothing(tmp_path):
     sae = random_sae(0, d_in=8, d_sae=12)
     with torch.no_grad():
         sae.W_enc[:, 4] = torch.eye(8)[0]
-    test = layer_images(tmp_path, 2)
-    choose = layer_images(tmp_path, 1)
-    splits = split_images(choose, test, 0.25, seed=0)
+    splits = split_images(layer_images(tmp_path, 1), layer_images(tmp_path, 2), 0.25, seed=0)
+    spoiled = np.random.default_rng(0).permutation(splits.confirm.labels)
     whole = name_layer(sae, "block_01", splits, RULE).columns
-    spoiled = choose.labels.copy()
-    spoiled[splits.confirm] = np.random.default_rng(0).permutation(spoiled[splits.confirm])
-    choose.labels = spoiled
-    refused = name_layer(sae, "block_01", splits, RULE).columns
+    spoilt = replace(splits, confirm=replace(splits.confirm, labels=spoiled))
+    refused = name_layer(sae, "block_01", spoilt, RULE).columns
     assert refused.node.equals(whole.node)
     assert refused.node_threshold.equals(whole.node_threshold)
     assert (whole.named[4], refused.named[4]) == (1, 0)
