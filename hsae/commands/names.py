@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"confirm_share {options.confirm_share}", "a share between 0 and 1")
     artifact = Artifact.load(options.artifact)
     folder = on_disk(artifact).resolve()
-    given = {role: getattr(options, role).split(",") for role in ("choose", "test")}
+    given = {role: [text.strip() for text in getattr(options, role).split(",")] for role in ("choose", "test")}
     sources = {role: [_opened(artifact, text) for text in texts] for role, texts in given.items()}
     _check_apart(sources["choose"], sources["test"])
     work = options.work or folder.with_name(f"{folder.name}-names")

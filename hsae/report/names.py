@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hsae.activations.store import ActivationStore
+from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.directions import random_directions
 from hsae.measures.plain import significant
@@ -63,9 +64,12 @@ class LabelledImages:
 
 
 def labelled_images(stores: Sequence[ActivationStore], taxonomy: Taxonomy) -> LabelledImages:
-    """All images that have a label; LabelError for classes that the taxonomy lacks."""
+    """All images that have a label; InputError without one, LabelError for classes that the taxonomy lacks."""
     labels = np.concatenate([_columns(store, taxonomy) for store in stores])
     images = np.flatnonzero(labels >= 0)
+    if not len(images):
+        got = f"{len(labels)} images without labels in {', '.join(str(store.folder) for store in stores)}"
+        raise InputError(got, "labelled images", "Name sources with classes.")
     return LabelledImages(tuple(stores), taxonomy, images, labels[images])
 
 
@@ -94,8 +98,13 @@ class Splits:
 
 
 def split_images(choose: LabelledImages, test: LabelledImages, confirm_share: float, seed: int) -> Splits:
-    """`confirm_share` of every class of the images in `choose` confirms, the others are the choice."""
+    """`confirm_share` of every class of the images in `choose` confirms, the others are the choice.
+
+    InputError when no class has two images.
+    """
     confirm = heldout_rows(choose.labels.tolist(), confirm_share, seed)
+    if not len(confirm):
+        raise InputError(f"{len(choose.labels)} images that choose, each of another class", "several of a class")
     choice = np.setdiff1d(np.arange(len(choose.labels)), confirm)
     return Splits(choose.subset(choice), choose.subset(confirm), test)
 

@@ -10,7 +10,7 @@ import torch
 
 from hsae.activations.labels import Labels, write_labels
 from hsae.activations.store import ActivationStore
-from hsae.errors import LabelError
+from hsae.errors import InputError, LabelError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import NameRule
 from hsae.report.names import LabelledImages, labelled_images, name_layer, split_images
@@ -66,6 +66,15 @@ def test_classes_outside_the_taxonomy_are_refused(tmp_path):
     other = store(tmp_path / "other", torch.randn(4, 1, 8), [DOG], [0, 0, 0, 0])
     with pytest.raises(LabelError, match=DOG):
         labelled_images([other], TAXONOMY)
+
+
+def test_images_that_cannot_be_split_are_refused(tmp_path):
+    unlabelled = store(tmp_path / "none", torch.randn(3, 1, 8), CLASSES[:1], [-1, -1, -1])
+    with pytest.raises(InputError, match="3 images without labels"):
+        labelled_images([unlabelled], TAXONOMY)
+    single = labelled_images([store(tmp_path / "one", torch.randn(3, 1, 8), CLASSES[:3], [0, 1, 2])], TAXONOMY)
+    with pytest.raises(InputError, match="each of another class"):
+        split_images(single, single, 0.25, 0)
 
 
 def test_a_planted_latent_is_named_beside_random_directions(tmp_path):

@@ -169,7 +169,7 @@ def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "node": wnids(chosen.taxonomy, chosen.node),
-            "node_ap_gain": found.ap_gain,
+            "node_ap_gain": np.maximum(found.ap_gain, -1),  # it can be lower where pi is above 0.8 on these images
             "node_mcc": found.mcc,
             "node_precision": found.precision,
             "node_recall": found.recall,

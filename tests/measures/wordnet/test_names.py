@@ -109,6 +109,18 @@ def test_a_node_without_confirm_or_test_images_is_refused_or_unknown():
     assert table.node_ap_gain[:3].isna().tolist() == [True, True, False]
 
 
+def test_gains_stay_in_the_range_of_the_column_whatever_the_test_images_are():
+    """Nine of ten test images are cats, and the latent of cats scores them lowest."""
+    labels = np.array([0] * 90 + [5] * 10)
+    scores = np.linspace(-1, 1, 100)[:, None].repeat(40, axis=1).astype(np.float32)
+    table = name_latents(TAXONOMY, *PARTS[:2], LabelledScores(scores, labels), RULE)
+    assert table.node_ap_gain[:2].tolist() == [-1, -1]
+    chosen = choose_names(TAXONOMY, *PARTS[:2], RULE)
+    under = (labels == 0).tolist()
+    assert ap_gain(scores[:, 0].tolist(), under) < -1
+    assert chosen.node[0] == TAXONOMY.position(CATS[0])
+
+
 def test_random_precisions_are_those_of_shuffled_labels():
     null = random_precisions(30, (1, 7), 4000, 0)
     random, ranks = np.random.default_rng(1), np.arange(1, 31)
