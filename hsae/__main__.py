@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": Row("hsae.commands.compare", "Compare two runs or artifacts latent by latent."),
     "faithfulness": Row("hsae.commands.faithfulness", "Measure how true relevancy maps are."),
     "figures": Row("hsae.commands.figures", "Draw the figures of a run, as PNG and CSV."),
+    "names": Row("hsae.commands.names", "Name latents after WordNet nodes, by rules that unseen images confirm."),
     "nearest": Row("hsae.commands.nearest", "Store where the starter photographs lie in the last layer."),
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
 }

@@ -25,14 +25,22 @@ def add_document(source: str | Path, name: str, value: Mapping[str, Any]) -> Pat
         raise InputError(f"document {name!r:.80}", f"one of {', '.join(EXTRAS)}")
     check_plain(dict(value), EXTRAS[name])
     artifact = Artifact.load(source)
-    if artifact.folder is None:
-        raise ArtifactError(f"{source} lies on the Hub", "a folder", "Save it first: Artifact.load(...).save(folder)")
-    path, index = artifact.folder / EXTRAS[name], artifact.index
+    folder = on_disk(artifact)
+    path, index = folder / EXTRAS[name], artifact.index
     kept = {file: sha for file, sha in index.files.items() if file != EXTRAS[name]}
-    _write_index(artifact.folder, index, kept)
+    _write_index(folder, index, kept)
     write_json(path, dict(value), compact=True)
-    _write_index(artifact.folder, index, kept | {EXTRAS[name]: sha256_of(path)})
+    _write_index(folder, index, kept | {EXTRAS[name]: sha256_of(path)})
     return path
+
+
+def on_disk(artifact: Artifact) -> Path:
+    """The folder that all of it lies in; ArtifactError for a Hub model, which nothing can be added to."""
+    if artifact.folder is None:
+        raise ArtifactError(
+            f"{artifact.id} lies on the Hub", "a folder", "Save it first: Artifact.load(...).save(folder)"
+        )
+    return artifact.folder
 
 
 def _write_index(folder: Path, index: Index, files: dict[str, str]) -> None:

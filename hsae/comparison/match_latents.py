@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.stores import check_store
 from hsae.comparison.document import Photos
 from hsae.comparison.models import Comparison, Model, compare
 from hsae.data.samples import Samples
@@ -83,13 +84,7 @@ def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:
 
 def _model(artifact: Artifact, store: ActivationStore) -> Model:
     """The artifact's latents of the store's activations, one value per image: the largest over its tokens."""
-    origin = store.manifest.backbone["weights_sha256"], store.manifest.backbone["image_size"], store.manifest.token
-    expected = artifact.backbone["weights_sha256"], artifact.backbone["image_size"], artifact.token
-    if origin != expected:
-        raise StoreError(
-            f"{store.folder} holds activations by (weights, image size, token) {origin}",
-            f"{expected} of {artifact.id}",
-        )
+    check_store(artifact, store)
     return Model(
         artifact.backbone["id"],
         {layer: _latents(artifact.sae(layer), store, layer) for layer in artifact.layers},

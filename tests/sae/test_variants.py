@@ -224,3 +224,20 @@ def test_nothing_decides_by_the_name_of_a_variant() -> None:
     assert len(files) > 30
     assert found == []
     assert decisions("if sae.activation in ('relu', 'gated'): pass") == ["sae.activation in ('relu', 'gated')"]
+
+
+@pytest.mark.parametrize("activation", VARIANTS)
+def test_a_latent_fires_only_where_its_pre_activation_is_beyond_the_cut(activation: str) -> None:
+    """What is compared with 0 or a threshold, or ranked among the latents of a token."""
+    sae, x = random_sae(activation).eval(), torch.randn(50, 6, dtype=torch.float64)
+    pre, fires = sae.pre_activation(x), sae.encode(x) > 0
+    torch.testing.assert_close(pre[3, 7], (x[3] - sae.b_dec).dot(sae.W_enc[:, 7]) + sae.b_enc[7])
+    beyond = pre > 0
+    if sae.variant.competes:
+        beyond &= pre >= pre.topk(sae.k).values[:, -1:]
+    elif hasattr(sae, "threshold"):
+        beyond &= pre > sae.threshold
+    assert 0 < fires.float().mean() < 1
+    assert not (fires & ~beyond).any()
+    if activation != "gated":  # its other bias may silence a latent whose gate is open
+        assert torch.equal(fires, beyond)

@@ -21,6 +21,9 @@ from hsae.measures.wordnet.emergence import (
     node_scores,
 )
 from hsae.measures.wordnet.likeness import GROUP_SIZE, LikenessTest, likeness_groups, likeness_permutation_test
+from hsae.measures.wordnet.name_scores import NameScore, name_score
+from hsae.measures.wordnet.names import ChosenNames, NameRule, choose_names, name_columns, name_latents
+from hsae.measures.wordnet.nodes import LabelledScores, NodeFits, candidate_nodes, node_fits
 from hsae.measures.wordnet.nulls import LayerNull, label_permutation_test, layer_permutation_test, set_nulls
 from hsae.measures.wordnet.tree import EdgeRule, FeatureTree, feature_tree
 from hsae.measures.wordnet.tree_checks import taxonomy_checks
@@ -29,16 +32,23 @@ from hsae.measures.wordnet.weighted import WeightedFit, weighted_fit, weighted_p
 
 __all__ = [
     "GROUP_SIZE",
+    "ChosenNames",
     "EdgeRule",
     "Emergence",
     "FeatureTree",
     "FiringRateFitter",
     "FiringRates",
+    "LabelledScores",
     "LayerNull",
     "LikenessTest",
+    "NameRule",
+    "NameScore",
+    "NodeFits",
     "NodeScores",
     "TreeScores",
     "WeightedFit",
+    "candidate_nodes",
+    "choose_names",
     "emergence",
     "feature_tree",
     "firing_rates",
@@ -51,6 +61,10 @@ __all__ = [
     "matched_soft_absorption",
     "median_by_height",
     "multi_class_nodes",
+    "name_columns",
+    "name_latents",
+    "name_score",
+    "node_fits",
     "node_scores",
     "score_tree",
     "score_tree_with_null",

@@ -1,0 +1,226 @@
+"""Which WordNet nodes does a score tell from the rest? Every latent against every node, exactly.
+
+The score of an image is a latent's pre-activation (the largest over the image's tokens) or its projection on any other
+direction. Over n images of which P are under node a, with share pi = P / n:
+    AP        sum over the images under a of (those under a that score at least as much / all that do) / P
+    AP gain   (AP - pi) / (1 - pi): 1 is perfect, 0 is chance
+    MCC       (n hits - said P) / sqrt(said (n - said) P (n - P)), where the `said` images with the largest scores
+              are said to be under a and `hits` of them are
+Equal scores count together, so their order does not matter. An image of a class that is an ancestor of a node's classes
+counts as not under that node.
+
+One sort serves all nodes: the images of every node are laid end to end as node (n + 1) + rank. For given hits MCC is
+best with the fewest images said, so the best threshold is the score of an image under the node.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsae.errors import InputError
+from hsae.hierarchy.lch import MISSING, distinct_nodes
+from hsae.hierarchy.taxonomy import Taxonomy
+
+MIN_SAID = 5
+"""Images that a threshold says at least."""
+
+_COLUMNS = 64  # latents copied out of the scores at once
+_THREADS = min(8, os.cpu_count() or 1)
+Rows = NDArray[np.float64]
+Ranks = NDArray[np.int64]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScores:
+    """Scores of labelled images; InputError unless they fit together."""
+
+    scores: NDArray[np.float32]
+    """`[n_images, n_latents]`, finite."""
+    labels: NDArray[np.int64]
+    """Class numbers `[n_images]`, >= 0: columns of the taxonomy's members."""
+
+    def __post_init__(self) -> None:
+        if self.scores.ndim != 2 or self.labels.shape != (len(self.scores),) or (self.labels < 0).any():
+            got = f"scores of shape {self.scores.shape} with labels of shape {self.labels.shape}"
+            raise InputError(got, "[n_images, n_latents], and a class number >= 0 for every image")
+
+    def each(self, function: Callable[[NDArray[np.float32]], T]) -> Iterator[T]:
+        """`function` of the scores of every latent `[n_images]`, in order; several at a time."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for start in range(0, self.scores.shape[1], _COLUMNS):
+                block = np.ascontiguousarray(self.scores[:, start : start + _COLUMNS].T)
+                if not np.isfinite(block).all():
+                    raise InputError("scores with NaN or infinite values", "finite numbers")
+                yield from pool.map(function, block)
+
+    def under(self, members: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Images under every node, `[n_nodes]`, from `members [n_nodes, n_classes]`; InputError for a class beyond."""
+        images = np.bincount(self.labels, minlength=members.shape[1])
+        if len(images) > members.shape[1]:
+            raise InputError(f"images of class number {len(images) - 1}", f"below {members.shape[1]}")
+        return members @ images
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The images of one latent, strongest first."""
+
+    order: NDArray[np.int64]
+    """Images by falling score."""
+    ends: Ranks
+    """In that order, how many images score at least as much as each: 1 .. n without equal scores."""
+    tied: bool
+    """Whether any scores are equal."""
+
+    @cached_property
+    def at_least(self) -> Ranks:
+        """The same for every image, `[n_images]`."""
+        ranks = np.empty_like(self.ends)
+        ranks[self.order] = self.ends
+        return ranks
+
+
+def ranking(scores: NDArray[np.float32]) -> Ranking:
+    """Rank the images of one latent by `scores [n_images]`."""
+    order = np.argsort(-scores)
+    falls = np.diff(scores[order], append=-np.inf) != 0
+    ends = np.flatnonzero(falls) + 1
+    return Ranking(order, np.repeat(ends, np.diff(ends, prepend=0)), not falls.all())
+
+
+def average_precision_of(ranks: Ranks) -> float:
+    """AP from the ranks of the images under a node, rising `[P]`, where equal scores share the last of their ranks."""
+    return float((np.searchsorted(ranks, ranks, side="right") / ranks).mean()) if len(ranks) else np.nan
+
+
+def candidate_nodes(taxonomy: Taxonomy, data: LabelledScores, max_share: float = 0.5) -> NDArray[np.int64]:
+    """Positions of the distinct class sets that hold some of the images, and less than `max_share` of them."""
+    nodes = distinct_nodes(taxonomy)
+    images = data.under(taxonomy.members[nodes])
+    return nodes[(images > 0) & (images < max_share * len(data.labels))]
+
+
+@dataclass(frozen=True, eq=False)
+class NodeFits:
+    """How well every latent tells every node, `[n_latents, n_nodes]`."""
+
+    ap_gain: NDArray[np.float32]
+    mcc: NDArray[np.float32]
+    """At each pair's best threshold: optimistic, as it is chosen on the same images."""
+
+
+def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> NodeFits:
+    """Every latent against every node of `members [n_nodes, n_classes]`, each with some images and not all."""
+    images = _NodeImages(data, members, min_said)
+
+    def fit(scores: NDArray[np.float32]) -> tuple[Rows, Rows]:
+        reached = images.reached(ranking(scores))
+        return images.ap_gain(reached), images.best_mcc(images.mcc(reached))
+
+    gain, mcc = (np.empty((data.scores.shape[1], len(members)), dtype=np.float32) for _ in range(2))
+    for latent, found in enumerate(data.each(fit)):
+        gain[latent], mcc[latent] = found
+    return NodeFits(gain, mcc)
+
+
+@dataclass(frozen=True, eq=False)
+class BestNodes:
+    """The node that each latent tells best, and from which score on, `[n_latents]`."""
+
+    node: NDArray[np.int64]
+    """Row of `members`; MISSING where no node has an MCC above 0."""
+    mcc: Rows
+    threshold: NDArray[np.float32]
+    """The least score of an image that is said to be under the node; NaN where it is MISSING."""
+
+
+def best_nodes(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> BestNodes:
+    """The first of the nodes with the largest MCC; arguments as for `node_fits`."""
+    images = _NodeImages(data, members, min_said)
+
+    def best(scores: NDArray[np.float32]) -> tuple[int, float, float]:
+        ranked = ranking(scores)
+        reached = images.reached(ranked)
+        mcc = images.mcc(reached)
+        by_node = images.best_mcc(mcc)
+        node = int(by_node.argmax())
+        if by_node[node] <= 0:
+            return MISSING, np.nan, np.nan
+        place = images.part(node)
+        said = reached.said[place][mcc[place].argmax()]
+        return node, by_node[node], scores[ranked.order[said - 1]]
+
+    node, mcc, threshold = zip(*data.each(best), strict=True)
+    return BestNodes(np.array(node), np.array(mcc), np.array(threshold, dtype=np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class _Reached:
+    """For every image under every node, in rising order within each: the images that score at least as much."""
+
+    ranks: Ranks
+    said: Ranks
+    """The same, where a threshold may not say fewer than min_said."""
+    hits: Ranks
+    """Those of them that are under the node."""
+
+
+class _NodeImages:
+    """The images under each node, laid end to end."""
+
+    def __init__(self, data: LabelledScores, members: NDArray[np.bool_], min_said: int) -> None:
+        n, self.positives = len(data.labels), data.under(members)
+        if not len(members) or not (0 < self.positives.min() <= self.positives.max() < n) or n <= min_said:
+            got = f"{n} images, of which {self.positives.tolist()[:5]!s:.60} are under the nodes"
+            raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
+        self.n, self.min_said = n, min_said
+        self.start = self.positives.cumsum() - self.positives
+        self.image = np.concatenate([np.flatnonzero(row[data.labels]) for row in members])
+        self.number = np.arange(1, len(self.image) + 1) - np.repeat(self.start, self.positives)
+        places = len(members) * (n + 1)
+        dtype = np.int32 if places < 2**31 else np.int64  # half the width sorts in half the time
+        self.place = np.repeat(np.arange(len(members)) * (n + 1), self.positives).astype(dtype)
+        said = np.arange(1, n + 1)
+        with np.errstate(divide="ignore"):
+            self.spread = np.where(said < n, 1 / np.sqrt(said * (n - said.astype(float))), 0.0)
+        self.node_spread = 1 / np.sqrt(self.positives * (n - self.positives.astype(float)))
+        self.expected = np.repeat(self.positives, self.positives)
+
+    def part(self, node: int) -> slice:
+        """Where the images of a node lie."""
+        return slice(self.start[node], self.start[node] + self.positives[node])
+
+    def reached(self, ranked: Ranking) -> _Reached:
+        """One sort for all nodes."""
+        keys = self.place + ranked.at_least[self.image].astype(self.place.dtype)
+        keys.sort()
+        ranks = keys - self.place
+        hits = self._hits(keys) if ranked.tied else self.number
+        fewest = ranked.ends[self.min_said - 1]
+        return _Reached(ranks, np.maximum(ranks, fewest), hits)
+
+    def _hits(self, keys: NDArray[np.int64]) -> Ranks:
+        """Equal scores are found together: the last number of each run of equal keys."""
+        last = np.flatnonzero(np.diff(keys, append=-1) != 0)
+        return np.repeat(self.number[last], np.diff(last, prepend=-1))
+
+    def ap_gain(self, reached: _Reached) -> Rows:
+        share = self.positives / self.n
+        precision = np.add.reduceat(reached.hits / reached.ranks, self.start) / self.positives
+        return (precision - share) / (1 - share)
+
+    def mcc(self, reached: _Reached) -> Rows:
+        """At the score of every image, without the node's own factor `node_spread`."""
+        return (self.n * reached.hits - reached.said * self.expected) * self.spread[reached.said - 1]
+
+    def best_mcc(self, mcc: Rows) -> Rows:
+        return np.maximum.reduceat(mcc, self.start) * self.node_spread
