@@ -25,7 +25,7 @@ from hsae.measures.wordnet.nodes import (
     candidate_nodes,
     ranking,
 )
-from hsae.measures.wordnet.nulls import controlled
+from hsae.measures.statistics import benjamini_hochberg
 
 _SHUFFLES = 250  # at once
 
@@ -157,7 +157,7 @@ def choose_names(taxonomy: Taxonomy, choice: LabelledScores, confirm: LabelledSc
     node = np.where(best.node == MISSING, MISSING, nodes[best.node])
     confirmed = detect(taxonomy, node, best.threshold, confirm)
     p = _p_values(taxonomy, node, nodes, confirm, rule)
-    q = controlled(pd.Series(p)).to_numpy()
+    q = benjamini_hochberg(pd.Series(p)).to_numpy()
     with np.errstate(invalid="ignore"):
         named = (q < rule.alpha) & (confirmed.precision >= rule.min_precision) & (confirmed.lift >= rule.min_lift)
     return ChosenNames(taxonomy, node, best.threshold, p, q, named, confirmed)
