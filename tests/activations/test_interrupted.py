@@ -128,9 +128,8 @@ def test_a_shard_that_was_cut_off_is_named_and_made_again(uninterrupted, tmp_pat
     for number, length in ((4, 0), (9, 700)):
         os.truncate(shard_path(tmp_path, number), length)
     extract(tmp_path)
-    assert [record.getMessage().split("/")[-1].split(" ")[0] for record in caplog.records] == [
-        "shard_00004.safetensors", "shard_00009.safetensors",
-    ]  # fmt: skip
+    names = [message.split("/")[-1].split(" ")[0] for message in caplog.messages if "shard_" in message]
+    assert names == ["shard_00004.safetensors", "shard_00009.safetensors"]
     assert content(tmp_path) == uninterrupted
 
 

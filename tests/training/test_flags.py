@@ -156,7 +156,7 @@ def test_a_setting_of_few_values_takes_each_of_them_and_no_other(config, capsys,
             parse(["--run", "x", *arguments])
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert f"--{name} {{{values}}} " in " ".join(capsys.readouterr().out.split())
+    assert f"--{name} {{{values}}}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_command_in_the_card_can_be_typed(config) -> None:

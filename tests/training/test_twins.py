@@ -40,7 +40,7 @@ def refuse(config):
 
 def test_the_same_weights_under_another_name_are_refused_with_the_run_that_has_them(config, tmp_path):
     with pytest.raises(InputError, match=rf"same vision weights as the backbone of the run {tmp_path}/runs/first"):
-        run(config, SAEConfig(d_sae=48, k=4), TrainConfig(), Accelerator())
+        run(config, SAEConfig(d_sae=48, k=4), TrainConfig(batch_size=8), Accelerator())
     assert not (tmp_path / "runs" / "second").exists()
 
 
