@@ -92,7 +92,7 @@ def _heights(axis: Axes, comparison: Comparison, names: tuple[str, str]) -> None
     axis.set_ylim(0, 100)
     axis.set_title("% of latents with a partner in any layer of the other", fontsize=9)
     axis.set(xlabel="height of the latent's best WordNet node")
-    axis.legend(fontsize=6)
+    axis.legend(fontsize=6, loc="upper right")
 
 
 def _concepts(axis: Axes, comparison: Comparison, names: tuple[str, str]) -> None:
@@ -111,7 +111,7 @@ def _concepts(axis: Axes, comparison: Comparison, names: tuple[str, str]) -> Non
         bottom += shares[name].to_numpy()
     axis.set_title(f"% of the WordNet nodes with a latent of F1 ≥ {CONCEPT_F1}", fontsize=9)
     axis.set(xlabel="height of the node")
-    axis.legend(fontsize=6)
+    axis.legend(fontsize=6, loc="upper right")
 
 
 def _bands(height: pd.Series) -> pd.Categorical:

@@ -60,7 +60,7 @@ def layers_figure(curves: Curves) -> tuple[Figure, pd.DataFrame]:
     _lines(axes[0], table, {"acc1_x": "x", "acc1_x_hat": "reconstruction", "acc1_z": "z"}, "probe accuracy (top 1)")
     _lines(axes[1], table, {"fvu": "SAE"}, "fraction of variance unexplained")
     axes[1].axhline(1, color="grey", linestyle=":", label="always the mean")
-    axes[1].legend()
+    axes[1].legend(loc="upper right")
     _lines(axes[2], table, {"mse": "error", "var": "variance (always the mean)"}, "squared units of x, per dimension")
     axes[2].set_yscale("log")
     _lines(axes[3], table, {"l0": "L0"}, "active latents per token")
@@ -146,7 +146,7 @@ def _lines(axis: Axes, table: pd.DataFrame, columns: Mapping[str, str], title: s
     axis.set_xticks(range(len(table)), [str(name).removeprefix("block_") for name in table.index], fontsize=7)
     axis.set(title=title, xlabel="layer")
     if columns:
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="upper right")
 
 
 def random_density(taxonomy: Taxonomy, sizes: np.ndarray, heights: np.ndarray, draws: int = 50) -> np.ndarray:

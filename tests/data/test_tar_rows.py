@@ -123,7 +123,7 @@ def test_listing_and_streaming_agree_and_no_file_is_lost(files, sort):
         visible = [n for n in names if not n.rpartition("/")[2].startswith(".")]
         if not any(n.endswith(("jpg", "png")) for n in visible):
             for read in (load_samples, stream_samples):
-                with pytest.raises(InputError, match="holds no images|not side by side"):
+                with pytest.raises(InputError, match=r"holds no images|not side by side"):
                     read(path, label_map=NAMES)
             return
         with unread_files() as unread:

@@ -30,7 +30,7 @@ def causal_figure(document: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
             _profile(axis, table[(table.layer == layer) & (table.value == value)])
             axis.set(title=f"{layer}, {value}", xlabel="distance in WordNet", ylabel="change of logit")
         _advantage(row[-1], value, {layer: document["layers"][layer]["summary"][value] for layer in layers})
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7, loc="upper right")
     return figure, table
 
 
