@@ -88,7 +88,8 @@ class Detection:
 
     @property
     def precision(self) -> Rows:
-        return _ratio(self.hits, self.said)
+        """NaN also where no image is under the node: then nothing could have been right."""
+        return np.where(self.positives > 0, _ratio(self.hits, self.said), np.nan)
 
     @property
     def recall(self) -> Rows:

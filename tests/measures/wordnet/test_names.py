@@ -106,7 +106,8 @@ def test_a_node_without_confirm_or_test_images_is_refused_or_unknown():
     assert table.node_precision[0] > 0.7  # it is still described
     table = name_latents(TAXONOMY, choice, confirm, without(test, CATS), RULE)
     assert table.named[:3].tolist() == [1, 1, 1]
-    assert table.node_ap_gain[:3].isna().tolist() == [True, True, False]
+    for name in ("node_ap_gain", "node_mcc", "node_precision", "node_recall", "node_lift"):
+        assert table[name][:3].isna().tolist() == [True, True, False]
 
 
 def test_gains_stay_in_the_range_of_the_column_whatever_the_test_images_are():
