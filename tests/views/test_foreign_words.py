@@ -16,6 +16,8 @@ import torch
 
 import hsae
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.segmentation import write_segmentation
+from hsae.artifacts.documents.starter import write_starter
 from hsae.steering.nearest import PhotoBank
 from hsae.steering.segmentation.head import PatchHead
 from hsae.views.page.about import model_html
@@ -74,6 +76,7 @@ def causal_row() -> dict[str, Any]:
 
 def documents() -> dict[str, Any]:
     """Every optional document, of the right form, with the attack wherever it holds a text."""
+    head = torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(0))
     return {
         "causal": {"rules": {"data": ATTACK}, "layers": {layer: {"features": [causal_row()]} for layer in LAYERS}},
         "comparison": DOCUMENT | {
@@ -89,10 +92,8 @@ def documents() -> dict[str, Any]:
             "layers": {layer: {"features": {"latent": [2], "gap": {ATTACK: [0.5]}}} for layer in LAYERS},
         },
         "profiles": {"layers": {layer: [ATTACK, "2 1|0 50", f"5 0 2|0 60 {ATTACK}", ATTACK] for layer in LAYERS}},
-        "segmentation": PatchHead(
-            torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(2), (ATTACK, f"{ATTACK} 2")
-        ).to_document(),
-        "starter": PhotoBank(LAYERS[-1], "cls", (ATTACK, "animals/dog"), torch.eye(2, WIDTH)).to_document(),
+        "segmentation": write_segmentation(PatchHead(head, torch.zeros(2), (ATTACK, f"{ATTACK} 2")), {}),
+        "starter": write_starter(PhotoBank(LAYERS[-1], "cls", (ATTACK, "animals/dog"), torch.eye(2, WIDTH))),
     }  # fmt: skip
 
 
@@ -230,4 +231,4 @@ def test_only_one_module_shows_toasts_and_none_shows_markdown():
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradio")
         and TOASTS & {name.name for name in node.names})
     }  # fmt: skip
-    assert found == {"views/say.py"}
+    assert found == {"views/parts/say.py"}

@@ -59,9 +59,11 @@ def see_through() -> Image.Image:
 
 
 def on_white() -> Image.Image:
-    image = COLOURED.copy()
-    image.paste("white", (32, 24, 64, 48))
-    return image
+    """The same on white, in the middle of a white square as every cut-out."""
+    square = Image.new("RGB", (64, 64), "white")
+    square.paste(COLOURED, (0, 8))
+    square.paste("white", (32, 32, 64, 56))
+    return square
 
 
 def turned() -> bytes:

@@ -225,7 +225,7 @@ def test_a_taken_port_is_a_sentence_and_status_1(server):
 
 
 def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
-    without = "import sys; sys.modules['mcp'] = None; from hsae.views.page.app import main; main(['--mcp'])"
+    without = "import sys; sys.modules['mcp'] = None; from hsae.__main__ import main; sys.exit(main(['app', '--mcp']))"
     command = [sys.executable, "-c", without]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1

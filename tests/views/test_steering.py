@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.steering.edits import Edit
 from hsae.views.page.edit_text import SLIDERS, Steps
 from hsae.views.parts.patches import grid_of, grid_payload
+from hsae.views.parts.view import View
 from hsae.views.tabs.steer import panes as steer_panes
 from hsae.views.tabs.steer import steer
 from hsae.views.tabs.steer.presets import PRESETS, Preset, preset_edit, running, verdict_html
@@ -162,16 +164,33 @@ def test_features_downstream_lead_to_their_cards():
     assert "No later layer" in downstream_html(found.iloc[:0], [])
 
 
+def skipped(value: object) -> bool:
+    """Whether an output stays as it is."""
+    return value == gr.skip()
+
+
+def outputs_of(views: list[View], values: list, name: str) -> list:
+    """The values, of all those of the views, that are for the outputs of one."""
+    at = [view.name for view in views].index(name)
+    start = sum(len(view.outputs) for view in views[:at])
+    return values[start : start + len(views[at].outputs)]
+
+
 def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection):
     page = page_over(desk)
+    later = [view for _, _, views in page.later for view in views]
     _, drawn, *_ = page.draw(selection, {})
+    drawn_later, *_ = page.draw_later(later, selection, {})
     amounts = (1.5, *[0] * (SLIDERS - 1))
-    steps, moved, drawn, *_ = page.move(selection, drawn, Steps(), *amounts)
+    steps, moved, drawn, *values = page.move(selection, drawn, Steps(), *amounts)
     latent = steer_panes.steered(desk, selection)[0]
     assert moved.edit == f"{latent}~1.5"
-    assert drawn["sliders"] != drawn["steer"]
-    again = page.draw(moved, drawn)
-    assert all(isinstance(value, dict) for value in again[2:])  # all skipped: nothing is out of date
+    assert all(skipped(value) for value in outputs_of(page.views, values, "sliders"))
+    assert not any(skipped(value) for value in outputs_of(page.views, values, "export"))
+    drawn_later, *values = page.draw_later(later, moved, drawn_later)
+    assert not any(skipped(value) for value in outputs_of(later, values, "steer"))
+    assert all(map(skipped, page.draw(moved, drawn)[2:]))  # nothing is out of date
+    assert all(map(skipped, page.draw_later(later, moved, drawn_later)[1:]))
     steps, undone, *_ = page.step(Steps.back, moved, drawn, steps)
     assert undone.edit == ""
     _, redone, *_ = page.step(Steps.forth, undone, drawn, steps)
