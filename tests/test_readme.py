@@ -33,7 +33,7 @@ def starting(*words: str) -> list[str]:
 
 def test_the_snippet_for_downloaders_runs(capsys):
     exec(SNIPPETS[0], {})
-    assert "coverage" in capsys.readouterr().out
+    assert "node_precision" in capsys.readouterr().out
 
 
 @pytest.mark.slow

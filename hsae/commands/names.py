@@ -27,6 +27,7 @@ from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import NameRule
 from hsae.report.names import NamedLayer, labelled_images, name_layer, split_images
+from hsae.report.shown_names import labels
 
 _SPLIT = re.compile(r"(?P<source>.+):(?P<split>[A-Za-z0-9_-]{2,})")  # two letters or more: C:\photos is a path
 SHOWN = {
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
         "layers": {layer: named.numbers for layer, named in found.items()},
     }
     said |= {role: [_short(text) for text in texts] for role, texts in given.items()}
-    tables = {layer: artifact.latents(layer).assign(**_values(named)) for layer, named in found.items()}
+    tables = {layer: _renamed(artifact.latents(layer).assign(**_values(named))) for layer, named in found.items()}
     print(replace_tables(folder, tables, {"names": said}))
     print(summary(said["layers"]))
 
@@ -99,6 +100,11 @@ def summary(layers: dict[str, Any]) -> str:
 
 def _values(named: NamedLayer) -> dict[str, Any]:
     return {name: named.columns[name].to_numpy() for name in named.columns}
+
+
+def _renamed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the label that the rule allows: the node's first word, or "unnamed"."""
+    return table.assign(label=labels(table))
 
 
 def _opened(artifact: Artifact, text: str) -> Source:
