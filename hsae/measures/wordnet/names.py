@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hsae.errors import InputError
 from hsae.hierarchy.lch import MISSING
 from hsae.hierarchy.taxonomy import Taxonomy
+from hsae.measures.statistics import benjamini_hochberg
 from hsae.measures.wordnet.class_sets import wnids
 from hsae.measures.wordnet.nodes import (
     MIN_SAID,
@@ -25,7 +26,6 @@ from hsae.measures.wordnet.nodes import (
     candidate_nodes,
     ranking,
 )
-from hsae.measures.statistics import benjamini_hochberg
 
 _SHUFFLES = 250  # at once
 
