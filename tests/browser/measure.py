@@ -21,6 +21,7 @@ from tests.browser.chromium import opened
 from tests.running_app import running_app
 
 STEPS = 15
+EFFECT = "() => [...document.querySelectorAll('#steer-result :is(.hsae-hint, td)')].map(one => one.innerText).join()"
 
 
 def main() -> None:
@@ -95,9 +96,9 @@ def slide(page: Page) -> list[float]:
 
 
 def step(page: Page) -> None:
-    before = page.url
+    before = page.evaluate(EFFECT)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("before => location.href !== before", arg=before)  # it comes with the new effect
+    page.wait_for_function(f"before => ({EFFECT})() !== before", arg=before)
 
 
 if __name__ == "__main__":
