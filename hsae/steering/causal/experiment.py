@@ -159,7 +159,7 @@ def testable_features(table: pd.DataFrame, taxonomy: Taxonomy, n: int) -> pd.Dat
     The table's columns, and tested, the node, and fit, `report.shown_names.name_f1`; label is as it may be shown.
     """
     known = as_shown(table).assign(tested=name_nodes(table, older="best_node"), fit=name_f1(table))
-    fits = known[~known["dead"] & known["tested"].notna() & (known["fit"] > 0) & (known["p999"] > 0)]
+    fits = known[~known["dead"] & known["tested"].isin(taxonomy.nodes) & (known["fit"] > 0) & (known["p999"] > 0)]
     sizes = np.array([taxonomy.leaf_count(node) for node in fits["tested"]], dtype=int)
     fits = fits[(sizes >= 2) & (sizes < len(taxonomy.classes))]
     return fits.sort_values("fit", ascending=False, kind="stable").head(n)

@@ -21,14 +21,15 @@ _DRAWN = 300  # branches of the feature tree drawn at most: one with many parent
 def owners(latents: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, list[int]]:
     """The features named after each node of `branching`, the surest first.
 
-    By the older rule those whose classes meet there: those that beat chance first, best covered first.
+    By the older rule those whose classes meet there: those that beat chance first, best covered first. A name may come
+    from classes that the artifact does not have: then it has no place in this tree.
     """
     first: dict[bytes, str] = {}
     for node, row in zip(taxonomy.nodes, taxonomy.members, strict=True):
         first.setdefault(row.tobytes(), node)
     latents_at: dict[str, list[int]] = defaultdict(list)
     nodes = name_nodes(latents, older="lch")
-    for latent in surest_first(latents[nodes.notna()], then=("coverage", "frequency")).index:
+    for latent in surest_first(latents[nodes.isin(taxonomy.nodes)], then=("coverage", "frequency")).index:
         latents_at[first[taxonomy.members[taxonomy.position(nodes[latent])].tobytes()]].append(int(latent))
     return dict(latents_at)
 

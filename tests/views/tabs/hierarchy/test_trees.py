@@ -89,3 +89,13 @@ def test_scores_of_a_node_by_layer():
     assert read_node_scores(tree, CARNIVORE, sizes) == {"block_01": (5, 0.25)}
     assert read_node_scores(tree, CAR, sizes) == {}
     assert read_node_scores({"nodes": 3}, CAT, sizes) == {}
+
+
+def test_names_from_classes_the_artifact_lacks_have_no_place_in_its_tree():
+    stranger = "n04461696"  # tow truck
+    taxonomy = Taxonomy(CLASSES)
+    assert stranger not in taxonomy.nodes
+    table = latents().assign(node=stranger, named=1)
+    assert owners(table, taxonomy) == {}
+    kept = table.assign(node=CLASSES[0])
+    assert sum(map(len, owners(kept, taxonomy).values())) == len(table)
