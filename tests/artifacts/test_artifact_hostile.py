@@ -79,8 +79,8 @@ HOSTILE = {
 NOT_HASHED = ("an absolute path", "a climbing layer", "a link", "a loop of links", "declared 4 TB", "declared 256 GB")
 """Hashing them again is impossible, or would take an hour; they are refused before any hash is looked at."""
 
-READER = """
-import resource, sys
+READER = r"""
+import re, sys
 from pathlib import Path
 from hsae.errors import HsaeError
 from tests.artifacts.conftest import read_all
@@ -90,12 +90,15 @@ for folder in sys.argv[1:]:
         print("sound")
     except HsaeError as error:
         print(type(error).__name__)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
 """
 
 
 def read_elsewhere(folders: list[Path]) -> tuple[list[str], int]:
-    """What a process says that reads all of each artifact in turn, and the most memory it took."""
+    """What a process says that reads all of each artifact in turn, and the most memory it took.
+
+    By `VmHWM`, for `ru_maxrss` counts what the process that started it had taken.
+    """
     done = subprocess.run(
         [sys.executable, "-c", READER, *map(str, folders)], cwd=folders[0].parent, capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},

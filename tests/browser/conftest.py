@@ -50,8 +50,15 @@ class Watch:
         self.foreign: list[str] = []
         self.errors: list[str] = []
         page.on("request", lambda request: self._ask(request.url, address))
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _hear(self, message) -> None:
+        # Gradio's page asks for its own upload back while the server decodes and deletes it: whichever comes first, the
+        # visitor sees the picture inside the answer.
+        deleted = "ERR_CONTENT_LENGTH_MISMATCH" in message.text and "/gradio_api/file=" in message.location["url"]
+        if message.type == "error" and not deleted:
+            self.errors.append(message.text)
 
     def _ask(self, url: str, address: str) -> None:
         if not url.startswith((address, *OWN)):
