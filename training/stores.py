@@ -40,6 +40,8 @@ class Stores:
     """Training images for the probes; online at most `probe_images` of them."""
     heldout: ActivationStore
     starter: ActivationStore
+    choice: ActivationStore | None = None
+    """Images that no SAE or probe was trained on and that nothing is measured on: they choose and confirm."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class Split:
 
     train: Samples | SampleStream
     heldout: Samples
+    choice: Samples | None = None
+    """Training images set apart to choose and confirm on; None where a run sets none apart."""
     record: dict[str, Any] = field(default_factory=dict)
-    """Which rows of which images are set apart, by the number of their source; without those that have a split."""
+    """Which rows of which images are set apart, by the number of their source."""
 
 
 def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Accelerator) -> Stores:
@@ -78,7 +82,9 @@ def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Ac
         source = OnlineActivations(
             backbone, images, layers, token, images_per_run=size, precision=precision, workers=workers
         )
-    return Stores(source, train, stored("heldout", split.heldout), stored("starter", load_samples("starter")))
+    choice = None if split.choice is None else stored("choice", split.choice, precision)
+    heldout, starter = stored("heldout", split.heldout), stored("starter", load_samples("starter"))
+    return Stores(source, train, heldout, starter, choice)
 
 
 def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | SampleStream:
@@ -89,14 +95,15 @@ def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | S
 
 
 def splits(config: RunConfig) -> Split:
-    """Training and held-out images of all sources: two splits of each, or a share of every class set apart.
+    """Training, choice and held-out images of all sources: splits of each, or shares of every class set apart.
 
-    Both have the same list of classes. What a run has set apart stays so when labels are mended: else images that its
+    All have the same list of classes. What a run has set apart stays so when labels are mended: else images that its
     SAEs were trained on would be measured.
     """
     split = _streamed(config) if config.stream else _listed(config)
     classes = tuple(sorted({*split.train.classes, *split.heldout.classes}))
-    return replace(split, train=split.train.among(classes), heldout=split.heldout.among(classes))
+    choice = None if split.choice is None else split.choice.among(classes)
+    return replace(split, train=split.train.among(classes), heldout=split.heldout.among(classes), choice=choice)
 
 
 def _streamed(config: RunConfig) -> Split:
@@ -109,23 +116,35 @@ def _streamed(config: RunConfig) -> Split:
 def _listed(config: RunConfig) -> Split:
     """The images of all sources together, each as often as `config.copies` says."""
     parts = [_source_split(config, source, number) for number, source in enumerate(config.sources)]
-    train, heldout = join_samples([part[0] for part in parts]), join_samples([part[1] for part in parts])
-    record = {name: rows for part in parts for name, rows in part[2].items()}
-    return Split(_copied(train, config), _copied(heldout, config), record)
+    train, heldout = (join_samples([getattr(part, name) for part in parts]) for name in ("train", "heldout"))
+    apart = [part.choice for part in parts if part.choice is not None]
+    record = {name: rows for part in parts for name, rows in part.record.items()}
+    return Split(_copied(train, config), _copied(heldout, config), join_samples(apart) if apart else None, record)
 
 
-def _source_split(config: RunConfig, source: DataSource, number: int) -> tuple[Samples, Samples, dict[str, Any]]:
-    """The training and the held-out images of one source, and its part of the record."""
+def _source_split(config: RunConfig, source: DataSource, number: int) -> Split:
+    """The images of one source, and its part of the record."""
     data = load_samples(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
     data = _relabelled(data, config)
-    if source.heldout_split:
-        return data, _heldout(config, source), {}
-    images = {"images": data.images_fingerprint, "share": config.heldout_share}
-    apart = _kept_rows(Path(config.run) / SPLIT, str(number), images)
-    if apart is None:
-        apart = rows_apart(data.labels, config.heldout_share)
-    train = np.setdiff1d(np.arange(len(data)), apart)
-    return data.subset(train), data.subset(apart), {str(number): images | {"heldout": apart.tolist()}}
+    shares = {"choice": config.choice_share} | ({} if source.heldout_split else {"heldout": config.heldout_share})
+    images = {"images": data.images_fingerprint, "shares": shares}
+    rows = _kept_rows(Path(config.run) / SPLIT, str(number), images) or _rows_apart(data, shares)
+    used = np.concatenate(list(rows.values()))
+    train = data.subset(np.setdiff1d(np.arange(len(data)), used))
+    heldout = _heldout(config, source) if source.heldout_split else data.subset(rows["heldout"])
+    choice = data.subset(rows["choice"]) if len(rows["choice"]) else None
+    record = {str(number): images | {name: apart.tolist() for name, apart in rows.items()}} if len(used) else {}
+    return Split(train, heldout, choice, record)
+
+
+def _rows_apart(data: Samples, shares: dict[str, float]) -> dict[str, np.ndarray]:
+    """Rows for each share of every class, none in two of them; what is measured on is taken first."""
+    rows, left = {}, np.arange(len(data))
+    for name in sorted(shares, reverse=True):
+        labels = [data.labels[row] for row in left]
+        rows[name] = left[rows_apart(labels, shares[name])] if shares[name] else left[:0]
+        left = np.setdiff1d(left, rows[name])
+    return rows
 
 
 def _heldout(config: RunConfig, source: DataSource) -> Samples:
@@ -133,17 +152,17 @@ def _heldout(config: RunConfig, source: DataSource) -> Samples:
     return _relabelled(load_samples(source.name, split=source.heldout_split, label_map=source.label_map), config)
 
 
-def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> np.ndarray | None:
+def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> dict[str, np.ndarray] | None:
     """The rows set apart before of the same images of a source; StoreError when the file that says so is damaged."""
     if not path.is_file():
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8")).get(source)
-        rows = np.array(kept["heldout"] if kept else [], dtype=np.int64)
-    except (OSError, AttributeError, ValueError, TypeError, KeyError) as error:
+        kept = json.loads(path.read_text(encoding="utf-8")).get(source) or {}
+        rows = {name: np.array(kept.pop(name), dtype=np.int64) for name in images["shares"] if name in kept}
+    except (OSError, AttributeError, ValueError, TypeError) as error:
         do = "Delete it: other images may be set apart then, and all activations are made again."
         raise StoreError(f"{path} is damaged: {error}", "which rows are set apart", do) from error
-    return rows if kept and kept == images | {"heldout": kept["heldout"]} else None
+    return rows if kept == images and rows.keys() == images["shares"].keys() else None
 
 
 def _copied(samples: Samples, config: RunConfig) -> Samples:
