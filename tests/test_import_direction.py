@@ -24,7 +24,7 @@ EXCEPTIONS = {
 HOMES = {
     "gradio": ("hsae/views/",),
     "transformers": ("hsae/backbones/hf", "hsae/backbones/focus.py"),
-    "onnx": ("hsae/backbones/focus.py",),
+    "onnx": ("hsae/backbones/focus",),
     "datasets": ("hsae/data/",),
     "huggingface_hub": (
         "hsae/artifacts/",
