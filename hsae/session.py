@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -16,14 +16,18 @@ from torch import Tensor
 from hsae.artifacts.documents.segmentation import read_segmentation
 from hsae.artifacts.documents.starter import read_starter
 from hsae.backbones.base import Backbone, Token
+from hsae.backbones.places import patch_numbers
 from hsae.data.open_image import ImageSource
 from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
-from hsae.relevancy.targets import latent_target
-from hsae.report.shown_names import KEPT, as_shown, labels, status
+from hsae.relevancy.examples import Example, examples
+from hsae.relevancy.latent_map import LatentAt, activation_map
+from hsae.relevancy.targets import Place, latent_target
+from hsae.report.active import active_table
+from hsae.report.shown_names import labels
 from hsae.steering.classification import SteeringResult, steer_all
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.editor import Editor
@@ -38,14 +42,18 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """An artifact with its backbone, and at most one image.
+    """An artifact with its backbone, and at most one image; beside it, if given, an artifact of the patches.
 
     Sessions that share an artifact and a backbone (`like`) cost only their image's activations; a session itself is
     for one user at a time.
     """
 
-    def __init__(self, artifact: Artifact, backbone: Backbone | None = None) -> None:
-        """Load the artifact's backbone unless it is given; ArtifactError when its weights are not the artifact's."""
+    def __init__(self, artifact: Artifact, backbone: Backbone | None = None, patches: Artifact | None = None) -> None:
+        """Load the artifact's backbone unless it is given; ArtifactError when its weights are not the artifact's.
+
+        patches: another artifact of that backbone, with SAEs of patches: `session.patches` answers by it, from the same
+        forward pass. InputError unless the first one reads another token.
+        """
         self.artifact = artifact
         if backbone is None:
             backbone = artifact.load_backbone()
@@ -53,13 +61,40 @@ class Session:
         self.backbone = backbone
         self._image: Image.Image | None = None
         self._activations: dict[str, Tensor] = {}
+        self._main = self
+        self._patches = None if patches is None else self._beside(patches)
+
+    def _beside(self, patches: Artifact) -> Session:
+        """A session of the same image whose latents are those of patches, and whose classes are read as here."""
+        if (self.artifact.token, patches.token) not in (("cls", "patch"), ("mean", "patch")):
+            got = f"{self.artifact.id} of token {self.artifact.token} with {patches.id} of token {patches.token}"
+            raise InputError(got, "one of cls or mean with one of patch")
+        size = self.backbone.preprocessing.image_size
+        if patches.backbone["image_size"] != size:
+            raise InputError(
+                f"{patches.id} at {patches.backbone['image_size']} pixels", f"{size}, as {self.artifact.id}"
+            )
+        other = Session(patches, self.backbone)
+        other._main = self
+        return other
+
+    @property
+    def patches(self) -> Session:
+        """The session whose SAEs read patches: that of the artifact beside, or this one; InputError without any.
+
+        It shows the same image, and reads classes, nearest photographs and segmentations where this one does.
+        """
+        found = self if self.artifact.token == "patch" else self._patches
+        if found is None:
+            got = f"{self.artifact.id}, whose SAEs read the token {self.artifact.token}"
+            raise InputError(got, "SAEs of patches", "Give the session an artifact of them: Session(..., patches=...).")
+        return found
 
     def like(self) -> Session:
-        """A new session without image that shares this one's artifact and backbone."""
-        other = Session.__new__(Session)
-        other.artifact, other.backbone = self.artifact, self.backbone
-        other._image, other._activations = None, {}
-        return other
+        """A new session without image that shares this one's artifacts and backbone."""
+        if self._main is not self:
+            return self._main.like().patches
+        return Session(self.artifact, self.backbone, None if self._patches is None else self._patches.artifact)
 
     def set_image(self, image: ImageSource) -> Session:
         """Run the backbone once over an image and keep the activations of all layers of the artifact; the session.
@@ -68,8 +103,11 @@ class Session:
         They stay as exact as they were computed, so that an edit of nothing changes nothing: `n_bytes`.
         """
         crop = self.backbone.preprocessing.crop(image)
-        self._activations = self.backbone.run([crop], self.artifact.layers)
-        self._image = crop
+        both = [session for session in (self._main, self._main._patches) if session is not None]
+        layers = list(dict.fromkeys(layer for session in both for layer in session.artifact.layers))
+        activations = self.backbone.run([crop], layers)
+        for session in both:
+            session._image, session._activations = crop, activations
         return self
 
     @property
@@ -90,27 +128,36 @@ class Session:
         return self._activations[layer]
 
     @torch.no_grad()
-    def active_latents(self, layer: str, top: int = 20) -> pd.DataFrame:
+    def active_latents(self, layer: str, top: int = 20, place: Iterable[tuple[int, int]] | None = None) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
         Columns: latent, activation (in units of the activations), strength (activation / p999), said, then the table's
         as they may be shown (`report.shown_names.as_shown`): a latent whose name is refused has the label "unnamed".
         said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
         the name is refused, nor where no threshold was measured. For a patch SAE the activation and the pre-activation
-        are the largest over the patches.
+        are the largest over the patches, or over those of `place`: (row, column) each, from the upper left.
         """
         x, sae = self._token(layer), self.artifact.sae(layer)
+        if place is not None:
+            x = x[list(self._numbers(layer, place))]
         pre = sae.pre_activation(x)
         values, highest = sae.activate(pre).amax(0).numpy(), pre.amax(0).numpy()
-        active = np.flatnonzero(values > 0)
-        strongest = active[np.argsort(-values[active], kind="stable")][:top]
-        table = as_shown(self.artifact.latents(layer).iloc[strongest].reset_index(drop=True))
-        table.insert(0, "latent", strongest)
-        table.insert(1, "activation", values[strongest])
-        table.insert(2, "strength", values[strongest] / table["p999"].where(table["p999"] > 0).to_numpy(float))
-        above = highest[strongest] >= table["node_threshold"].to_numpy(float)
-        table.insert(3, "said", above & (status(table) == KEPT).to_numpy())
-        return table
+        return active_table(self.artifact.latents(layer), values, highest, top)
+
+    def activation_map(self, layer: str, latent: int) -> RelevancyMap:
+        """Where in the image a latent of patches fires, and how strongly: 0 at patches where it is silent."""
+        self._require_patches()
+        x = self.activations(layer)
+        return activation_map(self._latent(layer, latent), x, self.backbone.pixels([self.crop]))
+
+    def examples(self, layer: str, latent: int, top: int = 4) -> list[Example]:
+        """The starter photographs on which a latent is strongest, the first one first, and where it fires in each.
+
+        Needs no image. For patches each photograph costs one forward pass the first time that anybody asks for it.
+        """
+        at = self._latent(layer, latent)
+        strongest = [(key, value) for key, value in self.artifact.top_images(layer)[latent]["starter"]]
+        return list(examples(at, strongest[:top], self.artifact.layers))
 
     def latents(self, layer: str, top: int = 20) -> pd.DataFrame:
         """The former name of `active_latents`; `Artifact.latents` is the table of all latents."""
@@ -120,6 +167,8 @@ class Session:
     @torch.no_grad()
     def classes(self, layer: str | None = None, top: int = 5) -> pd.DataFrame:
         """The probe's most likely classes for the image at a layer (default: the last): wnid, name, probability."""
+        if layer is None and self._main is not self:
+            return self._main.classes(None, top)
         layer = layer or self.artifact.layers[-1]
         logits = self.artifact.probe(layer).logits(self._token(layer).mean(0))
         probabilities = torch.softmax(logits, -1)
@@ -127,9 +176,15 @@ class Session:
         wnids = [self.artifact.classes[i] for i in indices.tolist()]
         return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
 
-    def relevancy(self, layer: str, latent: int, method: str | None = None) -> RelevancyMap:
-        """Which patches of the image a latent's value comes from; `relevancy.default_method` when none is named."""
-        sae, token = self.artifact.sae(layer), self.artifact.token
+    def relevancy(
+        self, layer: str, latent: int, method: str | None = None, place: Iterable[tuple[int, int]] | None = None
+    ) -> RelevancyMap:
+        """Which patches of the image a latent's value comes from; `relevancy.default_method` when none is named.
+
+        place: patches (row, column) of a patch SAE, whose mean value is explained; without, its strongest patch's.
+        """
+        sae = self.artifact.sae(layer)
+        token: Place = self.artifact.token if place is None else self._numbers(layer, place)
         return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
 
     def faithfulness(self, layer: str, latent: int, method: str | None = None, baseline: Baseline = "blur") -> Curve:
@@ -161,8 +216,9 @@ class Session:
     def _readout(self, name: Literal["probe", "model"]) -> Readout:
         """The classifier of that name, where it reads."""
         if name == "probe":
-            last = self.artifact.layers[-1]
-            return Readout(self.backbone, self.artifact.probe(last), self.artifact.classes, last, self.class_token)
+            artifact = self._main.artifact
+            last = artifact.layers[-1]
+            return Readout(self.backbone, artifact.probe(last), artifact.classes, last, self.class_token)
         head = self.backbone.classifier
         if head is None:
             got = f"{self.backbone.id} has no classifier of its own"
@@ -189,8 +245,9 @@ class Session:
         Columns: before, before_cosine, after, after_cosine; keys of photographs, the most similar first. Where the
         artifact has no document "starter", the first call runs the backbone over all of them.
         """
-        last, token = self.artifact.layers[-1], self.class_token
-        bank = starter_bank(self.backbone, last, token, read_starter(self.artifact.document("starter")))
+        artifact, token = self._main.artifact, self.class_token
+        last = artifact.layers[-1]
+        bank = starter_bank(self.backbone, last, token, read_starter(artifact.document("starter")))
         before = after = self.activations(last)
         if edit is not None:
             run = self._editor([edit]).run([edit], self._activations, [last])
@@ -204,9 +261,9 @@ class Session:
         head: any linear head for the artifact's last layer (`read_head`); by default the artifact's own, and InputError
         where it has none. control_seed: also add a random direction of the same norm at the same patches.
         """
-        editor, last = self._editor([edit]), self.artifact.layers[-1]
+        editor, last = self._editor([edit]), self._main.artifact.layers[-1]
         size = self.backbone.preprocessing.image_size
-        head = head or self.patch_head
+        head = head or self._main.patch_head
         return segment(editor, edit, self._activations, head, last, size=size, control_seed=control_seed)
 
     @cached_property
@@ -249,7 +306,7 @@ class Session:
     @property
     def class_token(self) -> Token:
         """The token the probes read."""
-        return "cls" if self.artifact.token == "cls" else "mean"
+        return "cls" if self._main.artifact.token == "cls" else "mean"
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -259,6 +316,23 @@ class Session:
     def _token(self, layer: str) -> Tensor:
         """The tokens the artifact's SAEs read, `[tokens, d_in]`."""
         return self.backbone.select_token(self.activations(layer), layer, self.artifact.token)[0]
+
+    def _numbers(self, layer: str, place: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+        """Numbers of the patches of a place; InputError where the SAEs do not read patches."""
+        self._require_patches()
+        return patch_numbers(self.backbone, layer, place)
+
+    def _latent(self, layer: str, latent: int) -> LatentAt:
+        """A latent of the artifact; InputError when its layer has no such number."""
+        sae = self.artifact.sae(layer)
+        if not 0 <= latent < sae.d_sae:
+            raise InputError(f"latent {latent}", f"a number from 0 to {sae.d_sae - 1}")
+        return LatentAt(self.backbone, sae, layer, latent, self.artifact.token)
+
+    def _require_patches(self) -> None:
+        if self.artifact.token != "patch":
+            got = f"patches of {self.artifact.id}, whose SAEs read the token {self.artifact.token}"
+            raise InputError(got, "a session of patches", "Ask session.patches.")
 
     def _require_image(self) -> Image.Image:
         if self._image is None:

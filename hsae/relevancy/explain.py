@@ -86,7 +86,7 @@ def method_maps(
         traces: dict[Recorder, Trace] = {}
         for record in (METHODS[method].record for method in methods):
             traces[record] = traces.get(record) or record(backbone, pixels, layer)
-        segments = _segments(backbone, pixels, layer)
+        segments = segments_of(backbone, pixels, layer)
         return {
             method: tuple(_as_map(traces[METHODS[method].record], target, method, segments) for target in targets)
             for method in methods
@@ -102,7 +102,7 @@ def _one_image(backbone: Backbone, image: ImageSource | Tensor) -> Tensor:
     return pixels.to(backbone.device, backbone.dtype)
 
 
-def _segments(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | None:
+def segments_of(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | None:
     """The segment of every pixel, for a layer whose tokens are not a regular grid; None for one with a grid."""
     places = backbone.token_map(layer, pixels).cpu()
     return (

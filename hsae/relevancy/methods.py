@@ -70,6 +70,7 @@ def default_method(backbone: Backbone, layer: str, token: Place) -> str:
       grad_cam 0.24, legrad 0.20, attention_rollout 0.15, random 0.00, input_gradient -0.13 (standard errors 0.03 to
       0.04). With another latent's map attn_lrp has 0.10 and gradient_rollout 0.27: the former depends more on
       the latent it explains. Layers of segments, which attn_lrp cannot reach: direct. CNNs: grad_cam.
+      The same for patches that are named one by one.
     * mean: projection, which splits an average exactly. Gap of 90 latents of efficientnet-lite0, mean of stage_4,
       stage_6 and head: projection 0.35, grad_cam 0.31, activation 0.28, input_gradient 0.02, random -0.01.
     * patch: activation, the natural map of an SAE trained on patches.

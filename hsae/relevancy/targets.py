@@ -16,8 +16,9 @@ from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 
-Place = Literal["cls", "mean", "patch"] | int
-"""Where a target is read: class token, pooled patches, the patch with the largest score, or the patch of that index."""
+Place = Literal["cls", "mean", "patch"] | int | tuple[int, ...]
+"""Where a target is read: class token, pooled patches, the patch with the largest score, the patch of that index, or
+the average of the patches of those indices."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,14 +41,22 @@ class Target(ABC):
         return self.score(torch.einsum("bt,btd->bd", weights, activations))
 
     def weights(self, activations: Tensor) -> Tensor:
-        """How much each token counts, `[batch, tokens]`: one-hot, or uniform over the patches for `mean`."""
+        """How much each token counts, `[batch, tokens]`: one-hot, or uniform over all or the named patches."""
         weights = torch.zeros(activations.shape[:2], dtype=activations.dtype, device=activations.device)
         n_patches = activations.shape[1] - self.n_prefix
         if self.token == "mean":
             weights[:, self.n_prefix :] = 1 / n_patches
+        elif isinstance(self.token, tuple):
+            weights[:, self._positions(self.token, n_patches)] = 1 / len(self.token)
         else:
             weights.scatter_(1, self._position(activations, n_patches), 1.0)
         return weights
+
+    def _positions(self, patches: tuple[int, ...], n_patches: int) -> list[int]:
+        """Indices among the tokens of patches that are named."""
+        if not patches or len(set(patches)) != len(patches) or not all(0 <= at < n_patches for at in patches):
+            raise InputError(f"patches {patches[:8]}", f"different indices from 0 to {n_patches - 1}, at least one")
+        return [self.n_prefix + at for at in patches]
 
     def _position(self, activations: Tensor, n_patches: int) -> Tensor:
         """Index of the one token that counts, `[batch, 1]`."""

@@ -46,6 +46,11 @@ class SteeringResult:
     probabilities_feature_control: np.ndarray | None = None
 
     @property
+    def silent(self) -> tuple[Change, ...]:
+        """The changes of latents that fire at none of the touched tokens; turning such a one off does nothing."""
+        return tuple(change for change in self.changes if change.silent)
+
+    @property
     def logit_changes(self) -> np.ndarray:
         """Signed, float32 `[n_classes]`; unlike changes of probability they need not sum to 0."""
         return self.logits_after - self.logits_before

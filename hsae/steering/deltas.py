@@ -25,6 +25,11 @@ class Change:
     after: float
     """The same, after the edit."""
 
+    @property
+    def silent(self) -> bool:
+        """Whether the latent fired at none of the tokens in scope: there is nothing to weaken or turn off."""
+        return self.before <= 0
+
 
 RULES: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
     "add": lambda z, amount, unit: z + amount * unit,

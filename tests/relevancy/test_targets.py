@@ -93,7 +93,13 @@ def test_unknown_classes_are_refused(index):
         ClassTarget(probe, index)
 
 
-@pytest.mark.parametrize("token", [-1, 4, "last", True, 1.0])
+def test_named_patches_count_equally(sae, x):
+    one, other = read(sae, x, 3, 1), read(sae, x, 3, 2)
+    torch.testing.assert_close(read(sae, x, 3, (1, 2)), (one + other) / 2)
+    torch.testing.assert_close(read(sae, x, 3, (2,)), other)
+
+
+@pytest.mark.parametrize("token", [-1, 4, "last", True, 1.0, (), (0, 4), (1, 1)])
 def test_unknown_tokens_are_refused(sae, x, token):
     with pytest.raises(InputError, match="0 to 3"):
         read(sae, x, 0, token)

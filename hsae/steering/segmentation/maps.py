@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.steering.controls import random_like
-from hsae.steering.deltas import scope_tokens
+from hsae.steering.deltas import Change, scope_tokens
 from hsae.steering.editor import Editor, first_layer
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
@@ -30,6 +30,8 @@ class Segmentation:
     """After a random direction of the same norm was added to the same patches instead."""
     target: np.ndarray
     """bool `[height, width]`: the pixels of the patches that were edited."""
+    changes: tuple[Change, ...] = ()
+    """Each edited latent before and after; `Change.silent` where it fires at none of the edited patches."""
 
     @property
     def target_changed(self) -> float:
@@ -77,7 +79,8 @@ def segment(
     if control_seed is not None:
         pushed = editor.add(tokens, random_like(run.deltas, control_seed), [layer])[layer]
         control = class_map(backbone, head, pushed, layer, size) if run.touches(0) else before
-    return Segmentation(head.classes, before, after, control, _edited_pixels(backbone, edit, start[layer], layer, size))
+    target = _edited_pixels(backbone, edit, start[layer], layer, size)
+    return Segmentation(head.classes, before, after, control, target, run.changes[0])
 
 
 def class_map(backbone: Backbone, head: PatchHead, x: Tensor, layer: str, size: int) -> np.ndarray:

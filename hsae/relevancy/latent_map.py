@@ -1,0 +1,37 @@
+"""Where in a photograph a latent of patches fires, from activations that are there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hsae.backbones.base import Backbone, Token
+from hsae.backbones.places import patch_grid
+from hsae.relevancy.explain import segments_of
+from hsae.relevancy.maps import RelevancyMap
+from hsae.sae.model import SparseAutoencoder
+
+
+@dataclass(frozen=True, eq=False)
+class LatentAt:
+    """A latent of an SAE at a layer of a backbone."""
+
+    backbone: Backbone
+    sae: SparseAutoencoder
+    layer: str
+    latent: int
+    token: Token
+
+
+@torch.no_grad()
+def activation_map(at: LatentAt, activations: Tensor, pixels: Tensor) -> RelevancyMap:
+    """The latent's value at each patch, 0 where it is silent: the natural map of an SAE of patches.
+
+    activations: the image's at the layer, `[1, tokens, d_in]`; pixels `[1, 3, height, width]`: what they come from.
+    """
+    pre = at.sae.pre_activation(at.backbone.select_token(activations, at.layer, "patch")[0])
+    values = at.sae.activate(pre)[:, at.latent].float().cpu().numpy().reshape(patch_grid(at.backbone, at.layer))
+    segments = segments_of(at.backbone, pixels, at.layer)
+    return RelevancyMap(values, "activation", at.layer, pre[:, at.latent].max().item(), segments)
