@@ -34,9 +34,9 @@ def colours_and_textures(config: RunConfig, heldout: ActivationStore) -> Tensor:
     record = Record(Path(config.run) / "colour_texture.safetensors", settings)
     if not record.done():
         samples = splits(config).heldout
-        found = [torch.from_numpy(colour_texture(samples.read(row).image)) for row in heldout.rows.tolist()]
+        looks = [torch.from_numpy(colour_texture(samples.read(row).image)) for row in heldout.rows.tolist()]
         with record.renewed(), atomic_path(record.result) as temporary:
-            save_file({"colour_texture": torch.stack(found)}, temporary)
+            save_file({"colour_texture": torch.stack(looks)}, temporary)
     return load_file(record.result)["colour_texture"]
 
 

@@ -46,5 +46,5 @@ def random_layer(artifact: Artifact | None, layer: str) -> dict[str, Any]:
     if artifact is None or layer not in artifact.curves:
         return {}
     curves = artifact.curves[layer]
-    found = {key: curves[key] for key in (*KEYS, *OWN_KEYS) if key in curves}
-    return {"random_backbone": {"n": artifact.sae(layer).d_sae} | found}
+    numbers = {key: curves[key] for key in (*KEYS, *OWN_KEYS) if key in curves}
+    return {"random_backbone": {"n": artifact.sae(layer).d_sae} | numbers}

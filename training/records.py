@@ -52,17 +52,17 @@ class Record:
     def _reason(self) -> str | None:
         """Why the result cannot be taken as it is, if so."""
         try:
-            stated = json.loads(self.path.read_text(encoding="utf-8"))
+            record = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             return f"has a record that cannot be read ({error})"
-        if not isinstance(stated, dict) or not {"settings", "sha256"} <= set(stated):
+        if not isinstance(record, dict) or not {"settings", "sha256"} <= set(record):
             return "has a record without a sha256"
-        if stated["settings"] != json.loads(json.dumps(self.settings)):
+        if record["settings"] != json.loads(json.dumps(self.settings)):
             return "was made with other settings"
         if not self.result.exists():
             return "is missing"
         try:
-            found = self.digest(self.result)
+            sha256 = self.digest(self.result)
         except (OSError, HsaeError) as error:
             return f"is damaged ({error})"
-        return None if found == stated["sha256"] else "is damaged (its sha256 is not the one in its record)"
+        return None if sha256 == record["sha256"] else "is damaged (its sha256 is not the one in its record)"

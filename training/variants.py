@@ -62,9 +62,9 @@ def main(arguments: list[str]) -> int:
             print(f"\n{layer}\n| variant | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}", flush=True)
             for name, config in configs(options.d_sae, options.k, options.prefixes):
                 sae = trained(stores["train"], layer, config, train)
-                found = measured(sae, stores["heldout"], layer, stores["train"].layer(layer).mean((0, 1)))
+                numbers = measured(sae, stores["heldout"], layer, stores["train"].layer(layer).mean((0, 1)))
                 cells = [
-                    form.format(found[key]) if found.get(key) is not None else "-" for key, form in COLUMNS.items()
+                    form.format(numbers[key]) if numbers.get(key) is not None else "-" for key, form in COLUMNS.items()
                 ]
                 print(f"| {name} | {' | '.join(cells)} |", flush=True)
     except HsaeError as error:

@@ -87,10 +87,10 @@ def extract_activations(
             buffers = {name: torch.empty(len(rows), *shape, dtype=dtype) for name, shape in shapes.items()}
             batches = pixel_batches(backbone, samples, rows, batch_size, workers)
             with multiplying(backbone, precision):
-                found = _fill(buffers, batches, backbone, token, bar)
+                content = _fill(buffers, batches, backbone, token, bar)
             if samples.n_rows is not None and samples.n_rows <= rows.start:
                 break
-            write_shard(shard_path(folder, number), *found)
+            write_shard(shard_path(folder, number), *content)
     return _finished(folder, manifest, samples, accelerator)
 
 
@@ -221,9 +221,9 @@ def _fill(
     kept: list[int] = []
     labels: list[int] = []
     for batch, pixels in batches:
-        found = backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), tuple(buffers))
+        activations = backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), tuple(buffers))
         for name, buffer in buffers.items():
-            buffer[len(kept) : len(kept) + len(batch)] = backbone.select_token(found[name], name, token)
+            buffer[len(kept) : len(kept) + len(batch)] = backbone.select_token(activations[name], name, token)
         kept += [row for row, _ in batch]
         labels += [-1 if sample.label is None else sample.label for _, sample in batch]
         bar.update(len(batch))

@@ -37,10 +37,10 @@ class Labels:
 def write_labels(folder: Path, labels: Labels) -> None:
     """Write them beside the shards, atomically; StoreError when that is not possible."""
     path = folder / LABELS
-    stated = json.dumps({"classes": labels.classes, "labelling": labels.labelling})
+    metadata = json.dumps({"classes": labels.classes, "labelling": labels.labelling})
     try:
         with atomic_path(path) as temporary:
-            save_file({"label": labels.values}, temporary, {"hsae": stated})
+            save_file({"label": labels.values}, temporary, {"hsae": metadata})
     except (SafetensorError, OSError) as error:
         raise StoreError(f"{path} could not be written: {error}", "a folder that can be written") from error
 
@@ -52,8 +52,8 @@ def read_labels(folder: Path) -> Labels | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            stated, values = json.loads(file.metadata()["hsae"]), file.get_tensor("label")
-        classes, labelling = tuple(stated["classes"]), str(stated["labelling"])
+            metadata, values = json.loads(file.metadata()["hsae"]), file.get_tensor("label")
+        classes, labelling = tuple(metadata["classes"]), str(metadata["labelling"])
         if values.dtype != torch.int64 or values.ndim != 1 or (values >= len(classes)).any():
             raise ValueError(f"labels of shape {list(values.shape)}, {values.dtype}, beyond {len(classes)} classes")
     except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:

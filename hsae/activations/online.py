@@ -165,5 +165,5 @@ class OnlineSampler(PoolSampler):
         if pixels is None:
             raise StoreError(f"No image of {self.samples.name} is whole", "images that can be read")
         places = torch.arange(len(self.runs[run])) % len(pixels)
-        found = self.source.tokens_of(pixels, tuple(self.widths))
-        return {name: tokens[places].flatten(0, 1) for name, tokens in found.items()}
+        tokens_by_layer = self.source.tokens_of(pixels, tuple(self.widths))
+        return {name: tokens[places].flatten(0, 1) for name, tokens in tokens_by_layer.items()}

@@ -78,8 +78,8 @@ class PoolSampler(ABC):
             if start < len(batches):
                 turns = origin[filled:held, 0].unique().tolist()  # in rising order, as a stream must be read
                 reads = reads or self.reads([*(order[t] for t in turns), *order[turn + 1 :]])
-                for t, found in zip(turns, reads, strict=False):
-                    _put(pool, origin[:held], filled, t, found)
+                for t, tokens_of_turn in zip(turns, reads, strict=False):
+                    _put(pool, origin[:held], filled, t, tokens_of_turn)
                 yield from ((pool, places) for places in batches[start:])
             start = max(0, start - len(batches))
             rest = mixed[len(batches) * self.batch_size :]
@@ -95,8 +95,8 @@ def _enter(origin: Tensor, held: int, turn: int, n_tokens: int) -> int:
     return held + n_tokens
 
 
-def _put(pool: dict[str, Tensor], origin: Tensor, first: int, turn: int, found: dict[str, Tensor]) -> None:
+def _put(pool: dict[str, Tensor], origin: Tensor, first: int, turn: int, tokens_of_turn: dict[str, Tensor]) -> None:
     """Put the tokens of one turn to their places in the pool, from place `first` on."""
     places = first + (origin[first:, 0] == turn).nonzero().squeeze(1)
-    for name, tokens in found.items():
+    for name, tokens in tokens_of_turn.items():
         pool[name][places] = tokens[origin[places, 1]]

@@ -217,15 +217,15 @@ class ActivationStore:
 
     @cached_property
     def _mended(self) -> Labels | None:
-        found, n_images = read_labels(self.folder), sum(images for images, _ in self.shard_shapes)
-        if found is None and self.manifest.dataset.get("labelling") == "":
+        mended, n_images = read_labels(self.folder), sum(images for images, _ in self.shard_shapes)
+        if mended is None and self.manifest.dataset.get("labelling") == "":
             got = f"{self.folder} was left while its labels were exchanged"
             raise StoreError(got, "one label an image", "Run the extraction again, which will only write them.")
-        if found and len(found.values) != n_images:
-            got = f"{self.folder} has {len(found.values)} labels for {n_images} images"
+        if mended and len(mended.values) != n_images:
+            got = f"{self.folder} has {len(mended.values)} labels for {n_images} images"
             do = f"Delete {LABELS} and run the extraction again, which will write it."
             raise StoreError(got, "one per image", do)
-        return found
+        return mended
 
     @cached_property
     def rows(self) -> Tensor:

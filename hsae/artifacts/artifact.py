@@ -77,8 +77,8 @@ class Artifact(Contents):
         """The backbone the artifact was made with, on the CPU; BackboneError when it cannot be had."""
         from hsae.backbones.registry import load_backbone
 
-        stated = self.index.backbone
-        backbone = load_backbone(stated["id"], image_size=stated["image_size"], revision=stated["revision"])
+        origin = self.index.backbone
+        backbone = load_backbone(origin["id"], image_size=origin["image_size"], revision=origin["revision"])
         self.check_backbone(backbone)
         return backbone
 

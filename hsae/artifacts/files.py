@@ -35,14 +35,14 @@ class LocalFiles:
 
     def get(self, path: str) -> Path:
         """The file itself."""
-        found = self.folder / path
-        inside = Path(os.path.realpath(found)).is_relative_to(self._root)  # Path.resolve raises on loops of links
-        require(inside, str(found), "leads out of the artifact", "a file inside the artifact's folder")
-        if not found.is_file():
+        file = self.folder / path
+        inside = Path(os.path.realpath(file)).is_relative_to(self._root)  # Path.resolve raises on loops of links
+        require(inside, str(file), "leads out of the artifact", "a file inside the artifact's folder")
+        if not file.is_file():
             raise ArtifactError(
-                f"{found} is missing", "a whole artifact", "Get or save it again, or check the folder you named"
+                f"{file} is missing", "a whole artifact", "Get or save it again, or check the folder you named"
             )
-        return found
+        return file
 
 
 class VerifiedFiles:
@@ -55,11 +55,11 @@ class VerifiedFiles:
     def get(self, path: str, limit: int) -> Path:
         """The local file, known to have at most `limit` bytes and the stated sha256."""
         if path not in self._verified:
-            found = self._files.get(path)
-            size = found.stat().st_size
+            file = self._files.get(path)
+            size = file.stat().st_size
             require(size <= limit, path, f"{size} bytes", f"at most {limit}")
-            check_sha256(found, path, self._sha256[path])
-            self._verified[path] = found
+            check_sha256(file, path, self._sha256[path])
+            self._verified[path] = file
         return self._verified[path]
 
 

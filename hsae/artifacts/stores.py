@@ -9,8 +9,8 @@ from hsae.errors import StoreError
 
 def check_store(artifact: Contents, store: ActivationStore) -> None:
     """StoreError unless it is of the same weights, image size and token, and has every layer at its width."""
-    stated = store.manifest
-    made_by = stated.backbone["weights_sha256"], stated.backbone["image_size"], stated.token
+    manifest = store.manifest
+    made_by = manifest.backbone["weights_sha256"], manifest.backbone["image_size"], manifest.token
     expected = artifact.backbone["weights_sha256"], artifact.backbone["image_size"], artifact.token
     if made_by != expected:
         raise StoreError(

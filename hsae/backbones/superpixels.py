@@ -105,8 +105,8 @@ def sampled(labels: Tensor, stride: int, count: int) -> Tensor:
     places = labels[::stride, ::stride].clone()
     sizes = torch.bincount(places.flatten(), minlength=count)
     for label in (sizes == 0).nonzero().flatten().tolist():
-        own = (labels == label).nonzero().float()
-        middle = own.mean(0) / stride if len(own) else torch.zeros(2)
+        pixels = (labels == label).nonzero().float()
+        middle = pixels.mean(0) / stride if len(pixels) else torch.zeros(2)
         spare = (sizes[places] > 1).nonzero()
         row, column = spare[(spare - middle).square().sum(1).argmin()].tolist()
         sizes[places[row, column]] -= 1

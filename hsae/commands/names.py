@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     taxonomy = Taxonomy(sorted({*artifact.classes, *(wnid for store in every for wnid in store.classes)}))
     choose, test = (labelled_images(stores[role], taxonomy) for role in ("choose", "test"))
     splits = split_images(choose, test, options.confirm_share, options.seed)
-    found = {
+    named_layers = {
         layer: name_layer(artifact.sae(layer), layer, splits, rule) for layer in tqdm(artifact.layers, desc="layers")
     }
     said = {
@@ -80,10 +80,12 @@ def run(options: argparse.Namespace) -> None:
         "confirm_share": options.confirm_share,
         "n_images": splits.counts,
         "n_classes": len(taxonomy.classes),
-        "layers": {layer: named.numbers for layer, named in found.items()},
+        "layers": {layer: named.numbers for layer, named in named_layers.items()},
     }
     said |= {role: [_short(text) for text in texts] for role, texts in given.items()}
-    tables = {layer: _renamed(artifact.latents(layer).assign(**_values(named))) for layer, named in found.items()}
+    tables = {
+        layer: _renamed(artifact.latents(layer).assign(**_values(named))) for layer, named in named_layers.items()
+    }
     print(replace_tables(folder, tables, {"names": said}))
     print(summary(said["layers"]))
 

@@ -50,10 +50,10 @@ def meanings(name: str, data_sets: Sequence[str] = KNOWN) -> tuple[str, ...]:
     the jacket). A list of synonyms ("Doberman, Doberman pinscher") stands for what all known ones among them share.
     """
     words = [word.strip() for word in name.replace("_", " ").split(",")]
-    found = [wnids for wnids in (_meanings(word, tuple(data_sets)) for word in words) if wnids]
-    if not found:
+    meanings = [wnids for wnids in (_meanings(word, tuple(data_sets)) for word in words) if wnids]
+    if not meanings:
         return ()
-    return tuple(sorted(frozenset.intersection(*found) or frozenset.union(*found)))
+    return tuple(sorted(frozenset.intersection(*meanings) or frozenset.union(*meanings)))
 
 
 def described(wnid: str) -> str:

@@ -101,8 +101,8 @@ def _guesses(
 ) -> dict[str, tuple[str, ...]]:
     """What names that neither are wnids nor in the map may stand for in the known data sets."""
     data_sets = KNOWN if label_map is None else (str(label_map),)
-    found = {name: meanings(name, data_sets) for name in names if name not in mapping and not _wnid_in(name)}
-    return {name: wnids for name, wnids in found.items() if wnids}
+    candidates = {name: meanings(name, data_sets) for name in names if name not in mapping and not _wnid_in(name)}
+    return {name: wnids for name, wnids in candidates.items() if wnids}
 
 
 def _check_named(
@@ -125,8 +125,8 @@ def _check_named(
 
 def _wnid_in(name: str) -> str | None:
     """The wnid that a name is, or begins with: n02085620, n02085620-Chihuahua."""
-    found = _WNID_FIRST.fullmatch(name)
-    return found[1] if found else name if _WNID.fullmatch(name) else None
+    match = _WNID_FIRST.fullmatch(name)
+    return match[1] if match else name if _WNID.fullmatch(name) else None
 
 
 def _only(wnids: Sequence[str]) -> str | None:
@@ -171,11 +171,11 @@ def _read_pairs(source: Path | str | None) -> list[tuple[str, str | None]]:
         raise LabelError(f"the label map {path} cannot be read: {error}", "a label map", GIVE_A_MAP) from error
 
 
-def _json_pairs(stated: list[tuple[str, Any]]) -> list[tuple[str, str | None]]:
+def _json_pairs(entries: list[tuple[str, Any]]) -> list[tuple[str, str | None]]:
     """{name: wnid}, or an index of Keras: {number: [wnid, name]}."""
-    if stated and all(isinstance(value, list) and len(value) == 2 for _, value in stated):
-        return _index_pairs([(wnid, name) for _, (wnid, name) in stated], [number for number, _ in stated])
-    return [(str(name), None if wnid is None else str(wnid)) for name, wnid in stated]
+    if entries and all(isinstance(value, list) and len(value) == 2 for _, value in entries):
+        return _index_pairs([(wnid, name) for _, (wnid, name) in entries], [number for number, _ in entries])
+    return [(str(name), None if wnid is None else str(wnid)) for name, wnid in entries]
 
 
 def _index_pairs(classes: Sequence[tuple[str, str]], numbers: Sequence[str] = ()) -> list[tuple[str, str | None]]:

@@ -207,17 +207,17 @@ def load_samples(
     rows, then `limit` keeps the first ones. Raises InputError, LabelError.
     """
     check_limit(limit)
-    found = find_source(source, split)
-    if found.kind == "starter" and (split or label_map):
+    origin = find_source(source, split)
+    if origin.kind == "starter" and (split or label_map):
         raise InputError("the starter was asked for with a split or label map", "neither: it has its own labels")
     make: dict[str, Callable[[], Listing]] = {
         "starter": list_starter,
-        "folder": lambda: list_folder(Path(found.name).expanduser(), split, label_map),
-        "parquet": lambda: list_parquet(found.files, found.name, label_map),
-        "tar": lambda: list_tars(found.files, found.name, label_map),
-        "hub": lambda: list_hub(found.name, split, label_map),
+        "folder": lambda: list_folder(Path(origin.name).expanduser(), split, label_map),
+        "parquet": lambda: list_parquet(origin.files, origin.name, label_map),
+        "tar": lambda: list_tars(origin.files, origin.name, label_map),
+        "hub": lambda: list_hub(origin.name, split, label_map),
     }
-    listing = make[found.kind]()
+    listing = make[origin.kind]()
     rows = np.arange(len(listing.labels))
     if shuffle_seed is not None:
         rows = np.random.default_rng(shuffle_seed).permutation(rows)

@@ -43,8 +43,8 @@ class SampleStream:
     @property
     def expected(self) -> int | None:
         """How many rows there should be, by the limit and by what the source says of itself; None if neither does."""
-        stated = [number for number in (self._limit, self._source.expected) if number is not None]
-        return self.n_rows if self.n_rows is not None else min(stated, default=None)
+        known = [number for number in (self._limit, self._source.expected) if number is not None]
+        return self.n_rows if self.n_rows is not None else min(known, default=None)
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +65,7 @@ class SampleStream:
         """The labels of these rows, in rising order; reads the stream once more, and decodes nothing."""
         wanted, stop = set(rows), max(rows, default=-1) + 1
         read = SampleStream(self._source, self._limit)._read(range(stop))
-        return [found.label for row, found in read if row in wanted]
+        return [content.label for row, content in read if row in wanted]
 
     @property
     def skipped(self) -> list[str]:
@@ -84,7 +84,7 @@ class SampleStream:
         for _ in self._read(range(self._at, start)):
             pass
         span = count(start) if stop is None else range(start, stop)
-        for row, outcome in done_ahead(lambda found: self._decode(*found, see), self._read(span), workers):
+        for row, outcome in done_ahead(lambda content: self._decode(*content, see), self._read(span), workers):
             yield row, self._broken.whole(row, outcome)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -116,16 +116,16 @@ class SampleStream:
     def _read(self, span: Iterable[int]) -> Iterator[tuple[int, Row]]:
         """The rows of a span that begins at the next one, until its end or the stream's."""
         for row in span:
-            found = None if row in (self._limit, self.n_rows) else next(self._coming, None)
-            if found is None:
+            content = None if row in (self._limit, self.n_rows) else next(self._coming, None)
+            if content is None:
                 self.n_rows = self._at
                 return
             self._at = row + 1
-            yield row, found
+            yield row, content
 
-    def _decode(self, row: int, found: Row, see: View | None) -> tuple[int, Sample | ImageError]:
-        key = found.key or f"row {row}{self._source.part}"
-        return row, attempt(lambda: decode_sample(found.image, self.name, key, found.label, self.classes), see)
+    def _decode(self, row: int, content: Row, see: View | None) -> tuple[int, Sample | ImageError]:
+        key = content.key or f"row {row}{self._source.part}"
+        return row, attempt(lambda: decode_sample(content.image, self.name, key, content.label, self.classes), see)
 
 
 def stream_samples(
@@ -143,7 +143,7 @@ def stream_samples(
     LabelError.
     """
     check_limit(limit)
-    found = find_source(source, split)
-    if found.kind in ("starter", "folder"):
-        raise InputError(f"{found.name} as a stream", "a Hub id, parquet or tar files", "Use load_samples for it.")
-    return SampleStream(open_rows(found, split, label_map, shuffle_seed), limit)
+    origin = find_source(source, split)
+    if origin.kind in ("starter", "folder"):
+        raise InputError(f"{origin.name} as a stream", "a Hub id, parquet or tar files", "Use load_samples for it.")
+    return SampleStream(open_rows(origin, split, label_map, shuffle_seed), limit)

@@ -99,30 +99,30 @@ class StreamedRows:
         return Row(cells.get("__key__"), encoded(cells[self.image]), None if value is None else self.index[value])
 
 
-def open_rows(found: Source, split: str | None, label_map: LabelMap, shuffle_seed: int | None) -> StreamedRows:
+def open_rows(source: Source, split: str | None, label_map: LabelMap, shuffle_seed: int | None) -> StreamedRows:
     """Open a Hub data set, parquet or tar files for streaming; nothing but headers, or the first rows, is read."""
     import datasets
 
-    split = (split or "train") if found.kind == "hub" else "rows"
-    with loading(found.name):
-        builder = _builder(found)
+    split = (split or "train") if source.kind == "hub" else "rows"
+    with loading(source.name):
+        builder = _builder(source)
         if is_tars(builder):
-            return _open_tars(found, builder, split, label_map, shuffle_seed)
+            return _open_tars(source, builder, split, label_map, shuffle_seed)
         dataset = builder.as_streaming_dataset(split)
         features = dataset.features or datasets.Features()
-        image = image_column(features, found.name)
-        label, index, classes = _labels(features, label_map, found.name)
+        image = image_column(features, source.name)
+        label, index, classes = _labels(features, label_map, source.name)
         dataset = dataset.cast_column(image, datasets.Image(decode=False))
     if shuffle_seed is not None:
         dataset = dataset.shuffle(seed=shuffle_seed, buffer_size=SHUFFLE_WINDOW)
     splits = builder.info.splits or {}
     expected = splits[split].num_examples if split in splits else None
-    identity = f"{_files(found, builder, split)}\0{split}\0{shuffle_seed}"
-    return StreamedRows(found.name, identity, dataset, image, label, index, classes, expected or None)
+    identity = f"{_files(source, builder, split)}\0{split}\0{shuffle_seed}"
+    return StreamedRows(source.name, identity, dataset, image, label, index, classes, expected or None)
 
 
 def _open_tars(
-    found: Source, builder: DatasetBuilder, split: str, label_map: LabelMap, shuffle_seed: int | None
+    source: Source, builder: DatasetBuilder, split: str, label_map: LabelMap, shuffle_seed: int | None
 ) -> StreamedRows:
     import datasets
 
@@ -130,20 +130,22 @@ def _open_tars(
     try:
         first = list(islice(_tar_cells(files), _FIRST))
     except tarfile.TarError as error:
-        raise InputError(f"{found.name} cannot be read: {error}", "whole, uncompressed tars", "Repair them.") from error
+        raise InputError(
+            f"{source.name} cannot be read: {error}", "whole, uncompressed tars", "Repair them."
+        ) from error
     if len(first) < _FIRST and not any(cells["image"] for cells in first):
-        raise InputError(f"{found.name} holds no images", "tars with images", "Check the files.")
+        raise InputError(f"{source.name} holds no images", "tars with images", "Check the files.")
     is_labelled = label_map is not None or any(cells["cls"] for cells in first)
     columns = ["__key__", *(["cls"] if is_labelled else [])]
     features = datasets.Features({column: datasets.Value("string") for column in columns})
-    label, index, classes = _labels(features, label_map, found.name)
+    label, index, classes = _labels(features, label_map, source.name)
     dataset = datasets.IterableDataset.from_generator(_tar_cells, gen_kwargs={"files": files})
     if shuffle_seed is not None:
         dataset = dataset.shuffle(seed=shuffle_seed, buffer_size=SHUFFLE_WINDOW)
-    identity = f"{_files(found, builder, split)}\0{split}\0{shuffle_seed}"
+    identity = f"{_files(source, builder, split)}\0{split}\0{shuffle_seed}"
     # A label in a tar whose first rows have none is not announced.
     return StreamedRows(
-        found.name, identity, dataset, "image", label if is_labelled else label_text, index, classes, None
+        source.name, identity, dataset, "image", label if is_labelled else label_text, index, classes, None
     )
 
 
@@ -158,19 +160,19 @@ def _tar_cells(files: list[str]) -> Iterator[dict[str, Any]]:
                 yield {"__key__": row.key, "image": image, "cls": row.label}
 
 
-def _builder(found: Source) -> DatasetBuilder:
+def _builder(source: Source) -> DatasetBuilder:
     from datasets import load_dataset_builder
 
-    if found.kind == "hub":
-        return load_dataset_builder(found.name)
-    return load_dataset_builder(_FORMAT[found.kind], data_files={"rows": patterns(found.files)})
+    if source.kind == "hub":
+        return load_dataset_builder(source.name)
+    return load_dataset_builder(_FORMAT[source.kind], data_files={"rows": patterns(source.files)})
 
 
-def _files(found: Source, builder: DatasetBuilder, split: str) -> str:
+def _files(source: Source, builder: DatasetBuilder, split: str) -> str:
     """What the rows come from: names with the commit on the Hub, names and sizes on the disk."""
-    if found.kind == "hub":
-        return f"{found.name} {builder.hash} {builder.config.name}"
-    return ", ".join(f"{file.name} {file.stat().st_size}" for file in found.files)
+    if source.kind == "hub":
+        return f"{source.name} {builder.hash} {builder.config.name}"
+    return ", ".join(f"{file.name} {file.stat().st_size}" for file in source.files)
 
 
 def _labels(

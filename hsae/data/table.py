@@ -108,8 +108,8 @@ def image_column(features: Features, name: str) -> str:
     """The column of type Image, or of what an Image is stored as when the type was not written down."""
     from datasets import Image
 
-    found = [c for c, kind in features.items() if isinstance(kind, Image) or _is_stored_image(kind)]
-    return _only(found, ("image",), name, features)
+    columns = [c for c, kind in features.items() if isinstance(kind, Image) or _is_stored_image(kind)]
+    return _only(columns, ("image",), name, features)
 
 
 def class_column(features: Features, name: str, label_map: LabelMap = None) -> str | None:
@@ -121,9 +121,9 @@ def class_column(features: Features, name: str, label_map: LabelMap = None) -> s
 
     if label_map == NO_LABELS:
         return None
-    found = [c for c, kind in features.items() if isinstance(kind, ClassLabel)]
-    if found:
-        return _only(found, ("label", "fine_label"), name, features)
+    columns = [c for c, kind in features.items() if isinstance(kind, ClassLabel)]
+    if columns:
+        return _only(columns, ("label", "fine_label"), name, features)
     there = [c for c in LABELS if c in features]
     plain = [c for c in there if isinstance(features[c], Value)]
     if plain:
@@ -140,11 +140,11 @@ def _is_stored_image(kind: Any) -> bool:
     return isinstance(kind, dict) and set(kind) == {"bytes", "path"}
 
 
-def _only(found: list[str], preferred: tuple[str, ...], name: str, features: Features) -> str:
-    chosen = [column for column in preferred if column in found][:1] or found
+def _only(columns: list[str], preferred: tuple[str, ...], name: str, features: Features) -> str:
+    chosen = [column for column in preferred if column in columns][:1] or columns
     if len(chosen) == 1:
         return chosen[0]
-    got = f"{name} has {len(found)} {preferred[0]} columns among {', '.join(features)}"
+    got = f"{name} has {len(columns)} {preferred[0]} columns among {', '.join(features)}"
     raise InputError(got, f"one, or one called {preferred[0]!r}", "Rename or cast the columns of the data set.")
 
 

@@ -137,8 +137,8 @@ def rows_of_group(files: Sequence[TarFile[Content]], labels: dict[str, Any], unr
         is_read = file.stem in used or file.stem in alone if file.path in labels else rows.get(file.stem) is file
         if not is_read:
             unread.add(file.path)
-    found = [TarRow(stem, image.content, _labels_of(stem, given)) for stem, image in rows.items()]
-    return found + [TarRow(stem, None, given[stem]) for stem in alone]
+    with_image = [TarRow(stem, image.content, _labels_of(stem, given)) for stem, image in rows.items()]
+    return with_image + [TarRow(stem, None, given[stem]) for stem in alone]
 
 
 def _labels_of(stem: str, given: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -161,14 +161,14 @@ def streamed_rows(stream: IO[bytes], name: str) -> Iterator[TarRow[bytes]]:
     """
     unread, done = Unread(name), set[str]()
     with tarfile.open(fileobj=stream, mode="r|") as tar:
-        for group, found in groupby(members(tar, unread), key=lambda pair: pair[1].group):
+        for group, members_of_group in groupby(members(tar, unread), key=lambda pair: pair[1].group):
             if group in done:
                 got = f"the files of {group} in {name} are not side by side"
                 raise InputError(got, "a tar in order", "Sort it (tar --sort=name), or use load_samples.")
             done.add(group)
             files: list[TarFile[bytes]] = []
             labels: dict[str, Any] = {}
-            for member, file in found:
+            for member, file in members_of_group:
                 labels |= read_label(tar, member, file, name)
                 files.append(TarFile(file.path, _content(tar, member) if file.is_image else None))
                 if len(files) > _MAX_GROUP:

@@ -63,10 +63,10 @@ def _rows(file: Path, unread: Unread) -> list[TarRow[_Place]]:
     labels: dict[str, Any] = {}
     try:
         with tarfile.open(file, "r:") as tar:
-            for member, found in members(tar, unread):
-                labels |= read_label(tar, member, found, file.name)
+            for member, entry in members(tar, unread):
+                labels |= read_label(tar, member, entry, file.name)
                 place = (file, member.offset_data, member.size) if is_plain(member) else None
-                groups.setdefault(found.group, []).append(TarFile(found.path, place))
+                groups.setdefault(entry.group, []).append(TarFile(entry.path, place))
     except (tarfile.TarError, OSError) as error:
         got = f"{file} cannot be read: {error}"
         raise InputError(got, "a whole, uncompressed tar", "Unpack or repair it.") from error

@@ -48,8 +48,8 @@ def labels(table: pd.DataFrame) -> pd.Series:
 
 def names(table: pd.DataFrame) -> pd.Series:
     """The name of each latent; missing where it has none."""
-    found = labels(table)
-    return found.where(~found.isin(_NO_NAMES))
+    words = labels(table)
+    return words.where(~words.isin(_NO_NAMES))
 
 
 def name_of(row: pd.Series) -> str | None:

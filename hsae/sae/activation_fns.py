@@ -37,8 +37,8 @@ def batch_cut(pre: Tensor, k: int, processes: int = 1) -> Tensor:
     With several processes, `pre [tokens, d_sae]` is a share of the batch and the cut that of all shares together.
     """
     flat, n = pre.detach().flatten(), k * (pre.numel() // pre.shape[-1]) * processes
-    own = flat.topk(min(len(flat), n), sorted=False).values
-    every = whole_batch(own, processes)
+    of_share = flat.topk(min(len(flat), n), sorted=False).values
+    every = whole_batch(of_share, processes)
     largest = every.topk(min(len(every), n), sorted=False).values
     return torch.where(largest > 0, largest, torch.inf).min()
 

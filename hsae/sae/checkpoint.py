@@ -45,9 +45,9 @@ class Checkpoint:
         if not self.path:
             return
         tensors = {f"{layer.name}/{key}": _plain(t) for layer in layers for key, t in layer.state().items()}
-        stated = {"settings": self.settings, "step": progress.step, "history": progress.history}
+        record = {"settings": self.settings, "step": progress.step, "history": progress.history}
         try:
-            write_sealed(self.path, tensors, stated)
+            write_sealed(self.path, tensors, record)
         except WriteError as error:
             do = "Make room and run the same command again: it goes on from the checkpoint before."
             raise TrainingError(f"The checkpoint {error.got}", error.expected, do) from error
@@ -58,18 +58,18 @@ class Checkpoint:
             return Progress()
         try:
             with safe_open(self.path, "pt") as file:
-                stated = read_stated(file)
-                self._check(stated["settings"])
+                record = read_stated(file)
+                self._check(record["settings"])
                 for layer in layers:
                     layer.load({key: read_tensor(file, f"{layer.name}/{key}") for key in layer.state()})
         except (SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"The checkpoint {self.path} is damaged: {error}", "a whole checkpoint", "Delete it to start again."
             ) from error
-        return Progress(stated["step"], stated["history"])
+        return Progress(record["step"], record["history"])
 
-    def _check(self, stated: dict[str, Any]) -> None:
-        different = _differences(stated, self.settings)
+    def _check(self, there: dict[str, Any]) -> None:
+        different = _differences(there, self.settings)
         if different:
             raise TrainingError(
                 f"The checkpoint {self.path} belongs to another run: different {', '.join(different)}",
@@ -78,16 +78,16 @@ class Checkpoint:
             )
 
 
-def _differences(stated: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Where two trees of settings differ: "train.lr", "store.backbone.id"."""
-    found = []
+    different = []
     for key, value in wanted.items():
-        other = stated.get(key)
+        other = there.get(key)
         if isinstance(value, dict) and isinstance(other, dict):
-            found += [f"{key}.{within}" for within in _differences(other, value)]
+            different += [f"{key}.{within}" for within in _differences(other, value)]
         elif other != value:
-            found.append(key)
-    return found
+            different.append(key)
+    return different
 
 
 def _plain(tensor: Tensor) -> Tensor:

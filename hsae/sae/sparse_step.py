@@ -66,8 +66,8 @@ def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor, bags
     """For each pair the product of its bag's vector and its row: chosen rows, starts of bags, bag of each, `[n]`."""
     # The gradient of a sum of weighted rows by its weights: the one such kernel that copies no rows.
     backward = torch.ops.aten._embedding_bag_per_sample_weights_backward
-    found: Tensor = backward(vectors, rows, chosen, starts, bags, 0)
-    return found
+    slopes: Tensor = backward(vectors, rows, chosen, starts, bags, 0)
+    return slopes
 
 
 def write_gradients(
@@ -88,11 +88,11 @@ def write_gradients(
 
 def sparse_gradients(sae: Weights, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Outcome:
     """Write the gradients of the parts' weighted loss into the parameters; W_enc lies row by row of the latents."""
-    found, bags = reconstruct(sae.W_dec, centred, pairs, weights), pairs.bags()
-    slopes = products(found.toward.view(-1, sae.d_in), sae.W_dec, pairs.latents, pairs.starts, bags)
+    reconstruction, bags = reconstruct(sae.W_dec, centred, pairs, weights), pairs.bags()
+    slopes = products(reconstruction.toward.view(-1, sae.d_in), sae.W_dec, pairs.latents, pairs.starts, bags)
     slopes.mul_(pairs.values > 0)
-    counts = write_gradients(sae, centred, pairs, found.toward, bags, slopes)
-    return Outcome(found.loss, found.error, counts)
+    counts = write_gradients(sae, centred, pairs, reconstruction.toward, bags, slopes)
+    return Outcome(reconstruction.loss, reconstruction.error, counts)
 
 
 def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:

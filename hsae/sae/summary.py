@@ -93,8 +93,8 @@ def write_summary(
     """
     final = history[-1]["layers"] if history else {}
     missed = {name: text for name, layer in final.items() if (text := off_target(layer, target))}
-    stated = {"settings": settings, "final": final, "off_target": missed, "history": history}
-    text = json.dumps(stated, indent=1)
+    summary = {"settings": settings, "final": final, "off_target": missed, "history": history}
+    text = json.dumps(summary, indent=1)
     write_text(folder / "summary.json", text + "\n")
     if len(history) > 1:
         with atomic_path(folder / "summary.png") as temporary:

@@ -34,7 +34,7 @@ class ThresholdSearch:
         """
         lengths = rows.norm(dim=1)
         encoder = rows.bfloat16() if self.rounded else rows
-        found = []
+        pieces = []
         for first in range(0, len(centred), CHUNK):
             some = centred[first : first + CHUNK]
             candidates = self._candidates(some, encoder, b_enc - bar, lengths)
@@ -44,8 +44,8 @@ class ThresholdSearch:
             starts = torch.searchsorted(tokens, torch.arange(len(some)))
             values = products(some, rows, latents, starts, tokens).add_(b_enc[latents])
             kept = values > bar[latents]
-            found.append((first + tokens[kept], latents[kept], values[kept]))
-        tokens, latents, values = (torch.cat(part) for part in zip(*found, strict=True))
+            pieces.append((first + tokens[kept], latents[kept], values[kept]))
+        tokens, latents, values = (torch.cat(part) for part in zip(*pieces, strict=True))
         return tokens, latents, values
 
     def _candidates(self, centred: Tensor, encoder: Tensor, offset: Tensor, lengths: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ class SparseReLUStep:
         """Write the gradients for `x [batch, d_in]` into the parameters; W_enc must be stored row by row of latents."""
         centred = x - sae.b_dec
         most = self.objective.d_sae // DENSE
-        found = self.search(centred, sae.W_enc.T, sae.b_enc, torch.zeros_like(sae.b_enc), most)
-        if found is None:
+        candidates = self.search(centred, sae.W_enc.T, sae.b_enc, torch.zeros_like(sae.b_enc), most)
+        if candidates is None:
             return self.dense(sae, x, l1)
-        pairs = _pairs(self.objective, len(x), *found)
+        pairs = _pairs(self.objective, len(x), *candidates)
         loss, error, toward = reconstruct(sae.W_dec, centred, pairs, self.objective.weights)
         bags = pairs.bags()
         slopes = products(toward.view(-1, sae.d_in), sae.W_dec, pairs.latents, pairs.starts, bags).add_(l1 / len(x))
@@ -54,23 +54,25 @@ class SparseJumpStep:
     def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
         """Write the gradients for `x [batch, d_in]` into the parameters; W_enc must be stored row by row of latents."""
         centred, t, w = x - sae.b_dec, sae.threshold, sae.window
-        found = self.search(centred, sae.W_enc.T, sae.b_enc, t - w / 2, sae.d_sae)
-        assert found is not None  # no token has more latents than there are
-        _, latents, pre = found
-        own = t[latents]
-        fires = (pre > own) & (pre > 0)
-        active, silent = (_pairs(self.objective, len(x), *(part[which] for part in found)) for which in (fires, ~fires))
+        candidates = self.search(centred, sae.W_enc.T, sae.b_enc, t - w / 2, sae.d_sae)
+        assert candidates is not None  # no token has more latents than there are
+        _, latents, pre = candidates
+        bars = t[latents]
+        fires = (pre > bars) & (pre > 0)
+        active, silent = (
+            _pairs(self.objective, len(x), *(part[which] for part in candidates)) for which in (fires, ~fires)
+        )
         loss, error, toward = reconstruct(sae.W_dec, centred, active, self.objective.weights)
         bags = active.bags()
         slopes = products(toward.view(-1, sae.d_in), sae.W_dec, active.latents, active.starts, bags)
-        off = batch_mean((pre > own).sum() / len(x), sae.processes) / sae.k - 1
+        off = batch_mean((pre > bars).sum() / len(x), sae.processes) / sae.k - 1
         sparser = weight * (2 * off / sae.k / len(x))
         t.grad = torch.zeros_like(t)
         missed = products(toward.view(-1, sae.d_in), sae.W_dec, silent.latents, silent.starts, silent.bags())
         for pairs, dz in ((active, slopes), (silent, missed)):
-            own = t[pairs.latents]
-            near = (pairs.values - own).abs() < w / 2
-            t.grad.index_add_(0, pairs.latents, -(own * dz + sparser) / w * near)
+            bars = t[pairs.latents]
+            near = (pairs.values - bars).abs() < w / 2
+            t.grad.index_add_(0, pairs.latents, -(bars * dz + sparser) / w * near)
         counts = write_gradients(sae, centred, active, toward, bags, slopes)
         return Outcome(loss + weight * off.pow(2), error, counts)
 

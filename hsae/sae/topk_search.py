@@ -56,8 +56,8 @@ class ExactSearch:
 
     def __call__(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
         """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
-        found = [self._chunk(part, rows, b_enc) for part in centred.split(self.groups.chunk)]
-        return _joined(found)
+        pieces = [self._chunk(part, rows, b_enc) for part in centred.split(self.groups.chunk)]
+        return _joined(pieces)
 
     def _chunk(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
         pre = self.groups.filled(centred, rows, b_enc)

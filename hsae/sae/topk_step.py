@@ -35,9 +35,9 @@ class TopKStep:
     def pairs(self, sae: Weights, centred: Tensor) -> Pairs:
         """The active latents of `centred [batch, d_in]`, in parts."""
         rows = sae.W_enc.T
-        found = [search(centred, rows[a:b], sae.b_enc[a:b]) for a, b, search in self.searches]
-        values = torch.cat([active.values for active in found], 1)
-        indices = torch.cat([active.indices + a for active, (a, _, _) in zip(found, self.searches, strict=True)], 1)
+        pieces = [search(centred, rows[a:b], sae.b_enc[a:b]) for a, b, search in self.searches]
+        values = torch.cat([active.values for active in pieces], 1)
+        indices = torch.cat([active.indices + a for active, (a, _, _) in zip(pieces, self.searches, strict=True)], 1)
         active, ends = self._parts(Active(values, indices))
         starts = torch.arange(len(values)).unsqueeze(1) * values.shape[1] + ends
         return Pairs(active.values.flatten(), active.indices.flatten(), starts.flatten())

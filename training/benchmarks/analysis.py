@@ -61,8 +61,8 @@ def main() -> None:
 
 def leaves(n: int) -> list[str]:
     """n classes with nothing below them, spread evenly over WordNet's physical objects."""
-    found = [name for name in wordnet() if not wordnet().children(name) and OBJECT in wordnet().ancestors(name)]
-    return found[:: max(1, len(found) // n)][:n]
+    nouns = [name for name in wordnet() if not wordnet().children(name) and OBJECT in wordnet().ancestors(name)]
+    return nouns[:: max(1, len(nouns) // n)][:n]
 
 
 def compare_with_nltk(taxonomy: Taxonomy, n: int = 1000) -> None:

@@ -32,8 +32,8 @@ def main() -> None:
     parts = [backbone.run([sample.image], artifact.layers) for sample in load_samples("starter")]
     for layer in artifact.layers:
         x = torch.cat([backbone.select_token(part[layer], layer, artifact.token) for part in parts])
-        found, weight = recall(artifact.sae(layer), x.flatten(0, 1))
-        print(f"{layer}  {found:.6f} of the latents, {weight:.7f} of their sum")
+        share, weight = recall(artifact.sae(layer), x.flatten(0, 1))
+        print(f"{layer}  {share:.6f} of the latents, {weight:.7f} of their sum")
 
 
 @torch.no_grad()
@@ -41,8 +41,8 @@ def recall(sae: SparseAutoencoder, x: Tensor) -> tuple[float, float]:
     """Shares of the k largest positive latents of `x [n, d_in]` that are found, by number and by value."""
     centred, rows = x - sae.b_dec, sae.W_enc.T
     true = torch.addmm(sae.b_enc, centred, rows.T).topk(sae.k)
-    found = RoundedSearch(sae.d_sae, sae.k)(centred, rows, sae.b_enc)
-    hit = (true.indices.unsqueeze(2) == found.indices.unsqueeze(1)).any(2)
+    rounded = RoundedSearch(sae.d_sae, sae.k)(centred, rows, sae.b_enc)
+    hit = (true.indices.unsqueeze(2) == rounded.indices.unsqueeze(1)).any(2)
     positive = true.values > 0
     values = true.values.relu()
     return float(hit[positive].float().mean()), float((values * hit).sum() / values.sum())

@@ -54,13 +54,13 @@ def report(session: Session, rounds: int) -> list[str]:
 
 def best(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Least processor time of each, over rounds in which all take turns."""
-    found = dict.fromkeys(work, float("inf"))
+    seconds = dict.fromkeys(work, float("inf"))
     for _ in range(rounds):
         for name, run in work.items():
             start = time.process_time()
             run()
-            found[name] = min(found[name], time.process_time() - start)
-    return found
+            seconds[name] = min(seconds[name], time.process_time() - start)
+    return seconds
 
 
 def _edit(session: Session, layer: str) -> Edit:

@@ -62,7 +62,7 @@ def _k(cfg: dict) -> int:
 
 def _check_version(cfg: dict, where: Path) -> None:
     metadata = cfg.get("metadata")
-    stated = str(metadata.get("sae_lens_version")) if isinstance(metadata, dict) else ""
-    major = stated.split(".")[0]
+    version = str(metadata.get("sae_lens_version")) if isinstance(metadata, dict) else ""
+    major = version.split(".")[0]
     if not (major.isdecimal() and int(major) >= 6):
-        raise refuse(where, f"sae_lens_version {stated!r:.40}", "6.0.0 or newer: before, keys had other meanings")
+        raise refuse(where, f"sae_lens_version {version!r:.40}", "6.0.0 or newer: before, keys had other meanings")

@@ -154,12 +154,14 @@ class ComparisonReader:
     @cached_property
     def _others(self) -> dict[str, dict[int, Latent]]:
         photos = [str(key) for key in listed(within(self.document, "latents_b", "photos"))]
-        found: dict[str, dict[int, Latent]] = {}
+        latents_by_layer: dict[str, dict[int, Latent]] = {}
         for layer in self.layers[1]:
             lines = listed(within(self.document, "latents_b", "layers", layer))
             words = (str(line).split(" ") for line in lines)
-            found[layer] = {int(w[0]): _latent(w, photos) for w in words if w[0].isascii() and w[0].isdigit()}
-        return found
+            latents_by_layer[layer] = {
+                int(w[0]): _latent(w, photos) for w in words if w[0].isascii() and w[0].isdigit()
+            }
+        return latents_by_layer
 
     def table(self, *keys: str) -> list[dict[str, Any]]:
         """A table of the document, one dict a row."""

@@ -24,8 +24,8 @@ def write_tree(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict
     node_scores by layer: latent, f1, floor (shuffled synsets), probe_f1 (the ceiling), in the order of `nodes`
     emergence   appearance and emergence of every node (layer names, null for never), by_height, summary
     """
-    found = emergence(taxonomy, [layer.nodes for layer in layers.values()])
-    names, table = list(layers), found.table
+    emerged = emergence(taxonomy, [layer.nodes for layer in layers.values()])
+    names, table = list(layers), emerged.table
     by_height = median_by_height(table)
     return {
         "layers": {name: layer.tree for name, layer in layers.items()},
@@ -43,7 +43,7 @@ def write_tree(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict
             "appearance": [None if at != at else names[int(at)] for at in table.appearance],
             "emergence": [None if at != at else names[int(at)] for at in table.emergence],
             "by_height": {"columns": list(by_height.columns), "rows": [rounded(row) for row in by_height.to_numpy()]},
-            "summary": found.summary,
+            "summary": emerged.summary,
         },
     }
 

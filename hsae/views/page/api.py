@@ -63,10 +63,10 @@ class Api:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""
         known = self._model(model)
         method = _text("method", method) or None
-        found = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
+        heat = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
         return {
-            "values": rounded(found.values, _DECIMALS), "method": found.method, "layer": found.layer,
-            "target_value": found.target_value,
+            "values": rounded(heat.values, _DECIMALS), "method": heat.method, "layer": heat.layer,
+            "target_value": heat.target_value,
         }  # fmt: skip
 
     def faithfulness(
@@ -192,9 +192,9 @@ def _switch(name: str, value: object) -> bool:
     return bool(value)
 
 
-def _relatives(table: pd.DataFrame, found: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
+def _relatives(table: pd.DataFrame, relatives: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
     """The features above or below one in the tree, the closest first; share: of the lower one's images."""
-    closest = sorted(found, key=lambda pair: -pair[1])[:_RELATIVES]
+    closest = sorted(relatives, key=lambda pair: -pair[1])[:_RELATIVES]
     return [{"latent": at, "label": str(table["label"].iloc[at]), "share": share} for at, share in closest]
 
 

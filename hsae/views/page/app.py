@@ -90,10 +90,10 @@ def run(options: argparse.Namespace) -> None:
     """Serve until stopped; InputError when the server cannot start."""
     if options.mcp and find_spec("mcp") is None:
         raise InputError("--mcp without its package", 'pip install "gradio[mcp]"')
-    stated = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
+    sources = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
-        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or stated or ["starter"]]
+        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or sources or ["starter"]]
         launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
     except OSError as error:  # such as a port that is taken
         raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error

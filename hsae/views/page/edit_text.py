@@ -18,18 +18,18 @@ _STEPS_KEPT = 50
 
 def read_edit(text: str, n: int) -> dict[int, float]:
     """Amounts by latent of a layer with `n` latents, from 841~1.5_320~-2; InputError for anything else."""
-    found: dict[int, float] = {}
+    amounts: dict[int, float] = {}
     for part in text.split("_") if text else ():
         match = _OP.fullmatch(part)
         latent, amount = (int(match[1]), float(match[2])) if match else (n, 0.0)
-        if latent >= n or latent in found or not 0 < abs(amount) <= REACH:
+        if latent >= n or latent in amounts or not 0 < abs(amount) <= REACH:
             raise InputError(
                 f"edit {text[:80]!r}", f"feature~amount, joined by _, amounts from -{REACH:g} to {REACH:g}"
             )
-        found[latent] = amount
-    if len(found) > SLIDERS:
-        raise InputError(f"an edit of {len(found)} features", f"{SLIDERS} or fewer")
-    return found
+        amounts[latent] = amount
+    if len(amounts) > SLIDERS:
+        raise InputError(f"an edit of {len(amounts)} features", f"{SLIDERS} or fewer")
+    return amounts
 
 
 def write_edit(amounts: Mapping[int, float]) -> str:

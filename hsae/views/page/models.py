@@ -41,8 +41,8 @@ class Backbones:
 
     def load(self, artifact: Artifact) -> Backbone:
         """The artifact's backbone, waited for when another artifact is loading it; what cannot be had is an error."""
-        stated = artifact.backbone
-        key = tuple(stated[name] for name in ("id", "revision", "weights_sha256", "image_size"))
+        origin = artifact.backbone
+        key = tuple(origin[name] for name in ("id", "revision", "weights_sha256", "image_size"))
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:

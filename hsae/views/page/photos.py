@@ -76,11 +76,11 @@ class Photos:
     def _photo(self, key: str) -> Photo:
         if not key:
             raise InputError("There is no photo yet", do="Pick one on the left, or drop your own there.")
-        found = self._photos.get(key) or _starter_photo(key)  # decoded outside the lock
+        photo = self._photos.get(key) or _starter_photo(key)  # decoded outside the lock
         with self._lock:
-            found = self._photos.get(key) or found
-            self._keep(key, found)
-        return found
+            photo = self._photos.get(key) or photo
+            self._keep(key, photo)
+        return photo
 
     def _keep(self, key: str, photo: Photo) -> None:
         self._photos[key] = photo

@@ -90,9 +90,9 @@ def _pairs(desk: Desk, selection: Selection) -> str:
 
 def pairs_html(model: Model, reader: ComparisonReader, a: str, b: str) -> str:
     """The pairs of two layers that share most images, each with the photographs that move them."""
-    found = reader.strongest(a, b)[:_PAIRS]
+    pairs = reader.strongest(a, b)[:_PAIRS]
     head = f"<h3>{esc(reader.names[0])} {esc(short_layer(a))} and {esc(reader.names[1])} {esc(short_layer(b))}</h3>"
-    if not found:
+    if not pairs:
         return head + notice("No feature of these two layers has a partner. Click a brighter cell.")
     rows = [
         [
@@ -101,7 +101,7 @@ def pairs_html(model: Model, reader: ComparisonReader, a: str, b: str) -> str:
             f"{pair.shared} of {reader.k}{' ⇄' if pair.mutual else ''}",
             partner_html(reader, pair),
         ]
-        for pair in found
+        for pair in pairs
     ]
     heads = [reader.names[0], "shared images", reader.names[1]]
     hint = '<p class="hsae-hint">⇄: each is the other\'s best. Photos: the starter photographs that move it most.</p>'

@@ -24,7 +24,7 @@ def concepts_html(reader: ComparisonReader) -> str:
     }
     counts = reader.counts()
     chance = f" By chance {number(counts['chance'])} would be in both." if "chance" in counts else ""
-    folds = "".join(_group(name, found) for name, found in groups.items())
+    folds = "".join(_group(name, concepts) for name, concepts in groups.items())
     return f'<h3>Concepts: what both have, and what only one has</h3><p class="hsae-hint">{chance}</p>{folds}'
 
 

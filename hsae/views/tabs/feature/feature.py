@@ -56,7 +56,7 @@ def heats_html(crops: Mapping[str, Image.Image], maps: Mapping[str, RelevancyMap
     """Photographs with their heat maps on one scale of colour, the largest `limit` of all; empty without any."""
     if not maps:
         return ""
-    limit, names = max(found.limit for found in maps.values()), starter_keys()
+    limit, names = max(one.limit for one in maps.values()), starter_keys()
     faces = "".join(
         picture_button(
             image_uri(Image.blend(crop, heat_image(maps[key], crop.width, limit), 0.55)),

@@ -90,11 +90,11 @@ def _features(desk: Desk, selection: Selection) -> list[Any]:
     model = desk.model(selection)
     table = model.latents(selection.layer)
     kind = KINDS[4] if (status(table) == KEPT).any() else KINDS[0] if model.has_classes else KINDS[2]
-    tree = "<h3>WordNet: which node do how many features own?</h3>"
-    own = "<h3>The features' own tree</h3>"
+    wordnet_heading = "<h3>WordNet: which node do how many features own?</h3>"
+    tree_heading = "<h3>The features' own tree</h3>"
     return [
-        tree + wordnet_html(model.taxonomy, model.branching, table) if model.has_classes else "",
-        own + feature_tree_html(model.edges(selection.layer), table),
+        wordnet_heading + wordnet_html(model.taxonomy, model.branching, table) if model.has_classes else "",
+        tree_heading + feature_tree_html(model.edges(selection.layer), table),
         twin(table, kind),
         kind,
     ]

@@ -37,7 +37,7 @@ def scatter_payload(latents: pd.DataFrame, selected: int | None) -> dict[str, An
         str(int(height)): wordnet().name(nodes.mode().iloc[0])
         for height, nodes in table[table["lch"].notna()].groupby("lch_height")["lch"]
     }
-    named_after = name_nodes(table, older="lch").where(lambda found: found.notna(), "")
+    named_after = name_nodes(table, older="lch").where(lambda nodes: nodes.notna(), "")
     nodes = list(dict.fromkeys(named_after))
     points = [
         [
@@ -65,20 +65,20 @@ def _lineage(node: str) -> str:
 def densities(tables: Mapping[str, pd.DataFrame], taxonomy: Taxonomy) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Per layer the features and those expected of random class sets of the same sizes, both [heights, coverages]."""
     bins = np.arange(-0.5, taxonomy.heights.max() + 1.5)
-    found = {}
+    by_layer = {}
     for layer, table in tables.items():
         points = scatter_points(table)
         counts, _, _ = np.histogram2d(points["lch_height"], points["coverage"], (bins, COVERAGE_BINS))
-        found[layer] = counts, random_density(taxonomy, points["n_classes"].to_numpy(int), bins)
-    return found
+        by_layer[layer] = counts, random_density(taxonomy, points["n_classes"].to_numpy(int), bins)
+    return by_layer
 
 
-def density_html(found: Mapping[str, tuple[np.ndarray, np.ndarray]], selected: str) -> str:
+def density_html(by_layer: Mapping[str, tuple[np.ndarray, np.ndarray]], selected: str) -> str:
     """Small multiples on one logarithmic scale of colour, a click on one chooses its layer; outlines: by chance."""
-    most = max((counts.max() for counts, _ in found.values()), default=0)
+    most = max((counts.max() for counts, _ in by_layer.values()), default=0)
     if not most:
         return ""
-    panels = "".join(_panel(layer, *found[layer], most, layer == selected) for layer in found)
+    panels = "".join(_panel(layer, *by_layer[layer], most, layer == selected) for layer in by_layer)
     stops = ", ".join(f"rgb({r} {g} {b})" for r, g, b in (_shade(x) for x in np.linspace(0, 1, 7)))
     return (
         f'<h3>All layers side by side</h3><div class="hsae-densities">{panels}</div>'

@@ -134,9 +134,9 @@ def family_html(edges: Iterable[Sequence[Any]], latents: pd.DataFrame, latent: i
     above = [(int(p), float(c)) for p, child, c, *_ in edges if child == latent]
     below = [(int(child), float(c)) for p, child, c, *_ in edges if p == latent]
     parts = [
-        f"<p>{words} " + "".join(_relative(other, share, latents) for other, share in found) + "</p>"
-        for words, found in (("Fires wherever this one does:", above), ("Fire only where this one does:", below))
-        if found
+        f"<p>{words} " + "".join(_relative(other, share, latents) for other, share in relatives) + "</p>"
+        for words, relatives in (("Fires wherever this one does:", above), ("Fire only where this one does:", below))
+        if relatives
     ]
     return f"<h3>Above and below it in the feature tree</h3>{''.join(parts)}" if parts else ""
 

@@ -57,8 +57,8 @@ def _emergence(desk: Desk, selection: Selection) -> str:
     nodes = [first, *reversed(branching_path(model, first, last=3))]
     chances: dict[str, list[float]] = {node: [] for node in nodes}
     for layer in layers:
-        found = session.classes(layer, top=len(taxonomy.classes))
-        mass = taxonomy.members[:, taxonomy.columns(found["wnid"])] @ found["probability"].to_numpy(float)
+        classes = session.classes(layer, top=len(taxonomy.classes))
+        mass = taxonomy.members[:, taxonomy.columns(classes["wnid"])] @ classes["probability"].to_numpy(float)
         for node in nodes:
             chances[node].append(float(mass[taxonomy.position(node)]))
     return emergence_html(layers, {wordnet().name(node): values for node, values in chances.items()}, selection.layer)
@@ -75,21 +75,21 @@ def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]]
 def _fires(desk: Desk, selection: Selection) -> str:
     """The features of the photo in every layer."""
     layers = desk.model(selection).artifact.layers
-    found = {layer: desk.active(replace(selection, layer=layer)).head(_FEATURES) for layer in layers}
-    return fires_html(found, selection.layer)
+    features = {layer: desk.active(replace(selection, layer=layer)).head(_FEATURES) for layer in layers}
+    return fires_html(features, selection.layer)
 
 
-def fires_html(found: Mapping[str, pd.DataFrame], selected: str) -> str:
+def fires_html(features_by_layer: Mapping[str, pd.DataFrame], selected: str) -> str:
     """Per layer the first features of a table as `Desk.active` gives it, each with its evidence; a fold-out."""
     rows = [
         [button(short_layer(layer), ("layer", layer), pressed=layer == selected), _faces(layer, features)]
-        for layer, features in found.items()
+        for layer, features in features_by_layer.items()
     ]
     listed = table("The first features of the photo by layer", ["layer", "features"], rows,
-                   current=list(found).index(selected))  # fmt: skip
+                   current=list(features_by_layer).index(selected))  # fmt: skip
     older = "★ beats chance at q < 0.05, ★★ 0.01, ★★★ 0.001; ? does not. The share is the feature's coverage."
     measured = "True in: of other photos that the name is said of, the share that show such a thing."
-    known = any((status(table) != OLDER).any() for table in found.values())
+    known = any((status(table) != OLDER).any() for table in features_by_layer.values())
     hint = measured if known else f"{older} {OLDER_RULE}"
     return (
         "<details><summary>The first features of this photo, layer by layer</summary>"

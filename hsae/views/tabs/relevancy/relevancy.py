@@ -111,27 +111,27 @@ def _removal(desk: Desk, selection: Selection) -> str:
     return removal_html(curve, model.artifact.document("faithfulness"), selection.layer, active[0], method)
 
 
-def overlay_html(crop: Image.Image, found: RelevancyMap, name: str, activation: float) -> str:
+def overlay_html(crop: Image.Image, relevancy: RelevancyMap, name: str, activation: float) -> str:
     """The square the model sees with the map over it, and a legend on the map's own scale."""
-    photo, heat = image_uri(crop), image_uri(heat_image(found, _SIDE), "PNG")
-    place = strongest_place(found.values)
+    photo, heat = image_uri(crop), image_uri(heat_image(relevancy, _SIDE), "PNG")
+    place = strongest_place(relevancy.values)
     alt = f"Heat map of {name}: strongest at the {place}"
     return (
-        f"<p>Which parts of the photo make <b>{esc(name)}</b> fire at layer {esc(short_layer(found.layer))}"
+        f"<p>Which parts of the photo make <b>{esc(name)}</b> fire at layer {esc(short_layer(relevancy.layer))}"
         f" (activation {number(activation)})? Strongest: <b>{place}</b>.</p>"
         f'<figure class="hsae-heat"><div><img src="{photo}" alt="">'
-        f'<img class="over" src="{heat}" alt="{esc(alt)}"></div>{legend_html(found)}</figure>'
+        f'<img class="over" src="{heat}" alt="{esc(alt)}"></div>{legend_html(relevancy)}</figure>'
     )
 
 
-def legend_html(found: RelevancyMap) -> str:
+def legend_html(relevancy: RelevancyMap) -> str:
     """The colour scale with its numbers; the ends are where `RelevancyMap.displayed` stops telling values apart."""
-    limit, signed = found.limit, is_signed(found)
+    limit, signed = relevancy.limit, is_signed(relevancy)
     ends = (-limit, 0.0, limit) if signed else (0.0, limit / 2, limit)
     texts = "".join(f"<span>{number(value)}</span>" for value in ends)
-    top = float(np.abs(found.values).max())
+    top = float(np.abs(relevancy.values).max())
     beyond = f"; the strongest patch has {number(top)}" if top > limit else ""
-    rows, cols = found.values.shape
+    rows, cols = relevancy.values.shape
     return (
         f'<figcaption><div class="hsae-scale" style="background:{gradient_css(signed=signed)}"></div>'
         f'<div class="hsae-ends">{texts}</div>relevance per patch'
@@ -139,9 +139,9 @@ def legend_html(found: RelevancyMap) -> str:
     )
 
 
-def share_html(found: RelevancyMap, patches: tuple[int, ...]) -> str:
+def share_html(relevancy: RelevancyMap, patches: tuple[int, ...]) -> str:
     """How much of the positive relevance lies in the chosen patches, beside their share of the picture."""
-    values = np.clip(found.values.ravel(), 0, None)
+    values = np.clip(relevancy.values.ravel(), 0, None)
     chosen = [patch for patch in patches if patch < len(values)]
     if not chosen or not values.sum():
         return '<p class="hsae-hint">Choose patches to see how much of the relevance lies in them.</p>'

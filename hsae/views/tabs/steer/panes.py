@@ -82,18 +82,18 @@ def _nearest(desk: Desk, selection: Selection, edit: Edit) -> str:
 def _downstream(desk: Desk, selection: Selection, edit: Edit) -> str:
     if not edit.ops:
         return notice("Move a slider first: then the features that follow it show here.")
-    found = desk.session(selection).downstream(edit)
+    effects = desk.session(selection).downstream(edit)
     tables = desk.model(selection).latents
-    pairs = zip(found["layer"], found["latent"], strict=True)
-    return downstream_html(found, [feature_name(tables(layer).iloc[at], at) for layer, at in pairs])
+    pairs = zip(effects["layer"], effects["latent"], strict=True)
+    return downstream_html(effects, [feature_name(tables(layer).iloc[at], at) for layer, at in pairs])
 
 
 def _segmented(desk: Desk, selection: Selection, edit: Edit) -> str:
     session = desk.session(selection)
     if session.artifact.document("segmentation") is None:
         return notice("This artifact has no patch head. Make one: python -m hsae segmentation ARTIFACT")
-    found = session.segment(edit, control_seed=_SEED if edit.ops else None)
-    return segmentation_html(desk.photos.crop(desk.model(selection), selection.image), found, moved=bool(edit.ops))
+    maps = session.segment(edit, control_seed=_SEED if edit.ops else None)
+    return segmentation_html(desk.photos.crop(desk.model(selection), selection.image), maps, moved=bool(edit.ops))
 
 
 PANES: dict[str, tuple[str, Callable[[Desk, Selection, Edit], str]]] = {

@@ -102,10 +102,10 @@ def control_html(result: SteeringResult) -> str:
     return f"<h3>Control, in points</h3>{words}{listed}"
 
 
-def nearest_html(found: pd.DataFrame) -> str:
+def nearest_html(photos: pd.DataFrame) -> str:
     """Rows of photographs that look most alike to the last layer, before and after."""
     return "".join(
-        f"<h3>Most similar starter photos {when}</h3>{_photos(found[when], found[f'{when}_cosine'])}"
+        f"<h3>Most similar starter photos {when}</h3>{_photos(photos[when], photos[f'{when}_cosine'])}"
         for when in ("before", "after")
     )
 
@@ -120,9 +120,9 @@ def _photos(keys: Sequence[str], cosines: Sequence[float]) -> str:
     return f'<div class="hsae-top">{faces}</div>'
 
 
-def downstream_html(found: pd.DataFrame, names: Sequence[str]) -> str:
+def downstream_html(effects: pd.DataFrame, names: Sequence[str]) -> str:
     """The features of later layers that the edit moves most; `names`, one per row."""
-    if not len(found):
+    if not len(effects):
         return '<p class="hsae-hint">No later layer, or nothing moves there.</p>'
     rows = [
         [
@@ -131,7 +131,7 @@ def downstream_html(found: pd.DataFrame, names: Sequence[str]) -> str:
             f"<b>{'+' if row['change'] > 0 else '−'}{number(abs(row['change']))}</b>",
             f"{number(row['before'])} → {number(row['after'])}",
         ]
-        for name, (_, row) in zip(names, found.iterrows(), strict=True)
+        for name, (_, row) in zip(names, effects.iterrows(), strict=True)
     ]
     heads = ["layer", "feature", "change (of its p999)", "before → after"]
     return "<h3>Features that move in later layers</h3>" + table("Features downstream", heads, rows)

@@ -20,28 +20,28 @@ _PALETTE = (
 _OPACITY = 0.55
 
 
-def segmentation_html(crop: Image.Image, found: Segmentation, *, moved: bool) -> str:
+def segmentation_html(crop: Image.Image, maps: Segmentation, *, moved: bool) -> str:
     """Both maps over the square the model sees, their legend, and how many pixels changed where."""
-    colours = class_colours(found.classes)
+    colours = class_colours(maps.classes)
     figures = "".join(
         f'<figure class="hsae-heat"><img src="{image_uri(_painted(crop, classes, colours), "PNG")}"'
-        f' alt="{esc(_told(found.classes, classes, when))}"><figcaption>{when}</figcaption></figure>'
-        for when, classes in (("before", found.before), ("after", found.after))
+        f' alt="{esc(_told(maps.classes, classes, when))}"><figcaption>{when}</figcaption></figure>'
+        for when, classes in (("before", maps.before), ("after", maps.after))
     )
-    here = sorted({*np.unique(found.before).tolist(), *np.unique(found.after).tolist()})
+    here = sorted({*np.unique(maps.before).tolist(), *np.unique(maps.after).tolist()})
     legend = "".join(
-        f'<span><i style="background:rgb({red} {green} {blue})"></i>{esc(_name(found.classes[at]))}</span>'
+        f'<span><i style="background:rgb({red} {green} {blue})"></i>{esc(_name(maps.classes[at]))}</span>'
         for at, (red, green, blue) in ((at, colours[at].tolist()) for at in here)
     )
-    said = _changed(found) if moved else "Move a slider, and push at patches, to change the map."
+    said = _changed(maps) if moved else "Move a slider, and push at patches, to change the map."
     return f'<p>{esc(said)}</p><div class="hsae-heats">{figures}</div><p class="hsae-legend">{legend}</p>'
 
 
-def _changed(found: Segmentation) -> str:
-    words = f"Pixels that changed their class: {_share(found.target_changed)} of the pushed patches,"
-    words += f" {_share(found.other_changed)} of the rest."
-    if found.control is not None:
-        target, other = found.control_changed
+def _changed(maps: Segmentation) -> str:
+    words = f"Pixels that changed their class: {_share(maps.target_changed)} of the pushed patches,"
+    words += f" {_share(maps.other_changed)} of the rest."
+    if maps.control is not None:
+        target, other = maps.control_changed
         words += f" A random push of the same length: {_share(target)} and {_share(other)}."
     return words
 
@@ -52,10 +52,10 @@ def _share(value: float) -> str:
 
 def class_colours(classes: tuple[str, ...]) -> np.ndarray:
     """One colour per class, uint8 `[n_classes, 3]`; background is black."""
-    found = np.zeros((len(classes), 3), dtype=np.uint8)
+    colours = np.zeros((len(classes), 3), dtype=np.uint8)
     for rank, at in enumerate(at for at, name in enumerate(classes) if name != "background"):
-        found[at] = _PALETTE[rank % len(_PALETTE)]
-    return found
+        colours[at] = _PALETTE[rank % len(_PALETTE)]
+    return colours
 
 
 def _painted(crop: Image.Image, classes: np.ndarray, colours: np.ndarray) -> Image.Image:
