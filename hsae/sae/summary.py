@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ from hsae.atomic import atomic_path, write_text
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+log = logging.getLogger(__name__)
 
 CURVES = ("fvu", "l0", "dead")
 
@@ -84,16 +87,24 @@ def off_target(final: dict[str, float], target: float | None) -> str:
     return f"L0 {l0:.1f}, {abs(l0 / target - 1):.0%} {'above' if l0 > target else 'below'} its target {target:g}"
 
 
+def off_targets(history: list[dict[str, Any]], target: float | None) -> dict[str, str]:
+    """What to say of the layers that missed the L0 that training aimed at, by name; each is also logged."""
+    final = history[-1]["layers"] if history else {}
+    missed = {name: text for name, layer in final.items() if (text := off_target(layer, target))}
+    for name, text in missed.items():
+        log.warning("%s: %s", name, text)
+    return missed
+
+
 def write_summary(
-    folder: Path, settings: dict[str, Any], history: list[dict[str, Any]], target: float | None = None
+    folder: Path, settings: dict[str, Any], history: list[dict[str, Any]], missed: dict[str, str] | None = None
 ) -> None:
     """Write summary.json (settings, last values, all points) and summary.png (curves by step) atomically.
 
-    target: the L0 that training aimed at; layers that missed it stand under `off_target`, in words.
+    missed: what `off_targets` says, which stands under `off_target`.
     """
     final = history[-1]["layers"] if history else {}
-    missed = {name: text for name, layer in final.items() if (text := off_target(layer, target))}
-    summary = {"settings": settings, "final": final, "off_target": missed, "history": history}
+    summary = {"settings": settings, "final": final, "off_target": missed or {}, "history": history}
     text = json.dumps(summary, indent=1)
     write_text(folder / "summary.json", text + "\n")
     if len(history) > 1:

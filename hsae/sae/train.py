@@ -22,7 +22,7 @@ from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
 from hsae.sae.steps import choose_step
-from hsae.sae.summary import TrainingBar, log_point, measured_point, write_summary
+from hsae.sae.summary import TrainingBar, log_point, measured_point, off_targets, write_summary
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,6 +50,7 @@ def train_bank(
     Returns SAEs of the raw activations (centring and scaling folded in, unit decoder rows) on the CPU. In the place of
     a store, OnlineActivations run the backbone. With a folder `checkpoint`, an interrupted run goes on where it was and
     ends with the same weights, bit by bit on a CPU; the folder also gets summary.json and summary.png.
+    An SAE whose L0 ends more than a tenth off its target is a warning in the log and in the summary.
     TrainingError when a loss is not finite or the checkpoint is of another run; InputError for unknown layers.
     """
     sae, train = sae or SAEConfig(), train or TrainConfig()
@@ -71,8 +72,9 @@ def train_bank(
     if layer_parallel:
         exchange_layers(bank, names, accelerator)
         history = merge_histories(history)
+    missed = off_targets(history, sae.target) if rank == 0 else {}
     if checkpoint and rank == 0:
-        write_summary(Path(checkpoint), settings, history, sae.target)
+        write_summary(Path(checkpoint), settings, history, missed)
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
 
 

@@ -92,11 +92,16 @@ def test_a_control_goes_on_from_its_state() -> None:
     assert first.weight != 0.1
 
 
-def test_a_layer_that_missed_its_target_says_so(store: ActivationStore, tmp_path: Path) -> None:
+def test_a_layer_that_missed_its_target_says_so(
+    store: ActivationStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     missed = summary(store, SAEConfig("jumprelu", d_sae=48, k=46), tmp_path / "missed")  # half are negative
     assert "below its target 46" in missed["off_target"]["block_01"]
+    assert [record.getMessage() for record in caplog.records] == [f"block_01: {missed['off_target']['block_01']}"]
+    caplog.clear()
     hit = summary(store, SAEConfig("jumprelu", d_sae=48, k=5), tmp_path / "hit")
     assert hit["off_target"] == {}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
