@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 SMALL_BYTES, SMALL_DPI, SMALL_COLOURS = 150_000, (110, 90, 75, 60, 45), 64
 COVERAGE_BINS = np.linspace(0, 1, 21)
+HEIGHT_BANDS = ("single classes", "height 1 to 3", "height 4 to 8", "height 9 and up")
+NODE_MEASURES = {
+    "ap_gain": "best latent",
+    "chance": "best under permuted labels",
+    "probe_ap_gain": "linear probe on x",
+    "f1": "F1 of the best latent",  # these three in documents from before the gain
+    "floor": "F1 under shuffled synsets",
+    "probe_f1": "F1 of a linear probe",
+}
 Curves = Mapping[str, Mapping[str, Any]]
 Latents = Mapping[str, pd.DataFrame]
 
@@ -91,18 +100,17 @@ def hierarchy_figure(latents: Latents, taxonomy: Taxonomy) -> tuple[Figure, pd.D
 
 
 def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
-    """F1 of the best latent per WordNet node by layer, in bands of height, with floor and probe; where nodes emerge."""
+    """AP gain of the best latent per WordNet node by layer, in bands of height, beside chance and a linear probe."""
     nodes = pd.DataFrame(tree.get("nodes", []), columns=["node", "height", "leaf_count"])
     scores = tree.get("node_scores", {})
-    measures = [(layer, m, values[m]) for layer, values in scores.items() for m in ("f1", "floor", "probe_f1")]
+    measures = [(layer, m, values[m]) for layer, values in scores.items() for m in NODE_MEASURES if m in values]
     parts = [nodes.assign(layer=layer, measure=m, value=np.array(v, dtype=float)) for layer, m, v in measures]
     table = pd.concat(parts, ignore_index=True) if parts else nodes.assign(layer=[], measure=[], value=[])
-    figure, axes = panels(1, 3)
-    bands = pd.cut(table.height, [0, 3, 8, 99], labels=["height 1 to 3", "height 4 to 8", "height 9 and up"])
+    figure, axes = panels(1, len(HEIGHT_BANDS))
+    bands = pd.cut(table.height, [-1, 0, 3, 8, 99], labels=HEIGHT_BANDS)
     for axis, (name, group) in zip(axes, table.groupby(bands, observed=False), strict=True):
         means = group.pivot_table("value", "layer", "measure", observed=False) if len(group) else pd.DataFrame()
-        labels = {"f1": "best latent", "floor": "shuffled synsets", "probe_f1": "linear probe on x"}
-        _lines(axis, means, {m: label for m, label in labels.items() if m in means}, f"mean F1, {name}")
+        _lines(axis, means, {m: label for m, label in NODE_MEASURES.items() if m in means}, f"mean AP gain, {name}")
         axis.set_ylim(0, 1)
     return figure, table.set_index(["node", "layer", "measure"])
 

@@ -16,11 +16,14 @@ from hsae.hierarchy import Taxonomy
 from hsae.measures.activity import LatentActivity, latent_activity
 from hsae.measures.probes import LinearProbe, fit_probe
 from hsae.measures.sparse_latents import image_latents, sparse_latents
+from hsae.measures.wordnet import LabelledScores
 from hsae.report.hierarchy import LabelledLatents
 from hsae.sae.model import SparseAutoencoder
 
 MAX_FEATURE_BYTES = 2**29
 """Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
+
+_IMAGES = 256  # encoded at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,14 @@ class LayerInputs:
             raise ValueError("a layer without classes has no labelled latents")
         labels = self.heldout.labels.numpy()
         return LabelledLatents(self.images[labels >= 0], labels[labels >= 0], self.taxonomy)
+
+    @cached_property
+    @torch.no_grad()
+    def scores(self) -> LabelledScores:
+        """Pre-activations of the held-out images that have a label, the largest over their tokens."""
+        has_label = self.heldout.labels >= 0
+        parts = [self.sae.pre_activation(x).amax(1) for x in self.heldout.x[has_label].split(_IMAGES)]
+        return LabelledScores(torch.cat(parts).numpy(), self.heldout.labels[has_label].numpy())
 
     @cached_property
     def readings(self) -> dict[str, Callable[[Tensor], Tensor]]:

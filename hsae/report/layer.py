@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hsae.hierarchy import wordnet
+from hsae.hierarchy import distinct_nodes, wordnet
 from hsae.measures.probes import LinearProbe
 from hsae.measures.profiles import Profile, latent_profiles
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.top_images import TopImages, top_images
-from hsae.measures.wordnet import GROUP_SIZE, multi_class_nodes
+from hsae.measures.wordnet import GROUP_SIZE
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import Q
 from hsae.report.inputs import LayerInputs
@@ -89,7 +89,7 @@ def _labels(columns: Columns) -> list[str]:
 def _structure(inputs: LayerInputs) -> LayerStructure:
     """Trees and probes use one activation per image, the mean of its tokens."""
     data, has_label = inputs.labelled, inputs.heldout.labels >= 0
-    members = torch.tensor(data.taxonomy.members[multi_class_nodes(data.taxonomy)])
+    members = torch.tensor(data.taxonomy.members[distinct_nodes(data.taxonomy)])
     probes = fit_node_probes(inputs.train.x.mean(1), inputs.train.labels, members)
     x, decoder = inputs.heldout.x.mean(1)[has_label], inputs.sae.W_dec.detach()
-    return layer_structure(data, x, decoder, probes, inputs.tau)
+    return layer_structure(data, inputs.scores, x, decoder, probes, inputs.tau)

@@ -14,6 +14,7 @@ from hsae.measures.average_precision import average_precision, average_precision
 from hsae.measures.plain import median
 from hsae.measures.splits import halves
 from hsae.measures.wordnet import (
+    UNKNOWN,
     LayerNull,
     likeness_permutation_test,
     select_classes,
@@ -87,7 +88,9 @@ def likeness_parts(
     test = likeness_permutation_test(data.taxonomy, select_classes(data.rates(), tau), groups, SHUFFLES)
     table = test.latents
     columns = {"likeness_p_value": table.p_value.to_numpy(), "likeness_q_value": table.q_value.to_numpy()}
-    numbers: dict[str, Any] = {"n_groups": len(np.unique(groups))} | _count_significant(table.p_value, table.q_value)
+    numbers: dict[str, Any] = {"n_groups": len(np.unique(groups[groups != UNKNOWN]))} | _count_significant(
+        table.p_value, table.q_value
+    )
     numbers["median_log2_coverage"] = median(table.log2_coverage.to_numpy())
     return columns, {"likeness_null": numbers | _band(test.layer)}
 

@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from hsae.hierarchy import distinct_nodes
 from hsae.measures.plain import rounded
 from hsae.measures.splits import halves
 from hsae.measures.wordnet import (
     EdgeRule,
     FeatureTree,
+    LabelledScores,
     NodeScores,
     feature_tree,
     hard_absorption,
+    least_cosine,
     matched_soft_absorption,
-    multi_class_nodes,
     node_scores,
     score_tree_with_null,
     soft_absorption,
     taxonomy_checks,
 )
-from hsae.measures.wordnet.emergence import best_thresholds, f1_columns
-from hsae.measures.wordnet.node_probes import NodeProbes
+from hsae.measures.wordnet.names import detect
+from hsae.measures.wordnet.node_probes import NodeProbes, best_thresholds
 from hsae.report.hierarchy import LabelledLatents, best_nodes
 
 CONTAINMENTS = (0.5, 0.7, 0.9)
@@ -45,23 +47,28 @@ class LayerStructure:
 
 
 def layer_structure(
-    data: LabelledLatents, x: Tensor, decoder: Tensor, probes: NodeProbes, tau: float
+    data: LabelledLatents, scores: LabelledScores, x: Tensor, decoder: Tensor, probes: NodeProbes, tau: float
 ) -> LayerStructure:
     """Nodes and thresholds come from the first half of the images, edges and scores from the second.
 
-    x `[n_images, d_in]`: activations of the images of `data`; decoder `[d_sae, d_in]`.
+    scores: pre-activations of the images of `data`; x `[n_images, d_in]`: their activations; decoder `[d_sae, d_in]`;
+    probes of `distinct_nodes`.
     """
     taxonomy, first = data.taxonomy, halves(data.labels)
-    truth = taxonomy.members[multi_class_nodes(taxonomy)].T[data.labels]
-    scores = probes.scores(x).numpy()
-    yes = scores >= best_thresholds(scores[first], truth[first])
-    layer_scores = node_scores(taxonomy, data.rates(first), data.rates(~first), f1_columns(yes[~first], truth[~first]))
+    under = distinct_nodes(taxonomy)
+    truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
+    threshold = best_thresholds(read[first], truth[first])
+    yes = read >= threshold
+    by_node = node_scores(
+        taxonomy, scores, detect(taxonomy, under, threshold, LabelledScores(read, data.labels)).ap_gain
+    )
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
     tree = feature_tree(z, EdgeRule(min(CONTAINMENTS)))
     trees = {containment: tree.stricter(containment) for containment in CONTAINMENTS}
     soft, matched = soft_absorption(z, tree), matched_soft_absorption(z, tree, data.labels[~first])
     cosines = normalize(decoder, dim=-1) @ normalize(probes.W, dim=0)
-    hard = hard_absorption(z, cosines.numpy(), layer_scores.latent, yes[~first], truth[~first])
+    least = least_cosine(x.shape[1])
+    hard = hard_absorption(z, cosines.numpy(), by_node.best.latent, yes[~first], truth[~first], least)
     return LayerStructure(
         tree={
             "rule": asdict(EdgeRule(min(CONTAINMENTS))),
@@ -73,10 +80,11 @@ def layer_structure(
                 "soft": _mean(soft),
                 "soft_matched": _mean(matched),
                 "hard": _mean(hard),
+                "hard_least_cosine": least,
                 "hard_nodes": int(np.isfinite(hard).sum()),
             },
         },
-        nodes=layer_scores,
+        nodes=by_node,
     )
 
 

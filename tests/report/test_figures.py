@@ -59,7 +59,7 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
     assert layers.dead["block_01"] == 1
     assert layers.fvu["block_02"] == pytest.approx(artifact.curves["block_02"]["fvu"])
     emergence = pd.read_csv(folder / "emergence.csv").set_index(["node", "layer", "measure"])
-    assert emergence.value[(CAT, "block_02", "f1")] == 1
+    assert emergence.value[(CLASSES[-1], "block_02", "ap_gain")] == 1  # the fire engine
 
 
 def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, monkeypatch):

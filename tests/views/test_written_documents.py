@@ -169,9 +169,8 @@ def test_the_tree_gives_edges_and_the_best_feature_of_a_node(model):
     assert [list(edge) for edge in model.edges(LAYER)] == [edge[:3] for edge in stated]
     assert "Above and below it" in trees.family_html(model.edges(LAYER), model.latents(LAYER), stated[0][0])
     node = model.artifact.tree["nodes"][0][0]
-    assert set(model.node_scores(node)) == {
-        layer for layer in LAYERS if model.artifact.tree["node_scores"][layer]["f1"][0]
-    }
+    gains = {layer: model.artifact.tree["node_scores"][layer]["ap_gain"][0] for layer in LAYERS}
+    assert set(model.node_scores(node)) == {layer for layer, gain in gains.items() if gain and gain > 0}
 
 
 def test_the_comparison_is_shown_with_its_pairs_and_concepts(model):

@@ -25,7 +25,7 @@ from scipy.sparse import csr_array
 
 from hsae.comparison.layer_pair import LayerLatents, LayerMatch, match_layers, shuffles
 from hsae.comparison.stitching import Stitching
-from hsae.hierarchy import Taxonomy, lch_rows, wordnet
+from hsae.hierarchy import Taxonomy, distinct_nodes, lch_rows, wordnet
 from hsae.hierarchy.build_table import nltk_nouns
 from hsae.measures.activity import latent_activity
 from hsae.measures.alignment import neuron_alignment
@@ -33,7 +33,7 @@ from hsae.measures.directions import matched_latents, random_directions
 from hsae.measures.entropy import class_mass, entropy
 from hsae.measures.monosemanticity import monosemanticity
 from hsae.measures.top_images import top_images
-from hsae.measures.wordnet import multi_class_nodes
+from hsae.measures.wordnet import LabelledScores
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import LabelledLatents, hierarchy_columns, layer_summary, rule_summaries
 from hsae.report.tree import layer_structure
@@ -102,7 +102,8 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
     z = planted_latents(taxonomy, labels, n_latents, active)
     x, decoder = torch.randn(n_images, D_IN), torch.randn(n_latents, D_IN)
     data = LabelledLatents(z, labels, taxonomy)
-    members = torch.tensor(taxonomy.members[multi_class_nodes(taxonomy)])
+    scores = LabelledScores(z.toarray() + random.random(z.shape, dtype=np.float32) / 100, labels)
+    members = torch.tensor(taxonomy.members[distinct_nodes(taxonomy)])
     print(f"{n_latents} latents x {n_images} images x {len(taxonomy.classes)} classes, {z.nnz / n_images:.0f} active")
     jobs: dict[str, Callable[[], Any]] = {
         "activity": lambda: latent_activity(z),
@@ -116,7 +117,7 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
             LabelledLatents(matched_latents(x, random_directions(x, 2048), np.array([0.002, 0.01])), labels, taxonomy)
         ),
         "tree, absorption, nodes": lambda: layer_structure(
-            data, x, decoder, fit_node_probes(x, torch.from_numpy(labels), members), 0.5
+            data, scores, x, decoder, fit_node_probes(x, torch.from_numpy(labels), members), 0.5
         ),
     }
     total = np.zeros(2)
@@ -159,7 +160,7 @@ def random_latents(n_images: int, n_latents: int, active: int, seed: int) -> csr
 def planted_latents(taxonomy: Taxonomy, labels: np.ndarray, n_latents: int, active: int) -> csr_array:
     """Latents of which half fire on the classes of a node and half anywhere, about `active` on an image."""
     random = np.random.default_rng(1)
-    nodes = random.choice(multi_class_nodes(taxonomy), n_latents)
+    nodes = random.choice(distinct_nodes(taxonomy, at_least=2), n_latents)
     of_class = [np.flatnonzero(taxonomy.members[nodes, c]) for c in range(len(taxonomy.classes))]
     pools = [random.permutation(own)[: active // 2] for own in of_class]
     columns = [

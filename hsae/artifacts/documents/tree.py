@@ -8,7 +8,7 @@ from typing import Any
 from hsae.artifacts.documents.reading import item, listed, place, share, within
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import rounded
-from hsae.measures.wordnet import emergence, median_by_height
+from hsae.measures.wordnet import NodeScores, emergence, median_by_height
 from hsae.report.tree import LayerStructure
 
 Edge = tuple[int, int, float]
@@ -20,32 +20,34 @@ def write_tree(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict
 
     layers      by name: rule, latents [latent, images, node], edges [parent, child, containment, lift, soft absorption,
                 the same matched by class] of the loosest tree; scores with null and checks by containment; absorption
-    nodes       [wnid, height, leaf_count] of every class set of WordNet with several classes
-    node_scores by layer: latent, f1, floor (shuffled synsets), probe_f1 (the ceiling), in the order of `nodes`
-    emergence   appearance and emergence of every node (layer names, null for never), by_height, summary
+    nodes       [wnid, height, leaf_count] of every class set of WordNet
+    node_scores by layer, in the order of `nodes`: latent, ap_gain, p, chance (mean of the best latent under permuted
+                labels), probe_ap_gain (the ceiling); latent -1 and null for nodes that were not tested
+    emergence   appearance of every node (layer names, null for never), by_height, summary; random: the same for latents
+                over images dealt at random
     """
     emerged = emergence(taxonomy, [layer.nodes for layer in layers.values()])
     names, table = list(layers), emerged.table
     by_height = median_by_height(table)
+    columns = (table.appearance, table.random_appearance)
+    appearance, random = ([None if at != at else names[int(at)] for at in column] for column in columns)
     return {
         "layers": {name: layer.tree for name, layer in layers.items()},
         "nodes": [[row.node, int(row.height), int(row.leaf_count)] for row in table.itertuples()],
-        "node_scores": {
-            name: {
-                "latent": layer.nodes.latent.tolist(),
-                "f1": rounded(layer.nodes.f1),
-                "floor": rounded(layer.nodes.floor),
-                "probe_f1": rounded(layer.nodes.probe_f1),
-            }
-            for name, layer in layers.items()
-        },
+        "node_scores": {name: _node_scores(layer.nodes) for name, layer in layers.items()},
         "emergence": {
-            "appearance": [None if at != at else names[int(at)] for at in table.appearance],
-            "emergence": [None if at != at else names[int(at)] for at in table.emergence],
+            "appearance": appearance,
             "by_height": {"columns": list(by_height.columns), "rows": [rounded(row) for row in by_height.to_numpy()]},
             "summary": emerged.summary,
+            "random": {"appearance": random, "summary": emerged.random},
         },
     }
+
+
+def _node_scores(nodes: NodeScores) -> dict[str, Any]:
+    best = nodes.best
+    numbers = {"ap_gain": best.gain, "p": best.p, "chance": nodes.chance, "probe_ap_gain": nodes.probe_gain}
+    return {"latent": best.latent.tolist()} | {name: rounded(values) for name, values in numbers.items()}
 
 
 def read_edges(tree: Mapping[str, Any], layer: str, n: int) -> list[Edge]:
@@ -55,15 +57,22 @@ def read_edges(tree: Mapping[str, Any], layer: str, n: int) -> list[Edge]:
 
 
 def read_node_scores(tree: Mapping[str, Any], node: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, float]]:
-    """By layer the latent that fits a WordNet node best and its F1, where it is above 0; sizes: latents by layer."""
+    """By layer the latent that tells a WordNet node best and its AP gain, where it is above 0; sizes: latents by layer.
+
+    Documents from before the gain have the F1 of the latent that fires for the node best.
+    """
     names = [item(row, 0) for row in listed(within(tree, "nodes"))]
     scores: dict[str, tuple[int, float]] = {}
     for layer, n in sizes.items() if node in names else ():
-        columns = [listed(within(tree, "node_scores", layer, key)) for key in ("latent", "f1")]
-        latent, f1 = (values[names.index(node)] if len(values) == len(names) else None for values in columns)
-        latent, f1 = place(latent, n), share(f1)
-        if latent is not None and f1:
-            scores[layer] = latent, f1
+        by_name = within(tree, "node_scores", layer)
+        columns = [
+            listed(within(by_name, "latent")),
+            listed(within(by_name, "ap_gain")) or listed(within(by_name, "f1")),
+        ]
+        latent, score = (values[names.index(node)] if len(values) == len(names) else None for values in columns)
+        latent, score = place(latent, n), share(score)
+        if latent is not None and score:
+            scores[layer] = latent, score
     return scores
 
 

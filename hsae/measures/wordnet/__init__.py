@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsae.measures.wordnet.absorption import hard_absorption, matched_soft_absorption, soft_absorption
+from hsae.measures.wordnet.absorption import hard_absorption, least_cosine, matched_soft_absorption, soft_absorption
 from hsae.measures.wordnet.class_rules import select_by_mean, select_by_top_images, weighted_coverage_rows
 from hsae.measures.wordnet.class_sets import (
     FiringRateFitter,
@@ -12,17 +12,11 @@ from hsae.measures.wordnet.class_sets import (
     select_classes,
     wnids,
 )
-from hsae.measures.wordnet.emergence import (
-    Emergence,
-    NodeScores,
-    emergence,
-    median_by_height,
-    multi_class_nodes,
-    node_scores,
-)
-from hsae.measures.wordnet.likeness import GROUP_SIZE, LikenessTest, likeness_groups, likeness_permutation_test
+from hsae.measures.wordnet.emergence import Emergence, emergence, median_by_height
+from hsae.measures.wordnet.likeness import GROUP_SIZE, UNKNOWN, LikenessTest, likeness_groups, likeness_permutation_test
 from hsae.measures.wordnet.name_scores import NameScore, name_score
 from hsae.measures.wordnet.names import ChosenNames, NameRule, choose_names, name_columns, name_latents
+from hsae.measures.wordnet.node_scores import BestLatents, NodeScores, node_scores
 from hsae.measures.wordnet.nodes import LabelledScores, NodeFits, candidate_nodes, node_fits
 from hsae.measures.wordnet.nulls import LayerNull, label_permutation_test, layer_permutation_test, set_nulls
 from hsae.measures.wordnet.tree import EdgeRule, FeatureTree, feature_tree
@@ -32,6 +26,8 @@ from hsae.measures.wordnet.weighted import WeightedFit, weighted_fit, weighted_p
 
 __all__ = [
     "GROUP_SIZE",
+    "UNKNOWN",
+    "BestLatents",
     "ChosenNames",
     "EdgeRule",
     "Emergence",
@@ -56,11 +52,11 @@ __all__ = [
     "label_permutation_test",
     "latent_hierarchy",
     "layer_permutation_test",
+    "least_cosine",
     "likeness_groups",
     "likeness_permutation_test",
     "matched_soft_absorption",
     "median_by_height",
-    "multi_class_nodes",
     "name_columns",
     "name_latents",
     "name_score",

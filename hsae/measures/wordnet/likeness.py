@@ -22,6 +22,8 @@ from hsae.measures.wordnet.nulls import LayerNull
 
 GROUP_SIZE = 10
 """Classes a group on average: with fewer, a pair of classes could hardly become another pair."""
+UNKNOWN = -1
+"""The group of classes of unknown looks."""
 _STARTS, _STEPS = 10, 100
 
 
@@ -41,9 +43,9 @@ def likeness_groups(looks: NDArray[np.float64], size: int = GROUP_SIZE, seed: in
     """Group `[n_classes]` of each class by k-means (k = n_classes / size, the best of 10 starts) on its looks.
 
     looks `[n_classes, n_features]`, one vector per class; every feature is first brought to mean 0 and variance 1.
-    Classes without looks (NaN) are the group -1.
+    Classes without looks (NaN) are the group UNKNOWN.
     """
-    groups = np.full(len(looks), -1)
+    groups = np.full(len(looks), UNKNOWN)
     complete = np.flatnonzero(np.isfinite(looks).all(axis=1))
     if len(complete):
         spread = looks[complete].std(axis=0)
@@ -60,7 +62,8 @@ def likeness_permutation_test(
     """Coverage of every row of `selected` (bool `[n, n_classes]`) against classes of the same looks.
 
     groups `[n_classes]` of classes that look alike. The hypothesis tested: among classes that look alike, it is chance
-    which of them the latent fires for. Classes alone in their group never move, so small groups cost power.
+    which of them the latent fires for. Classes alone in their group never move, so small groups cost power; nor do
+    those of the group UNKNOWN, of which nothing says that they look alike.
     """
     selected = np.asarray(selected)
     if np.shape(groups) != (len(taxonomy.classes),):
@@ -86,7 +89,8 @@ def likeness_permutation_test(
 
 
 def shuffle_within(groups: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """A random permutation of the classes that leaves each in its group."""
+    """A random permutation of the classes that leaves each in its group, and those of UNKNOWN looks where they are."""
+    groups = np.where(groups == UNKNOWN, groups.max(initial=UNKNOWN) + 1 + np.arange(len(groups)), groups)
     order = np.empty(len(groups), np.int64)
     order[np.argsort(groups, kind="stable")] = np.lexsort((random.random(len(groups)), groups))
     return order

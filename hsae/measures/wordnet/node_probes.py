@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 RIDGE = 1e-2  # of the mean variance of a standardised dimension, which is 1
@@ -37,3 +39,12 @@ def fit_node_probes(x: Tensor, labels: Tensor, members: Tensor) -> NodeProbes:
     gram = standard.T @ standard / len(x) + RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
     weights = torch.linalg.solve(gram, standard.T @ (target - target.mean(0)) / len(x))
     return NodeProbes((weights / std[:, None]).float(), mean.float())
+
+
+def best_thresholds(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """For every column of `scores [n, m]` the threshold, one of its scores, with the best F1 against `truth [n, m]`."""
+    order = np.argsort(-scores, axis=0, kind="stable")
+    ranked, hits = (np.take_along_axis(values, order, 0) for values in (scores, truth))
+    f1 = 2 * hits.cumsum(axis=0) / (np.arange(1, len(scores) + 1)[:, None] + hits.sum(axis=0))
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # equal scores are taken together or not at all
+    return np.take_along_axis(ranked, f1.argmax(axis=0)[None], 0)[0]

@@ -32,8 +32,8 @@ from hsae.hierarchy.taxonomy import Taxonomy
 MIN_SAID = 5
 """Images that a threshold says at least."""
 
-_COLUMNS = 64  # latents copied out of the scores at once
 _THREADS = min(8, os.cpu_count() or 1)
+_COLUMNS = 64  # latents copied out of the scores at once
 Rows = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 T = TypeVar("T")

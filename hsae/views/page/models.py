@@ -126,7 +126,7 @@ class Model:
         return read_edges(self.artifact.tree, layer, len(self.latents(layer)))
 
     def node_scores(self, node: str) -> dict[str, tuple[int, float]]:
-        """By layer the latent that fits a WordNet node best, and its F1; only layers where one was found."""
+        """By layer the latent that tells a WordNet node best, and how well; only layers where one was found."""
         return read_node_scores(
             self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
         )

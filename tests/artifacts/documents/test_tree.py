@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from hsae.artifacts.documents.tree import write_tree
+from hsae.artifacts.documents.tree import read_node_scores, write_tree
 from hsae.artifacts.strangers_json import check_plain
-from hsae.hierarchy import Taxonomy
-from hsae.measures.wordnet import multi_class_nodes
+from hsae.hierarchy import Taxonomy, distinct_nodes
+from hsae.measures.wordnet import LabelledScores
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import LabelledLatents
 from hsae.report.tree import layer_structure
@@ -30,10 +30,11 @@ def structure(taxonomy, nodes: list[str], x_knows: bool = True):
     x = torch.randn(len(labels), 16)
     if x_knows:
         x = x + 10 * torch.nn.functional.one_hot(torch.from_numpy(labels), 16)
-    members = torch.tensor(taxonomy.members[multi_class_nodes(taxonomy)])
+    members = torch.tensor(taxonomy.members[distinct_nodes(taxonomy)])
     probes = fit_node_probes(x, torch.from_numpy(labels), members)
     decoder = torch.randn(len(nodes), 16)
-    return layer_structure(LabelledLatents(csr_array(fires), labels, taxonomy), x, decoder, probes, tau=0.5)
+    scores = LabelledScores(fires + 0.01 * np.random.default_rng(0).random(fires.shape, np.float32), labels)
+    return layer_structure(LabelledLatents(csr_array(fires), labels, taxonomy), scores, x, decoder, probes, tau=0.5)
 
 
 def test_planted_nesting_is_listed_and_agrees_with_wordnet(taxonomy):
@@ -45,26 +46,33 @@ def test_planted_nesting_is_listed_and_agrees_with_wordnet(taxonomy):
     assert tree["absorption"]["soft"] == pytest.approx(0)
 
 
-def test_the_document_is_plain_and_says_where_nodes_emerge(taxonomy):
-    early = structure(taxonomy, [SMALL[9], SMALL[3]], x_knows=False)
+def test_the_document_is_plain_and_says_where_nodes_appear(taxonomy):
+    early = structure(taxonomy, [SMALL[9], SMALL[10]], x_knows=False)
     late = structure(taxonomy, [CARNIVORE, CAT, SMALL[3]])
-    found = write_tree(taxonomy, {"block_01": early, "block_02": late})
-    check_plain(found, "tree.json")
-    names = [node for node, _, _ in found["nodes"]]
+    document = write_tree(taxonomy, {"block_01": early, "block_02": late, "block_03": late})
+    check_plain(document, "tree.json")
+    names = [node for node, _, _ in document["nodes"]]
     at = names.index(CARNIVORE)
-    assert found["emergence"]["emergence"][at] == "block_02"
-    assert found["node_scores"]["block_02"]["f1"][at] == 1
-    assert found["node_scores"]["block_02"]["latent"][at] == 0
-    assert found["node_scores"]["block_02"]["probe_f1"][at] > 0.95 > found["node_scores"]["block_01"]["probe_f1"][at]
-    assert set(found["layers"]) == {"block_01", "block_02"}
+    assert document["emergence"]["appearance"][at] == "block_02"
+    assert document["emergence"]["random"]["appearance"][at] is None
+    first, second = (document["node_scores"][name] for name in ("block_01", "block_02"))
+    assert (second["latent"][at], second["ap_gain"][at], second["p"][at]) == (0, 1, 0.001)
+    assert second["chance"][at] < 0.2
+    assert second["probe_ap_gain"][at] > 0.95 > first["probe_ap_gain"][at]
+    root = names.index(document["nodes"][-1][0])
+    assert (second["latent"][root], second["ap_gain"][root]) == (-1, None)  # all images are under it
+    assert set(document["layers"]) == {"block_01", "block_02", "block_03"}
+    assert read_node_scores(document, CARNIVORE, {"block_02": 3}) == {"block_02": (0, 1.0)}
 
 
 def test_a_dead_layer_has_a_document(taxonomy):
     labels = np.repeat(np.arange(16), 4)
-    x, members = torch.randn(64, 4), torch.tensor(taxonomy.members[multi_class_nodes(taxonomy)])
+    x, members = torch.randn(64, 4), torch.tensor(taxonomy.members[distinct_nodes(taxonomy)])
     probes = fit_node_probes(x, torch.from_numpy(labels), members)
-    dead = layer_structure(LabelledLatents(csr_array((64, 5)), labels, taxonomy), x, torch.randn(5, 4), probes, 0.5)
-    found = write_tree(taxonomy, {"block_01": dead})
-    check_plain(found, "tree.json")
-    assert set(found["emergence"]["emergence"]) == {None}
-    assert found["layers"]["block_01"]["edges"] == []
+    data = LabelledLatents(csr_array((64, 5)), labels, taxonomy)
+    scores = LabelledScores(np.full((64, 5), -1, np.float32), labels)
+    dead = layer_structure(data, scores, x, torch.randn(5, 4), probes, 0.5)
+    document = write_tree(taxonomy, {"block_01": dead, "block_02": dead})
+    check_plain(document, "tree.json")
+    assert set(document["emergence"]["appearance"]) == {None}
+    assert document["layers"]["block_01"]["edges"] == []

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from hsae.errors import InputError
-from hsae.measures.wordnet import feature_tree, hard_absorption, matched_soft_absorption, soft_absorption
+from hsae.measures.wordnet import feature_tree, hard_absorption, least_cosine, matched_soft_absorption, soft_absorption
 
 N = 400
 
@@ -49,11 +49,13 @@ def test_matching_by_class_sees_that_the_childs_class_is_merely_weak():
     assert np.isnan(matched_soft_absorption(z, tree, np.arange(N) // 30)).all()  # no class has both kinds
 
 
-def hard(z, cosines, yes=None, under=None):
+def hard(z, cosines, yes=None, under=None, least=0.1, latent=0):
     n = len(z)
     yes = np.ones((n, 1), bool) if yes is None else yes
     under = np.ones((n, 1), bool) if under is None else under
-    return hard_absorption(csr_array(np.array(z, float)), np.array(cosines)[:, None], np.array([0]), yes, under)[0]
+    return hard_absorption(
+        csr_array(np.array(z, float)), np.array(cosines)[:, None], np.array([latent]), yes, under, least
+    )[0]
 
 
 def test_hard_absorption_needs_every_one_of_its_conditions():
@@ -66,6 +68,19 @@ def test_hard_absorption_needs_every_one_of_its_conditions():
     under = np.array([[1], [1], [0], [0]], bool)
     assert hard(silent, [0.9, 0.5, 0.0], yes=~under, under=under) == 0
     assert np.isnan(hard(silent, [0.9, 0.5, 0.0], under=np.zeros((4, 1), bool)))
+    assert np.isnan(hard(silent, [0.9, 0.5, 0.0], latent=-1))  # a node that no latent stands for
+
+
+@pytest.mark.parametrize("d_in", [64, 384, 2304])
+def test_a_random_direction_hardly_ever_absorbs_whatever_the_width(d_in):
+    random = np.random.default_rng(0)
+    first, others = random.standard_normal(20_000), random.chisquare(d_in - 1, 20_000)
+    cosines = first / np.sqrt(first**2 + others)
+    assert (cosines >= least_cosine(d_in)).mean() < 1e-4
+    assert (cosines >= 0.1).mean() < 1e-4 or d_in < 2304  # what one threshold for all widths would let through
+    assert least_cosine(2304) == pytest.approx(0.1)
+    assert hard([[0, 1, 0]], [0.9, least_cosine(d_in) + 1e-6, 0.0], least=least_cosine(d_in)) == 1
+    assert hard([[0, 1, 0]], [0.9, least_cosine(d_in) - 1e-6, 0.0], least=least_cosine(d_in)) == 0
 
 
 def test_the_absorber_supplies_at_least_two_fifths():

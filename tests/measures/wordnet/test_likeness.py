@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import hsae
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows
-from hsae.measures.wordnet import label_permutation_test, likeness_groups, likeness_permutation_test
+from hsae.measures.wordnet import UNKNOWN, label_permutation_test, likeness_groups, likeness_permutation_test
 from hsae.measures.wordnet.likeness import shuffle_within
 
 BLUE, SPREAD = "n01905661", "n03094503"  # invertebrate: all of one colour; container: every colour
@@ -58,6 +58,19 @@ def test_colour_is_told_from_taxonomy(taxonomy, looks):
     assert (by_node.latents.p_value < 0.02).all()
     assert (by_node.latents.log2_coverage > 1).all()
     assert by_node.layer.p_value == 1 / 201
+
+
+def test_classes_of_unknown_looks_are_exchanged_with_none(taxonomy):
+    """A latent for a node whose looks nobody knows has no advantage, however large its coverage."""
+    groups = np.zeros(len(taxonomy.classes), int)
+    rows = some_of(taxonomy, SPREAD)
+    assert (likeness_permutation_test(taxonomy, rows, groups, shuffles=100).latents.p_value == 1 / 101).all()
+    groups[members(taxonomy, SPREAD)] = UNKNOWN
+    assert (likeness_permutation_test(taxonomy, rows, groups, shuffles=100).latents.p_value == 1).all()
+    order = shuffle_within(groups, np.random.default_rng(0))
+    moved = order != np.arange(len(groups))
+    assert not moved[groups == UNKNOWN].any()
+    assert moved[groups != UNKNOWN].mean() > 0.9
 
 
 def test_latents_that_follow_the_looks_alone_give_no_small_p_values(taxonomy, looks):

@@ -1,8 +1,11 @@
 """Node probes find a planted direction, stay at chance on noise, and are ridge regression."""
 
+import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hsae.measures.wordnet.node_probes import RIDGE, fit_node_probes
+from hsae.measures.wordnet.node_probes import RIDGE, best_thresholds, fit_node_probes
 
 MEMBERS = torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool)
 
@@ -37,3 +40,16 @@ def test_a_constant_dimension_has_no_say():
     probes = fit_node_probes(x, labels, MEMBERS)
     assert torch.isfinite(probes.W).all()
     assert probes.W[2].abs().max() < 1e-6
+
+
+@given(seed=st.integers(0, 30))
+def test_best_thresholds_are_as_good_as_any(seed):
+    random = np.random.default_rng(seed)
+    scores, truth = np.round(random.random((30, 3)), 1), random.random((30, 3)) < 0.4
+    best = _f1(scores >= best_thresholds(scores, truth), truth)
+    for threshold in np.unique(scores):
+        assert (_f1(scores >= threshold, truth) <= best + 1e-12).all()
+
+
+def _f1(yes, truth):
+    return 2 * (yes & truth).sum(axis=0) / np.maximum(1, yes.sum(axis=0) + truth.sum(axis=0))

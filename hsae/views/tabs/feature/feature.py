@@ -90,17 +90,17 @@ def _card(desk: Desk, selection: Selection) -> list[str]:
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
-    """The features that fit the WordNet node it is named after best in the other layers."""
+    """The features that tell the WordNet node it is named after best in the other layers."""
     nodes = (row["node"],) if status_of(row) == KEPT else (row["best_node"], row["lch"])
     node = next((node for node in nodes if isinstance(node, str)), None)
     scores = model.node_scores(node) if node is not None else {}
     faces = [
-        button(f"{short_layer(name)}: {f1:.2f}", ("feature", f"{name}:{latent}"), pressed=name == layer,
+        button(f"{short_layer(name)}: {score:.2f}", ("feature", f"{name}:{latent}"), pressed=name == layer,
                title=f"{feature_name(model.latents(name).iloc[latent], latent)}, feature no. {latent}")
-        for name, (latent, f1) in scores.items()
+        for name, (latent, score) in scores.items()
     ]  # fmt: skip
     if node is None or not faces:
         return ""
-    hint = "layer: F1 of the feature that fits it best there, on other images than it was chosen by"
+    hint = "layer: how well the feature that tells it best there does; 1 = perfectly, 0 = by chance"
     about = f"<h3>“{esc(wordnet().name(node))}” in every layer</h3>"
     return f'{about}<p>{"".join(faces)}</p><p class="hsae-hint">{hint}</p>'

@@ -83,10 +83,12 @@ def test_scores_of_a_node_by_layer():
             "block_01": {"latent": [4, 5], "f1": [0.5, 0.25]},
             "block_02": {"latent": [4, 99], "f1": [0.5, 0.25]},
             "block_03": {"latent": [4], "f1": [0.5]},
+            "block_05": {"latent": [4, 6], "ap_gain": [0.5, 0.75]},
+            "block_06": {"latent": [-1, -1], "ap_gain": [None, None]},
         },
     }
-    sizes = dict.fromkeys(("block_01", "block_02", "block_03", "block_04"), 24)
-    assert read_node_scores(tree, CARNIVORE, sizes) == {"block_01": (5, 0.25)}
+    sizes = dict.fromkeys((f"block_0{n}" for n in range(1, 7)), 24)
+    assert read_node_scores(tree, CARNIVORE, sizes) == {"block_01": (5, 0.25), "block_05": (6, 0.75)}
     assert read_node_scores(tree, CAR, sizes) == {}
     assert read_node_scores({"nodes": 3}, CAT, sizes) == {}
 
