@@ -47,7 +47,8 @@ class Target(ABC):
         if self.token == "mean":
             weights[:, self.n_prefix :] = 1 / n_patches
         elif isinstance(self.token, tuple):
-            weights[:, self._positions(self.token, n_patches)] = 1 / len(self.token)
+            positions = self._positions(self.token, n_patches)
+            weights[:, positions] = 1 / len(positions)
         else:
             weights.scatter_(1, self._position(activations, n_patches), 1.0)
         return weights
