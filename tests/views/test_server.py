@@ -262,7 +262,10 @@ def test_mcp_makes_tools_of_the_public_functions_and_describes_every_argument(as
         return (await session.list_tools()).tools
 
     tools = {tool.name: tool for tool in with_tools(assistant, listed)}
-    assert set(tools) == {"classes", "latents", "relevancy", "faithfulness", "feature", "steer"}
+    assert set(tools) == {
+        *("classes", "latents", "relevancy", "faithfulness", "feature", "steer"),
+        *("patch_latents", "patch_relevancy", "activation_map", "examples"),
+    }
     assert all(tool.description for tool in tools.values())
     arguments = [part for tool in tools.values() for part in tool.inputSchema["properties"].values()]
     assert all(part["description"] for part in arguments)

@@ -1,4 +1,4 @@
-"""What programs can ask (gradio_client, curl, MCP): the page's questions as six functions."""
+"""What programs can ask (gradio_client, curl, MCP): the page's questions as functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ import pandas as pd
 from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.measures.plain import rounded
+from hsae.relevancy import RelevancyMap
 from hsae.report.shown_names import said_first
 from hsae.session import Session
 from hsae.steering.edits import Edit
+from hsae.views.page.arguments import (
+    read_count,
+    read_feature,
+    read_layer,
+    read_place,
+    read_switch,
+    read_text,
+)
 from hsae.views.page.desk import Desk
 from hsae.views.page.lanes import Lane
 from hsae.views.page.models import Model
@@ -26,13 +35,14 @@ _SEED = 0  # of the random controls
 _RELATIVES = 100
 _ARGUMENTS = {
     "image": WHAT_COUNTS,
-    "model": 'name of a model of this app, "" for the first',
+    "model": 'name of a model of this app or of its patches, "" for the first',
     "layer": 'name of a layer such as block_11, "" for the last',
     "top": "how many rows, 1 to 1000",
     "latent": "number of a feature of the layer",
     "method": 'name of a relevancy method, "" for the best of the layer',
     "edit": "JSON text of hsae.Edit.to_json",
     "control": "whether to run the random controls too",
+    "patches": 'JSON text of patches by row and column, [[7, 8], [7, 9]]; "" for all',
 }  # what MCP tells an assistant
 _PHOTOS_KEPT = 8
 
@@ -47,7 +57,7 @@ class Api:
     def classes(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Most likely classes of an image at a layer ("" for the last): wnid, name, probability."""
         known = self._model(model)
-        return _records(self._session(image, known).classes(_layer(known, layer), top=_count(top)))
+        return _records(self._session(image, known).classes(read_layer(known, layer), top=read_count(top)))
 
     def latents(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Features of an image at a layer ("" for the last): latent, activation, strength, said, label, ...
@@ -55,15 +65,15 @@ class Api:
         First those whose label is said of the image, the most telling first, then the others by activation. A label
         is "unnamed" where no name of the feature proved true often enough.
         """
-        known, at_most = self._model(model), _count(top)
-        active = self._session(image, known).active_latents(_layer(known, layer), top=10**6)
+        known, at_most = self._model(model), read_count(top)
+        active = self._session(image, known).active_latents(read_layer(known, layer), top=10**6)
         return _records(said_first(active).head(at_most))
 
     def relevancy(self, image: object, model: object, layer: object, latent: object, method: object) -> dict[str, Any]:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""
         known = self._model(model)
-        method = _text("method", method) or None
-        heat = self._session(image, known).relevancy(*_feature(known, layer, latent), method)
+        method = read_text("method", method) or None
+        heat = self._session(image, known).relevancy(*read_feature(known, layer, latent), method)
         return {
             "values": rounded(heat.values, _DECIMALS), "method": heat.method, "layer": heat.layer,
             "target_value": heat.target_value,
@@ -74,8 +84,8 @@ class Api:
     ) -> dict[str, Any]:
         """A feature as patches are removed by a method's relevance ("" for the best): fractions, morf, random, lerf."""
         known = self._model(model)
-        method = _text("method", method) or None
-        curve = self._session(image, known).faithfulness(*_feature(known, layer, latent), method)
+        method = read_text("method", method) or None
+        curve = self._session(image, known).faithfulness(*read_feature(known, layer, latent), method)
         curves = {name: rounded(getattr(curve, name), _DECIMALS) for name in ("fractions", "morf", "random", "lerf")}
         return {
             **curves,
@@ -87,7 +97,7 @@ class Api:
     def feature(self, model: object, layer: object, latent: object) -> dict[str, Any]:
         """All that is known of a feature without an image: its row of the table, profile, relatives in the tree."""
         known = self._model(model)
-        name, at = _feature(known, layer, latent)
+        name, at = read_feature(known, layer, latent)
         table, edges = known.latents(name), known.edges(name)
         profile, classes = known.profile(name, at), known.artifact.classes
         return {
@@ -104,8 +114,8 @@ class Api:
     def steer(self, image: object, model: object, edit: object, control: object) -> dict[str, Any]:
         """Class probabilities and WordNet branches before and after an edit, the JSON text of `hsae.Edit.to_json`."""
         known = self._model(model)
-        seed = _SEED if _switch("control", control) else None
-        result = self._session(image, known).steer(Edit.from_json(_text("edit", edit)), control_seed=seed)
+        seed = _SEED if read_switch("control", control) else None
+        result = self._session(image, known).steer(Edit.from_json(read_text("edit", edit)), control_seed=seed)
         branches = result.mass_changes(known.taxonomy, threshold=0.5 * 10**-_DECIMALS)
         return {
             "classes": list(result.classes),
@@ -115,13 +125,53 @@ class Api:
             "probabilities_feature_control": rounded(result.probabilities_feature_control, _DECIMALS),
             "mass_changes": {node: round(gained, _DECIMALS) for node, gained in branches.items()},
             "delta_norm_ratio": result.delta_norm_ratio,
+            "silent": [{"layer": change.layer, "latent": change.latent} for change in result.silent],
         }
 
+    def patch_latents(
+        self, image: object, model: object, layer: object, top: object, patches: object
+    ) -> list[dict[str, Any]]:
+        """Features of patches of an image at a layer, as `latents`: at the patches [[row, column], ...], "" for all."""
+        known, at_most, place = self._patches(model), read_count(top), read_place(patches)
+        active = self._session(image, known).active_latents(read_layer(known, layer), top=10**6, place=place)
+        return _records(said_first(active).head(at_most))
+
+    def patch_relevancy(
+        self, image: object, model: object, layer: object, latent: object, method: object, patches: object
+    ) -> dict[str, Any]:
+        """As `relevancy`, of what a feature of patches is at the patches [[row, column], ...] on average."""
+        known, place = self._patches(model), read_place(patches)
+        method = read_text("method", method) or None
+        return _map(self._session(image, known).relevancy(*read_feature(known, layer, latent), method, place))
+
+    def activation_map(self, image: object, model: object, layer: object, latent: object) -> dict[str, Any]:
+        """Where a feature of patches fires in an image, and how strongly: values by row, 0 where it is silent, ..."""
+        known = self._patches(model)
+        return _map(self._session(image, known).activation_map(*read_feature(known, layer, latent)))
+
+    def examples(self, model: object, layer: object, latent: object, top: object) -> list[dict[str, Any]]:
+        """The starter photographs on which a feature is strongest: key, activation, and of patches where it fires."""
+        known = self._model(model)
+        found = known.session(wait=True).examples(*read_feature(known, layer, latent), read_count(top))
+        return [
+            {"key": one.key, "activation": rounded(one.activation, _DECIMALS), "values": one.map and _values(one.map)}
+            for one in found
+        ]
+
     def _model(self, name: object) -> Model:
-        name = _text("model", name) or next(iter(self.desk.models))
-        if name not in self.desk.models:
-            raise InputError(f"model {name!r}", f"one of {', '.join(self.desk.models)}")
-        return self.desk.models[name]
+        name = read_text("model", name) or next(iter(self.desk.models))
+        named = self.desk.models.named
+        if name not in named:
+            raise InputError(f"model {name!r}", f"one of {', '.join(named)}")
+        return named[name]
+
+    def _patches(self, name: object) -> Model:
+        """The model by its features of patches; InputError when it has none."""
+        model = self._model(name)
+        found = model if model.artifact.token == "patch" else model.patches
+        if found is None:
+            raise InputError(f"model {model.name!r}, which has no features of patches", "a model that has some")
+        return found
 
     def _session(self, image: object, model: Model) -> Session:
         model.session(wait=True)
@@ -132,8 +182,8 @@ def build(desk: Desk) -> None:
     """The endpoints, and the unseen components that give them their types."""
     api = Api(desk)
     image = photo_input(gr.Image(label="image", visible=False))
-    words = ("model", "layer", "method", "edit")
-    model, layer, method, edit = (as_sent(gr.Textbox("", label=word, visible=False)) for word in words)
+    words = ("model", "layer", "method", "edit", "patches")
+    model, layer, method, edit, patches = (as_sent(gr.Textbox("", label=word, visible=False)) for word in words)
     top, latent = (as_sent(gr.Number(n, label=word, visible=False)) for word, n in (("top", 10), ("latent", 0)))
     control = as_sent(gr.Checkbox(False, label="control", visible=False))
     asked: dict[Callable[..., Any], list[gr.components.Component]] = {
@@ -143,6 +193,10 @@ def build(desk: Desk) -> None:
         api.faithfulness: [image, model, layer, latent, method],
         api.feature: [model, layer, latent],
         api.steer: [image, model, edit, control],
+        api.patch_latents: [image, model, layer, top, patches],
+        api.patch_relevancy: [image, model, layer, latent, method, patches],
+        api.activation_map: [image, model, layer, latent],
+        api.examples: [model, layer, latent, top],
     }
     lane = Lane("calls of the API", threads=1, each=8, everybody=32)
     answer, ask = gr.JSON(visible=False), gr.Button(visible=False)
@@ -154,42 +208,15 @@ def build(desk: Desk) -> None:
         )  # fmt: skip
 
 
-def _layer(model: Model, layer: object) -> str:
-    layers, name = model.artifact.layers, _text("layer", layer)
-    if name and name not in layers:
-        raise InputError(f"layer {name!r}", f"one of {', '.join(layers)}")
-    return name or layers[-1]
+def _map(found: RelevancyMap) -> dict[str, Any]:
+    return {
+        "values": _values(found), "method": found.method, "layer": found.layer, "target_value": found.target_value,
+    }  # fmt: skip
 
 
-def _feature(model: Model, layer: object, latent: object) -> tuple[str, int]:
-    """A layer, and a latent that it has."""
-    name = _layer(model, layer)
-    return name, _whole("latent", latent, range(len(model.latents(name))))
-
-
-def _count(top: object) -> int:
-    return _whole("top", top, range(1, 1001))
-
-
-def _whole(name: str, value: object, among: range) -> int:
-    """A whole number; 3.0 is one, for JSON does not tell them apart, True and "3" are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in among:
-        raise InputError(f"{name} {value!r}", f"a whole number from {among[0]} to {among[-1]}")
-    return int(value)
-
-
-def _text(name: str, value: object) -> str:
-    """A text; null is an empty one."""
-    if value is not None and not isinstance(value, str):
-        raise InputError(f"{name} {value!r}", "text")
-    return value or ""
-
-
-def _switch(name: str, value: object) -> bool:
-    """On or off; null is off."""
-    if value is not None and not isinstance(value, bool):
-        raise InputError(f"{name} {value!r}", "true or false")
-    return bool(value)
+def _values(found: RelevancyMap) -> list[list[float]]:
+    """Row by row."""
+    return rounded(found.values, _DECIMALS)
 
 
 def _relatives(table: pd.DataFrame, relatives: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -56,11 +56,25 @@ class Model:
 
     def __init__(self, name: str, artifact: Artifact, backbones: Backbones) -> None:
         self.name, self.artifact, self._backbones = name, artifact, backbones
+        self.whole = self
+        """The model whose patches these are; itself for any other."""
+        self.patches: Model | None = None
+        """The same model by an artifact of its patches, under a name of its own."""
         self._lock = threading.Lock()
         self._session: Future[Session] | None = None
 
+    def beside(self, patches: Model) -> None:
+        """Take another artifact of the same backbone as this one's patches: one model with two tokens."""
+        self.patches, patches.whole = patches, self
+
+    def of(self, session: Session) -> Session:
+        """Of a session of the whole model the part that answers for this one."""
+        return session if self.whole is self else session.patches
+
     def start(self) -> Future[Session]:
-        """Begin to load the backbone unless that was done before; returns at once."""
+        """Begin to load the backbone unless that was done before; returns at once. The future is the whole model's."""
+        if self.whole is not self:
+            return self.whole.start()
         with self._lock:
             if self._session is None:
                 worker = ThreadPoolExecutor(1, thread_name_prefix="backbone")
@@ -69,7 +83,8 @@ class Model:
             return self._session
 
     def _begin(self) -> Session:
-        return Session(self.artifact, self._backbones.load(self.artifact))
+        patches = None if self.patches is None else self.patches.artifact
+        return Session(self.artifact, self._backbones.load(self.artifact), patches)
 
     @property
     def loading(self) -> bool:
@@ -85,7 +100,7 @@ class Model:
                 do="Charts, hierarchy and feature cards work already.",
             )
         try:
-            return future.result()
+            return self.of(future.result())
         except HsaeError as error:
             got = f"This needs the model {self.artifact.backbone['id']}, which could not be loaded. {error.got}"
             raise type(error)(got, error.expected, error.do) from error
@@ -159,14 +174,23 @@ class Model:
 
 
 class Models(dict[str, Model]):
-    """Models by name, in the order given."""
+    """Models by name, in the order given; an artifact of patches belongs to the first other one of its backbone."""
 
     def __init__(self, artifacts: Sequence[Artifact]) -> None:
-        backbones = Backbones()
+        backbones, found = Backbones(), dict[str, Model]()
         for artifact in artifacts:
             name = _short_name(artifact.id)
-            unique = name if name not in self else f"{name} ({len(self) + 1})"
-            self[unique] = Model(unique, artifact, backbones)
+            unique = name if name not in found else f"{name} ({len(found) + 1})"
+            found[unique] = Model(unique, artifact, backbones)
+        for model in found.values():
+            if model.artifact.token == "patch" and (other := _without_patches(found.values(), model)):
+                other.beside(model)
+        self.update({name: model for name, model in found.items() if model.whole is model})
+
+    @property
+    def named(self) -> dict[str, Model]:
+        """All of these, and their patches under names of their own."""
+        return {**self, **{model.patches.name: model.patches for model in self.values() if model.patches}}
 
     def settle(self, seconds: float) -> None:
         """Load all backbones, and wait for them so long; none takes that long unless it has to be downloaded."""
@@ -176,6 +200,25 @@ class Models(dict[str, Model]):
     def loading(self) -> bool:
         """Whether any backbone is still being loaded."""
         return any(model.loading for model in self.values())
+
+
+def _weights(artifact: Artifact) -> tuple[object, ...]:
+    """What artifacts of one backbone have in common."""
+    return tuple(artifact.backbone[name] for name in ("id", "revision", "weights_sha256", "image_size"))
+
+
+def _without_patches(models: Iterable[Model], patches: Model) -> Model | None:
+    """The first model of the same backbone that reads another token and has no patches yet."""
+    return next(
+        (
+            model
+            for model in models
+            if model.artifact.token != "patch"
+            and model.patches is None
+            and _weights(model.artifact) == _weights(patches.artifact)
+        ),
+        None,
+    )
 
 
 def _short_name(id: str) -> str:

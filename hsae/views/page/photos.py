@@ -59,14 +59,15 @@ class Photos:
 
     def session(self, model: Model, key: str) -> Session:
         """The model's session on a photograph: one forward pass when it is new, then the same one again."""
-        base = model.session()
+        whole = model.whole
+        base = whole.session()
         photo = self._photo(key)
         with photo.running:
-            if model.name not in photo.sessions:
+            if whole.name not in photo.sessions:
                 session = base.like()
                 session.set_image(photo.image)
-                photo.sessions[model.name] = session
-            return photo.sessions[model.name]
+                photo.sessions[whole.name] = session
+            return model.of(photo.sessions[whole.name])
 
     def crop(self, model: Model, key: str, side: int = 448) -> Image.Image:
         """The square of a photograph that the model sees, in more pixels than the model gets."""

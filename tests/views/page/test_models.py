@@ -12,6 +12,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
 from hsae.views.page.models import Models
+from hsae.views.page.photos import Photos
 from tests.tiny_models import SIDE, random_sae
 from tests.views.conftest import LAYERS, artifact_with
 
@@ -56,3 +57,37 @@ def test_a_backbone_that_cannot_be_had_is_everyones_own_error(artifact):
     for model in (first, third):
         with pytest.raises(HsaeError, match=r"could not be loaded.*fingerprint"):
             model.session()
+
+
+def of_patches(artifact: Artifact, **changes: object) -> Artifact:
+    """An artifact of the same backbone whose SAEs read patches."""
+    saes = {name: random_sae(seed + 5, activation="topk", k=6) for seed, name in enumerate(LAYERS)}
+    return artifact_with(artifact, backbone=artifact.backbone | {"token": "patch"} | changes, saes=saes)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_class_token_and_the_patches_of_one_backbone_are_one_model_with_two_tokens(artifact, turned):
+    patches = of_patches(artifact)
+    models = Models([patches, artifact] if turned else [artifact, patches])
+    models.settle(60)
+    (model,) = models.values()
+    assert (model.artifact, model.patches.artifact) == (artifact, patches)
+    assert set(models.named) == {model.name, model.patches.name}
+    session = Photos().session(model, "animals/dog")
+    assert session.patches.artifact is patches
+    assert session.patches.backbone is session.backbone
+
+
+def test_a_photograph_is_run_once_for_both_tokens(artifact):
+    models, photos = Models([artifact, of_patches(artifact)]), Photos()
+    models.settle(60)
+    (model,) = models.values()
+    assert photos.session(model.patches, "animals/dog") is photos.session(model, "animals/dog").patches
+
+
+def test_patches_of_another_image_size_or_a_second_time_are_models_of_their_own(artifact):
+    other = of_patches(artifact, image_size=2 * SIDE)
+    assert len(Models([artifact, other])) == 2
+    assert len(Models([artifact, of_patches(artifact), of_patches(artifact)])) == 2
+    assert len(Models([artifact, artifact, of_patches(artifact), of_patches(artifact)])) == 2
+    assert len(Models([artifact, artifact])) == 2
