@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 ORDER = (
     *("errors", "version", "atomic", "tensor_files", "exit_status", "starter"),
-    *("data", "backbones", "activations", "sae", "hierarchy", "measures", "report"),
+    *("data", "backbones", "activations", "sae", "hierarchy", "measures", "report", "bench"),
     *("relevancy", "faithfulness", "steering", "artifacts", "comparison", "session", "commands", "views", "__main__"),
 )
 """The folders and modules of hsae, each of which imports only from those before it."""

@@ -53,6 +53,10 @@ class LabelledImages:
         """One token of every image, each in its turn: `[n_images, d_in]`."""
         return torch.cat([x[torch.arange(len(x)), torch.arange(len(x)) % x.shape[1]] for x in self._activations(layer)])
 
+    def activations(self, layer: str) -> Tensor:
+        """All of them, `[n_images, tokens, d_in]`; every image has the same number of tokens."""
+        return torch.cat(list(self._activations(layer)))
+
     def _activations(self, layer: str) -> Iterator[Tensor]:
         """Those in each shard, `[images, tokens, d_in]`."""
         start = 0

@@ -46,7 +46,7 @@ def score_tree(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> TreeScore
     shares = {name: float(np.mean(hits)) if len(hits) else None for name, hits in relation.items()}
     return TreeScores(
         n_edges=len(relation["precision"]),
-        recall=_recall(tree, nodes, taxonomy),
+        recall=path_recall(tree, nodes, taxonomy),
         distance_correlation=_distance_correlation(tree, nodes, taxonomy),
         **shares,
     )
@@ -65,7 +65,7 @@ def score_tree_with_null(
     precisions = [_relations(tree, s, taxonomy)["precision"] for s in shuffled]
     null = {
         "precision": [float(np.mean(hits)) for hits in precisions if len(hits)],
-        "recall": [r for r in (_recall(tree, s, taxonomy) for s in shuffled) if r is not None],
+        "recall": [r for r in (path_recall(tree, s, taxonomy) for s in shuffled) if r is not None],
     }
     for name, values in null.items():
         if values and scores[name] is not None:
@@ -85,7 +85,14 @@ def _relations(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> dict[str,
     return {"precision": above, "equal": same, "reversed": below, "unrelated": ~(above | below | same)}
 
 
-def _recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
+def edge_precision(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
+    """`TreeScores.precision` alone."""
+    hits = _relations(tree, nodes, taxonomy)["precision"]
+    return float(hits.mean()) if len(hits) else None
+
+
+def path_recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
+    """`TreeScores.recall` alone."""
     present = np.unique(nodes[nodes != MISSING])
     pairs = taxonomy.ancestry[np.ix_(present, present)]
     if not pairs.any():
