@@ -8,7 +8,6 @@ from zlib import crc32
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from hsae.activations.online import OnlineActivations
 from hsae.activations.store import ActivationStore
@@ -112,27 +111,3 @@ def new_sae(config: SAEConfig, d_in: int) -> SparseAutoencoder:
 def layer_seed(seed: int, layer: str) -> int:
     """A seed for one layer that does not depend on which other layers are trained."""
     return seed * 1_000_003 + crc32(layer.encode())
-
-
-@torch.no_grad()
-def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) -> None:
-    """Start from data: decoder rows are points of `x [n, d_in]` (normalised input), W_enc = c W_dec^T.
-
-    c is the least-squares scale that makes the first reconstruction of `x` best; data rows keep few latents silent.
-    Thresholds, learned ones and those that biases make, start where k latents per token fire: training stays sparse.
-    """
-    repeats = -(-sae.d_sae // len(x))
-    rows = torch.cat([torch.randperm(len(x), generator=generator) for _ in range(repeats)])[: sae.d_sae]
-    noise = torch.randn(sae.d_sae, sae.d_in, generator=generator)
-    sae.W_dec.copy_(0.8 * normalize(x[rows], dim=-1) + 0.2 * normalize(noise, dim=-1))
-    sae.normalise_decoder()
-    sae.W_enc.copy_(sae.W_dec.T)
-    x = x[:1024]
-    pre = sae.pre_activation(x)
-    cut = pre.flatten().topk(min(pre.numel(), sae.k * len(x))).values[-1].clamp_min(0)
-    if sae.variant.demand:
-        sae.variant.demand(sae, cut)
-    x_hat, _ = sae.train(bool(sae.variant.calibrated))(x)  # by choice, where thresholds are set after training
-    factor = ((x * x_hat).sum() / x_hat.pow(2).sum().clamp_min(1e-12)).clamp(1e-3, 1e3)
-    sae.W_enc.mul_(factor)
-    sae.scale_latents(factor)

@@ -15,12 +15,13 @@ from hsae.activations.pool import PoolSampler
 from hsae.activations.sampler import TokenSampler
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError
-from hsae.sae.bank import initialise, layer_seed, measure_scale, new_bank, scale_of
+from hsae.sae.bank import layer_seed, measure_scale, new_bank, scale_of
 from hsae.sae.checkpoint import Checkpoint
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
+from hsae.sae.start import initialise
 from hsae.sae.steps import choose_step
 from hsae.sae.summary import TrainingBar, log_point, measured_point, off_targets, write_summary
 
@@ -31,8 +32,8 @@ SCALE_TOKENS = 16_384
 """Online, mean and scale of a layer are those of so many tokens, if the pool has them; of a store, those of all."""
 
 
-FINISH_TOKENS = 65_536
-"""Thresholds are set and decoders refitted on at most so many tokens of a layer."""
+MANY_TOKENS = 65_536
+"""Clusters to start from are found, thresholds set and decoders refitted on at most so many tokens of a layer."""
 
 
 def train_bank(
@@ -65,7 +66,7 @@ def train_bank(
     share = (0, 1) if layer_parallel else (rank, of)
     if own:
         sampler = _sampler(store, own, train, share)
-        training = _prepare(bank, store, sampler, sae, train, accelerator, share[1])
+        training = _prepare(bank, store, sampler, sae, train, accelerator, share)
         history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
         for name, numbers in _finish(training, store, sampler, train, share).items():
             history[-1]["layers"][name] |= numbers
@@ -101,7 +102,7 @@ def _prepare(
     sae: SAEConfig,
     train: TrainConfig,
     accelerator: Accelerator | None,
-    processes: int,
+    share: tuple[int, int],
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
     device = accelerator.device if accelerator else torch.device("cpu")
@@ -114,12 +115,19 @@ def _prepare(
         whiten = sae.whitening
         scale = measure_scale(stored, name, whiten) if stored else scale_of([first[name]], name, whiten)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
-        initialise(bank[name], scale.normalise(first[name]), generator)
+        raw = _many(stored, name, train, share) if stored and bank[name].variant.clusters else first[name]
+        initialise(bank[name], scale.normalise(raw), generator)
         module = bank[name].to(device).train()
-        if processes > 1:
+        if share[1] > 1:
             copy_from_first([*module.parameters(), *module.buffers(), *scale.tensors().values()], device)
-        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], processes, total))
+        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], share[1], total))
     return layers
+
+
+def _many(store: ActivationStore, layer: str, train: TrainConfig, share: tuple[int, int]) -> Tensor:
+    """Shuffled tokens of one layer `[n, d_in]`, the same for every process."""
+    most = min(MANY_TOKENS, train.buffer_tokens)
+    return _sampler(store, (layer,), train, share).first(most)[layer][:most]
 
 
 def _finish(
@@ -137,8 +145,7 @@ def _finish(
     for layer in layers:
         raw = online.get(layer.name, torch.empty(0, layer.sae.d_in))
         if layer.config.finishes and isinstance(store, ActivationStore):
-            most = min(FINISH_TOKENS, train.buffer_tokens)
-            raw = _sampler(store, (layer.name,), train, share).first(most)[layer.name][:most]
+            raw = _many(store, layer.name, train, share)
         numbers[layer.name] = layer.finished(raw)
         if layer.config.finishes and share[1] > 1:  # online, each process has tokens of its own
             copy_from_first([*layer.sae.parameters(), *layer.sae.buffers()], layer.scale.mean.device)

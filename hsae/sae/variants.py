@@ -62,6 +62,8 @@ class Variant:
     """Settings of SAEConfig that only some variants have, this one among them."""
     refit: bool = False
     """The latents kept are not those that the decoder was trained with, or too small: it is refitted afterwards."""
+    clusters: bool = False
+    """A first group of which one latent fires starts at the centroids of k-means, since that is what it becomes."""
     whiten: float = 0.0
     """Exponent of the partial whitening of the input that it is trained behind."""
 
@@ -177,6 +179,7 @@ VARIANTS: dict[Activation, Variant] = {
         step=TopKStep,
         settings=("groups", "group_weights"),
         refit=True,
+        clusters=True,
         whiten=0.25,
     ),
 }

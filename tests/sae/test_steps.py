@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from hsae.sae import threshold_search, topk_search
-from hsae.sae.bank import initialise, new_sae
+from hsae.sae.bank import new_sae
 from hsae.sae.config import SAEConfig
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
+from hsae.sae.start import initialise
 from hsae.sae.steps import AutogradStep, choose_step
 from hsae.sae.threshold_search import ThresholdSearch
 from hsae.sae.threshold_step import SparseReLUStep

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hsae.sae.bank import initialise, new_sae, scale_of
+from hsae.sae.bank import new_sae, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.lists import Counts
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
+from hsae.sae.start import initialise
 from hsae.sae.steps import choose_step
 from training.benchmarks.peers import Contestant, installed
 
