@@ -25,8 +25,11 @@ def made(backbone, token, layers, seed):
     """An artifact of random SAEs at some layers."""
     table = pd.DataFrame({"p999": 1.0, "max": 9.0, "dead": False, "label": "thing", "frequency": 0.1}, range(N))
     generator = torch.Generator().manual_seed(seed)
-    weights = torch.randn(WIDTH, len(CLASSES), generator=generator)
-    probe = LinearProbe(weights, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
+
+    def probe():
+        weights = torch.randn(WIDTH, len(CLASSES), generator=generator)
+        return LinearProbe(weights, torch.zeros(len(CLASSES)), torch.zeros(WIDTH), torch.ones(WIDTH))
+
     return Artifact.from_parts(
         backbone={
             "id": "tiny", "revision": None, "weights_sha256": backbone.fingerprint,
@@ -37,7 +40,7 @@ def made(backbone, token, layers, seed):
         saes={layer: random_sae(seed + at, d_sae=N, activation="topk", k=6) for at, layer in enumerate(layers)},
         latents=dict.fromkeys(layers, table),
         top_images=dict.fromkeys(layers, [{"dataset": [], "starter": [[PHOTO, 2.0], ["no/such", 1.0]]}] * N),
-        probes=dict.fromkeys(layers, probe),
+        probes={layer: probe() for layer in layers},
         curves={},
         tree={},
     )  # fmt: skip

@@ -167,6 +167,30 @@ COLUMNS = (
         "named", "int32", "1 when the node is kept as its name, 0 when the rule refuses it, -1 not known",
         low=-1, high=1, later=True,
     ),
+    Column(
+        "coherence", "float32", "of patches: Moran's I of its map, mean over the images on which it fires; 0 is chance",
+        low=-1, high=1, later=True,
+        words=Words("coherence", "how much the patches where it fires hang together; 0 = scattered, 1 = smooth"),
+    ),
+    Column(
+        "place_variance", "float32", "of patches: share of the variance of its values that the place alone explains",
+        high=1, later=True,
+        words=Words("place", "how much its place in the picture decides, whatever the picture shows", "percent"),
+    ),
+    Column(
+        "high_norm_share", "float32", "of patches: share of its activation at patches of an exceptional norm", high=1,
+        later=True,
+    ),
+    Column(
+        "object_precision", "float32",
+        "of patches: share of the patches on which it fires that belong to objects pasted on backgrounds", high=1,
+        later=True,
+        words=Words("on objects", "share of its patches that lie on an object, in pictures made so", "percent"),
+    ),
+    Column(
+        "kind", "text", "of patches: one place and high norm are artefacts; object, background; missing for none",
+        later=True,
+    ),
 )  # fmt: skip
 """The columns of latents.parquet, in their order."""
 
