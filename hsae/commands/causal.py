@@ -1,6 +1,6 @@
 """Test whether steering a feature moves its WordNet subtree.
 
-The result becomes the artifact's document "causal", and causal.png with causal.csv. Takes about 8 minutes on one core
+The result becomes the artifact's document "causal", and causal.png with causal.csv. Takes about 16 minutes on one core
 for four layers of the starter artifact; broken off, it goes on with the layers that are missing.
 """
 
@@ -23,7 +23,7 @@ from hsae.data.samples import Samples, load_samples
 from hsae.measures.plain import significant
 from hsae.report.figures import write_figure
 from hsae.session import Session
-from hsae.steering.causal.experiment import Images, LayerTest, Setting
+from hsae.steering.causal.experiment import CONDITIONS, CONTROLS, Images, LayerTest, Setting
 from hsae.steering.causal.figure import causal_figure
 from hsae.steering.causal.push import BATCH
 from hsae.steering.edits import Scope
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     measured = measure_layers(session, load_samples(options.data, split=options.split), options)
     folder = Path(str(session.artifact.folder or "artifact")).resolve()
     print(write_figure(options.out or figures_beside(folder), "causal", *causal_figure(measured)))
-    print("\n".join(summary_lines(measured)))
+    print("\n".join(summary_lines(measured, session.artifact.layers[-1])))
 
 
 def measure_layers(session: Session, samples: Samples, options: argparse.Namespace) -> dict[str, Any]:
@@ -79,23 +79,38 @@ def spread(layers: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(layers[max(at, 0)] for at in (n // 2 - 1, 3 * n // 4 - 1, n - 2, n - 1)))
 
 
-def summary_lines(document: dict[str, Any]) -> list[str]:
-    """For every layer and value: the advantage over siblings, in logits, against its three controls."""
-    lines = ["layer value features  advantage  - random (p)  - other feature (p)  shuffled nodes (p)  locality"]
-    for layer, part in document["layers"].items():
-        for value, summary in part["summary"].items():
-            if summary["n_features"]:
-                lines.append(f"{layer} {value} {_line(summary)}")
+def summary_lines(document: dict[str, Any], read_at: str) -> list[str]:
+    """For every layer and value the advantage over siblings, in logits, of the feature and all it is compared with.
+
+    The layer that the classes are read from comes last, apart from the others.
+    """
+    layers = document["layers"]
+    lines = ["advantage over siblings in logits, of the feature, controls (p against each) and ceilings"]
+    for name in [layer for layer in layers if layer != read_at]:
+        lines += _lines(name, layers[name]["summary"])
+    if read_at in layers:
+        lines.append("at the layer that the classes are read from, where it is next to a tautology:")
+        lines += _lines(read_at, layers[read_at]["summary"])
     return lines
 
 
-def _line(summary: dict[str, Any]) -> str:
-    advantage = summary["measures"]["advantage"]
-    random, other, shuffled = (advantage[f"against_{name}"] for name in ("random", "other", "shuffled"))
-    locality = summary["measures"]["locality"]["feature"]["mean"]
-    numbers = [*((test["difference"], test["p"]) for test in (random, other)), (shuffled["shuffled"], shuffled["p"])]
-    compared = " ".join(f"{number:+.3f} ({p:.4f})" for number, p in numbers)
-    return f"{summary['n_features']} {advantage['feature']['mean']:+.3f} {compared} {locality:.2f}"
+def _lines(layer: str, summaries: dict[str, Any]) -> list[str]:
+    lines = []
+    for value, summary in summaries.items():
+        if summary["n_features"]:
+            advantage = summary["measures"]["advantage"]
+            numbers = [_mean_and_p(advantage, condition) for condition in CONDITIONS if condition in advantage]
+            shuffled = advantage["against_shuffled"]
+            numbers.append(f"shuffled nodes {shuffled['shuffled']:+.3f} (p {shuffled['p']:.4f})")
+            lines.append(f"{layer} {value}, {summary['n_features']} features: " + ", ".join(numbers))
+    return lines
+
+
+def _mean_and_p(advantage: dict[str, Any], condition: str) -> str:
+    mean, against = advantage[condition]["mean"], advantage.get(f"against_{condition}")
+    if mean is None:
+        return f"{condition} -"
+    return f"{condition} {mean:+.3f}" + (f" (p {against['p']:.4f})" if against and condition in CONTROLS else "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +121,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", nargs="+", help="default: a half, three quarters, next to last and last")
     parser.add_argument("--features", type=int, default=Setting.features, help="tested per layer")
     parser.add_argument("--images", type=int, default=Setting.images, help="per feature and value")
-    parser.add_argument("--pool", type=int, default=800, help="images to choose from")
+    parser.add_argument(
+        "--pool", type=int, default=800, help="images; one half is moved, nodes lie where the other says"
+    )
     parser.add_argument("--seed", type=int, default=Setting.seed)
     parser.add_argument("--out", type=Path, help="folder of the figure (default: beside the artifact)")

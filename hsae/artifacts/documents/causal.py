@@ -22,6 +22,8 @@ class Advantage:
     """Of a random direction of the same length."""
     other: float
     """Of another feature of equal firing rate."""
+    ceiling: float | None = None
+    """Of the mean of the node's images less that of the others."""
     node: str | None = None
     """Whose classes were looked at."""
 
@@ -48,4 +50,5 @@ def read_advantage(document: Mapping[str, Any] | None, layer: str, latent: int) 
     if feature is None or random is None or other is None:
         return None
     node = within(row, "node")
-    return Advantage(feature, random, other, node if isinstance(node, str) else None)
+    ceiling = real(within(row, "set", "mean", "advantage"))
+    return Advantage(feature, random, other, ceiling, node if isinstance(node, str) else None)

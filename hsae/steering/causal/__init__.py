@@ -10,6 +10,11 @@ and the classes are read at the end, as logits and as probabilities (of which on
     advantage       mean change of L(a) - mean change of the siblings
     locality        [sum of gains in L(a) / sum of all gains] / (|L(a)| / C); 1 is chance; logits from their mean
     monotonicity    -Spearman(distance, change of logit): 1 when every step away gains less
-Three controls: a random direction of equal norm, another feature of equal firing rate (equal norm, the same sense), and
-the same change judged by the nodes of other features, shuffled.
+Controls: a direction of N(0, cov(x)); another feature of equal firing rate; the best for the node of as many random
+directions as there are latents, which is what a dictionary that was never trained has; and the same change judged by
+the nodes of other features, shuffled. Ceilings: the node's mean and a probe for it. All are pushed along by the same
+norm in the same sense; those that need images are fitted on the half of them that is not moved (`yardsticks`).
+
+At the layer that the classes are read from, a direction that tells a node nearly always raises its classes: the result
+there is next to a tautology, and the layers before it are the test.
 """

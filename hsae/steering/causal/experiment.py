@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,17 @@ from hsae.report.shown_names import as_shown, name_f1, name_nodes
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.measures import MEASURES, ClassChange, distances, measure, profile, shuffled
 from hsae.steering.causal.push import Answers, answers, push
+from hsae.steering.causal.yardsticks import Yardsticks
 from hsae.steering.controls import along, equal_rate_latent
 from hsae.steering.deltas import edit_delta, scope_tokens
 from hsae.steering.edits import Op, Scope
 from hsae.steering.readout import Readout
 
 VALUES = {"set": Op(0, "set", 1.0), "off": Op(0, "off")}
-CONDITIONS = ("feature", "random", "other")
+SENSES = {"set": 1, "off": -1}
+"""The sign of a push along a direction, and of what it changes: `off` says what is lost."""
+CONTROLS, CEILINGS = ("random", "other", "frozen"), ("mean", "probe")
+CONDITIONS = ("feature", *CONTROLS, *CEILINGS)
 _DECIMALS = 12  # of measures, which are cut to significant digits later
 
 
@@ -50,6 +55,11 @@ class Images:
     last: Tensor
     wnids: Sequence[str | None]
 
+    @property
+    def moved(self) -> slice:
+        """The first half is moved; the others show what the directions are that features are compared with."""
+        return slice(0, (len(self.x) + 1) // 2)
+
     def under(self, node: str) -> np.ndarray:
         """Which images show something under a WordNet node, bool `[images]`."""
         return np.array([wnid is not None and node in wordnet().ancestors(wnid) for wnid in self.wnids])
@@ -73,7 +83,7 @@ class LayerTest:
         chosen = testable_features(self.table, self.taxonomy, self.setting.features)
         if not len(chosen):
             raise InputError(f"no testable latent at {self.layer}", "latents with a node of 2 classes or more")
-        before = answers(self.readout, self.images.last)
+        before = answers(self.readout, self.images.last[self.images.moved])
         moves = {int(j): self._moves(int(j), str(node), before) for j, node in chosen["tested"].items()}
         nodes = [distances(self.taxonomy, node) for node in chosen["tested"]]
         features = [
@@ -81,65 +91,55 @@ class LayerTest:
             | {value: _feature(move, distance) for value, move in moves[latent].items()}
             for (latent, row), distance in zip(chosen.iterrows(), nodes, strict=True)
         ]
-        summary = {value: self._summary([moves[j].get(value) for j in moves], nodes) for value in VALUES}
+        summary = {value: _summary([moves[j].get(value) for j in moves], nodes) for value in VALUES}
         return {"features": features, "summary": summary}
 
     def _moves(self, latent: int, node: str, before: Answers) -> dict[str, Move]:
         """What moving one latent did, by value; without `off` where it fires on no image under its node."""
+        x, under = self.images.x[self.images.moved], self.images.under(node)
         with torch.no_grad():
-            z = self.sae.encode(self.images.x[:, self._positions])[..., latent].amax(1).numpy()
-        under = np.flatnonzero(self.images.under(node) & (z > 0))
-        strongest = under[np.argsort(-z[under], kind="stable")][: self.setting.images]
+            z = self.sae.encode(x[:, self._positions])[..., latent].amax(1).numpy()
+        fires = np.flatnonzero(under[self.images.moved] & (z > 0))
+        strongest = fires[np.argsort(-z[fires], kind="stable")][: self.setting.images]
         rows = {"set": np.arange(len(z))[: self.setting.images], "off": strongest}
-        return {value: self._move(latent, value, rows[value], before) for value in VALUES if len(rows[value])}
+        directions = self._directions(latent, under)
+        deltas = {value: self._deltas(latent, value, x[at], directions) for value, at in rows.items() if len(at)}
+        return {value: self._move(SENSES[value], rows[value], before, pushes) for value, pushes in deltas.items()}
 
-    def _move(self, latent: int, value: str, rows: np.ndarray, before: Answers) -> Move:
+    def _directions(self, latent: int, under: np.ndarray) -> dict[str, Tensor]:
+        """What is pushed along in place of one latent, by condition."""
+        other = equal_rate_latent(self.table["frequency"], latent, self.setting.seed)
+        of_node = self._yardsticks.of_node(under[self.images.moved.stop :])
+        return {"random": self._yardsticks.random(latent), "other": self.sae.W_dec[other].detach()} | of_node
+
+    @cached_property
+    def _yardsticks(self) -> Yardsticks:
+        still = self.images.x[self.images.moved.stop :, self._positions].mean(1)
+        return Yardsticks(still, self.sae.d_sae, self.setting.seed)
+
+    def _move(self, sense: int, rows: np.ndarray, before: Answers, deltas: dict[str, Tensor]) -> Move:
         x = self.images.x[rows]
-        results = {
-            condition: push(self.readout, self.layer, x, delta)
-            for condition, delta in self._deltas(latent, value, x).items()
-        }
-        sense = -1 if value == "off" else 1
+        results = {condition: push(self.readout, self.layer, x, delta) for condition, delta in deltas.items()}
         changes = {name: _mean_change(after, before, rows, sense) for name, after in results.items()}
         predictions = {name: (before.predicted[rows], after.predicted) for name, after in results.items()}
         heights = {name: change_heights(self.taxonomy, *pair) for name, pair in predictions.items()}
         return Move(len(rows), changes, heights)
 
     @torch.no_grad()
-    def _deltas(self, latent: int, value: str, x: Tensor) -> dict[str, Tensor]:
+    def _deltas(self, latent: int, value: str, x: Tensor, directions: dict[str, Tensor]) -> dict[str, Tensor]:
         """What each condition adds to `x [images, tokens, d_in]`, the same norm at every token."""
         op = Op(latent, VALUES[value].mode, VALUES[value].amount)
         p999 = self.table["p999"].to_numpy(float)
         delta = torch.zeros_like(x)
         delta[:, self._positions] = edit_delta(x[:, self._positions], [op], self.sae, p999)[0]
-        other = equal_rate_latent(self.table["frequency"], latent, self.setting.seed)
-        generator = torch.Generator().manual_seed(1_000_003 * self.setting.seed + latent)
-        sense = -1 if value == "off" else 1
-        return {
-            "feature": delta,
-            "random": along(delta, torch.randn(x.shape[-1], generator=generator)),
-            "other": along(delta, sense * self.sae.W_dec[other]),
-        }
+        pushes = {name: along(delta, SENSES[value] * direction) for name, direction in directions.items()}
+        return {"feature": delta} | pushes
 
     @property
     def _positions(self) -> list[int]:
         return scope_tokens(
             self.setting.scope, self.images.x.shape[1], self.readout.backbone.layers[self.layer].n_prefix
         )
-
-    def _summary(self, moves: Sequence[Move | None], nodes: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Means over features, each against the three controls; and how far predictions moved in WordNet."""
-        kept = [(move, node) for move, node in zip(moves, nodes, strict=True) if move is not None]
-        if not kept:
-            return {"n_features": 0}
-        summary = {"n_features": len(kept), "measures": {name: _compare(name, kept) for name in MEASURES}}
-        for condition in CONDITIONS:
-            heights = np.concatenate([move.heights[condition] for move, _ in kept])
-            summary[f"predictions_{condition}"] = {
-                "changed": float(len(heights) / sum(move.n_images for move, _ in kept)),
-                "mean_height": float(heights.mean()) if len(heights) else None,
-            }
-        return summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ class Move:
 
     n_images: int
     changes: dict[str, ClassChange]
-    """By condition, averaged over images; for `off` what is lost."""
+    """By condition, averaged over images; for `off` what is lost. Some are missing for a node of no still image."""
     heights: dict[str, np.ndarray]
     """By condition, for every image whose prediction changed: height of LCH(old, new)."""
 
@@ -193,17 +193,36 @@ def _feature(move: Move, distance: np.ndarray) -> dict[str, Any]:
     return {"n_images": move.n_images, **measures, "profile": profiles}
 
 
+def _summary(moves: Sequence[Move | None], nodes: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Means over features, each against its controls and ceilings; and how far predictions moved in WordNet."""
+    kept = [(move, node) for move, node in zip(moves, nodes, strict=True) if move is not None]
+    if not kept:
+        return {"n_features": 0}
+    summary = {"n_features": len(kept), "measures": {name: _compare(name, kept) for name in MEASURES}}
+    for condition in CONDITIONS:
+        pushed = [move for move, _ in kept if condition in move.heights]
+        heights = np.concatenate([np.zeros(0), *(move.heights[condition] for move in pushed)])
+        summary[f"predictions_{condition}"] = {
+            "changed": len(heights) / sum(move.n_images for move in pushed) if pushed else None,
+            "mean_height": float(heights.mean()) if len(heights) else None,
+        }
+    return summary
+
+
 def _compare(name: str, kept: Sequence[tuple[Move, np.ndarray]]) -> dict[str, Any]:
-    """One measure over all features: its mean, and the mean difference from every control."""
-    feature, random, other = (
-        np.array([MEASURES[name](move.changes[condition], node) for move, node in kept]) for condition in CONDITIONS
-    )
+    """One measure over all features: its mean, and the mean difference from everything it is compared with."""
+    values = {
+        condition: np.array(
+            [
+                MEASURES[name](move.changes[condition], node) if condition in move.changes else np.nan
+                for move, node in kept
+            ]
+        )
+        for condition in CONDITIONS
+    }
     every = shuffled([move.changes["feature"] for move, _ in kept], [node for _, node in kept], name)
     return {
-        "feature": interval(feature),
-        "random": interval(random),
-        "other": interval(other),
-        "against_random": against_control(feature, random),
-        "against_other": against_control(feature, other),
+        **{condition: interval(numbers) for condition, numbers in values.items()},
+        **{f"against_{other}": against_control(values["feature"], values[other]) for other in CONDITIONS[1:]},
         "against_shuffled": against_shuffled(every),
     }

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NAMES = {"feature": "the feature", "random": "random direction", "other": "another feature"}
+_NAMES = {
+    "feature": "the feature",
+    "random": "random direction",
+    "other": "another feature",
+    "frozen": "best random direction",
+    "mean": "mean of the node",
+    "probe": "probe for the node",
+}
 _BANDS = {"inside": (0, 0), "1-2": (1, 2), "3-5": (3, 5), "6-9": (6, 9), "10+": (10, 99)}
 
 
@@ -59,17 +66,18 @@ def _profile(axis: Axes, table: pd.DataFrame) -> None:
         for low, high in _BANDS.values():
             ring = table[(table.condition == condition) & table.distance.between(low, high)].groupby("latent")
             means.append((ring["sum"].sum() / ring["n_classes"].sum() - level).mean())
-        axis.plot(list(_BANDS), means, marker="o", markersize=3, label=name)
+        if len(part):
+            axis.plot(list(_BANDS), means, marker="o", markersize=3, label=name)
     axis.axhline(0, color="grey", linewidth=0.6)
 
 
 def _advantage(axis: Axes, value: str, summaries: Mapping[str, Any]) -> None:
-    for shift, (condition, name) in zip((-0.2, 0, 0.2), _NAMES.items(), strict=True):
+    for number, (condition, name) in enumerate(_NAMES.items()):
         for at, summary in enumerate(summaries.values()):
             interval = summary.get("measures", {}).get("advantage", {}).get(condition)
             if interval and interval["mean"] is not None:
                 spread = [[interval["mean"] - interval["low"]], [interval["high"] - interval["mean"]]]
-                color = f"C{list(_NAMES).index(condition)}"
+                color, shift = f"C{number}", 0.12 * (number - 2.5)
                 axis.errorbar(at + shift, interval["mean"], spread, fmt="o", markersize=4, color=color, label=name)
     axis.axhline(0, color="grey", linewidth=0.6)
     axis.set_xticks(range(len(summaries)), [str(layer).removeprefix("block_") for layer in summaries])

@@ -15,6 +15,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.causal.experiment import (
+    CONDITIONS,
     Images,
     LayerTest,
     Setting,
@@ -113,16 +114,18 @@ def test_inner_layers_are_run_on_to_the_end(backbone, x):
 
 def test_features_are_switched_off_only_where_they_mean_something(backbone, x):
     found = planted("block_03", backbone, x, causal=True, images=100).run()
-    under = [sum(TAXONOMY.members[TAXONOMY.position(node)]) * 2 for node in NODES]  # 24 images of 12 classes
+    under = [sum(TAXONOMY.members[TAXONOMY.position(node)]) for node in NODES]  # 12 of the 24 images, of 12 classes
     assert [feature["off"]["n_images"] for feature in found["features"]] == under
-    assert {feature["set"]["n_images"] for feature in found["features"]} == {24}
+    assert {feature["set"]["n_images"] for feature in found["features"]} == {12}
 
 
 def test_controls_have_the_norm_of_the_feature(backbone, x):
     test = planted("block_02", backbone, x, causal=True)
     for value in ("set", "off"):
-        deltas = test._deltas(3, value, x["block_02"])
-        for name in ("random", "other"):
+        directions = test._directions(3, test.images.under(NODES[3]))
+        deltas = test._deltas(3, value, x["block_02"], directions)
+        assert set(deltas) == set(CONDITIONS)
+        for name in CONDITIONS[1:]:
             torch.testing.assert_close(deltas[name].norm(dim=-1), deltas["feature"].norm(dim=-1))
             assert not deltas[name][:, 1:].any()
         along = torch.cosine_similarity(deltas["feature"][:, 0], deltas["other"][:, 0])
@@ -135,7 +138,7 @@ def test_the_document_is_plain_json_and_makes_a_figure(backbone, x):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     figure, table = causal_figure(found)
     assert len(figure.axes) == 6
-    assert set(table.condition) == {"feature", "random", "other"}
+    assert set(table.condition) == set(CONDITIONS)
     assert set(table.layer) == set(LAYERS)
 
 

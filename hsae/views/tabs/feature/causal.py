@@ -21,11 +21,12 @@ def causal_html(document: Mapping[str, Any] | None, layer: str, latent: int, row
     if moved is None or of == REFUSED or (of == KEPT and moved.node != row["node"]):
         return ""
     own, random, other = moved.feature, moved.random, moved.other
+    ceiling = "" if moved.ceiling is None else f"; the mean of the node's photographs {_signed(moved.ceiling)}"
     verdict = "more than both controls do" if own > max(random, other, 0) else "no more than the controls do"
     return (
         "<h3>What steering it does</h3><p>Set to its strong value, it raises the logits of the classes under its node"
         f" by <b>{_signed(own)}</b> more than those of their siblings in WordNet, {esc(verdict)} (a random direction"
-        f" as long {_signed(random)}, another feature {_signed(other)}).</p>"
+        f" as long {_signed(random)}, another feature {_signed(other)}{ceiling}).</p>"
     )
 
 
