@@ -19,7 +19,7 @@ from hsae.backbones.base import Backbone, Token
 from hsae.backbones.places import patch_numbers
 from hsae.data.open_image import ImageSource
 from hsae.errors import InputError
-from hsae.faithfulness.curves import Curve, faithfulness_curve
+from hsae.faithfulness.curves import Curve, RemovalSetting, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.relevancy import RelevancyMap, relevancy_map
@@ -191,7 +191,7 @@ class Session:
         """How the latent falls as the patches that its map calls relevant are removed, against a random order."""
         map, pixels = self.relevancy(layer, latent, method), self.backbone.pixels([self.crop])
         target = latent_target(self.backbone, self.artifact.sae(layer), layer, latent, self.artifact.token)
-        return faithfulness_curve(self.backbone, target, pixels, layer, map, baseline=baseline)
+        return faithfulness_curve(self.backbone, target, pixels, layer, map, RemovalSetting(baseline=baseline))
 
     def steer(
         self, edit: Edit, control_seed: int | None = None, classifier: Literal["probe", "model"] = "probe"

@@ -15,14 +15,14 @@ from hsae.atomic import write_json, write_text
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
 from hsae.faithfulness.measure import Subject
-from hsae.faithfulness.report import FaithfulnessConfig, LayerScores, score_layer, table
+from hsae.faithfulness.report import ENOUGH, FaithfulnessConfig, LayerScores, score_layer, table
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure, write and print."""
     artifact, samples = Artifact.load(options.artifact), load_samples("starter")
     backbone = artifact.load_backbone()
-    config = FaithfulnessConfig(options.features, options.scenes, tuple(options.baselines.split(",")), options.seed)
+    config = FaithfulnessConfig(options.photos, options.scenes, tuple(options.baselines.split(",")), options.seed)
     layers = options.layers.split(",") if options.layers else artifact.layers
     scores = {layer: _score(artifact, backbone, layer, samples, config) for layer in layers}
     _write(options, artifact, scores, samples.name, config)
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("artifact", help="folder of an artifact, starter, or org/name")
     parser.add_argument("--layers", help="names with commas between (default: all)")
-    parser.add_argument("--features", type=int, default=30, help="latents per layer")
-    parser.add_argument("--scenes", type=int, default=60, help="scenes per layer")
+    parser.add_argument("--photos", type=int, default=80, help="per layer; one half chooses a method, the other scores")
+    parser.add_argument("--scenes", type=int, default=60, help="per layer")
     parser.add_argument("--baselines", default="blur,mean", help="of blur, mean and mask; the first is kept by feature")
     parser.add_argument("--seed", type=int, default=0, help="of latents, photographs and scenes")
     parser.add_argument("--out", type=Path, help="folder for CSV and JSON; the artifact then stays as it is")
@@ -57,6 +57,10 @@ def _write(
 ) -> None:
     document, rows = write_faithfulness(scores, images, config), table(scores)
     print(rows.round(3).to_string(index=False))
+    for layer, one in scores.items():
+        print(f"{layer}: {one.chosen} is best on {one.n_choice} other photographs")
+        if (n_photos := one.removals["photo"].nunique()) < ENOUGH:
+            print(f"{layer}: only {n_photos} photographs score, {ENOUGH} or more are needed to tell methods apart")
     if options.out is None:
         print(add_document(options.artifact, "faithfulness", document))
         return

@@ -21,6 +21,23 @@ FRACTIONS = (0.1, 0.25, 0.5)
 """Few, because the app computes them while a visitor waits; 0 and 1 are always added."""
 
 
+@dataclass(frozen=True)
+class RemovalSetting:
+    """How patches are removed; InputError for fractions that do not rise between 0 and 1."""
+
+    fractions: tuple[float, ...] = FRACTIONS
+    """Shares of the patches."""
+    baseline: Baseline = "blur"
+    """What stands where a patch was."""
+    n_random: int = 1
+    """Random orders."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.fractions or list(self.fractions) != sorted({f for f in self.fractions if 0 < f < 1}):
+            raise InputError(f"fractions {list(self.fractions)}", "rising numbers between 0 and 1, both left out")
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A target's value as more and more patches are removed, in three orders; all `[n]`."""
@@ -74,28 +91,14 @@ def faithfulness_curve(
     pixels: Tensor,
     layer: str,
     map: RelevancyMap,
-    *,
-    fractions: Sequence[float] = FRACTIONS,
-    baseline: Baseline = "blur",
-    n_random: int = 1,
-    seed: int = 0,
+    setting: RemovalSetting | None = None,
 ) -> Curve:
     """How a target falls as patches are removed in the order of its map; (2 + n_random) * fractions + 3 passes.
 
     pixels `[1, 3, height, width]`, as `backbone.pixels([image])` gives. Petsiuk et al., BMVC 2018 (arXiv 1806.07421);
     MoRF and LeRF after Samek et al., 2015 (arXiv 1509.06321). Units of the target; see `Curve.gap` for one number.
     """
-    (curves,) = faithfulness_curves(
-        backbone,
-        [target],
-        pixels,
-        layer,
-        {"": map},
-        fractions=fractions,
-        baseline=baseline,
-        n_random=n_random,
-        seed=seed,
-    )
+    (curves,) = faithfulness_curves(backbone, [target], pixels, layer, {"": map}, setting)
     return curves[""]
 
 
@@ -105,25 +108,21 @@ def faithfulness_curves(
     pixels: Tensor,
     layer: str,
     maps: Mapping[Name, RelevancyMap],
-    *,
-    fractions: Sequence[float] = FRACTIONS,
-    baseline: Baseline = "blur",
-    n_random: int = 1,
-    seed: int = 0,
+    setting: RemovalSetting | None = None,
 ) -> list[dict[Name, Curve]]:
     """For every target the curves of every map, whichever target the map explains.
 
     All targets are read in the same passes: 2 * maps * fractions, and for all maps together n_random * fractions + 3.
     """
-    n_patches = _common_size(maps)
-    inner = _check_fractions(fractions)
-    generator = np.random.default_rng(seed)
-    chance = [generator.permutation(n_patches) for _ in range(n_random)]
+    setting = setting or RemovalSetting()
+    n_patches, inner = _common_size(maps), setting.fractions
+    generator = np.random.default_rng(setting.seed)
+    chance = [generator.permutation(n_patches) for _ in range(setting.n_random)]
     orders = [order for map in maps.values() for order in removal_orders(map.values)]
     removed = [first(order, share) for order in [*orders, *chance] for share in inner]
     ends = [np.zeros(n_patches, bool), np.ones(n_patches, bool)]
-    values = read_without(backbone, targets, pixels, layer, np.stack([*ends, *removed]), baseline)
-    return [_curves(row, maps, np.array([0.0, *inner, 1.0]), baseline) for row in values]
+    values = read_without(backbone, targets, pixels, layer, np.stack([*ends, *removed]), setting.baseline)
+    return [_curves(row, maps, np.array([0.0, *inner, 1.0]), setting.baseline) for row in values]
 
 
 def _curves(values: np.ndarray, names: Collection[Name], shares: np.ndarray, baseline: Baseline) -> dict[Name, Curve]:
@@ -152,12 +151,6 @@ def _common_size(maps: Mapping[Name, RelevancyMap]) -> int:
     if len(sizes) != 1:
         raise InputError(f"maps of {sorted(sizes)} patches", "one map or more, all of one size")
     return sizes.pop()
-
-
-def _check_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
-    if not fractions or list(fractions) != sorted({f for f in fractions if 0 < f < 1}):
-        raise InputError(f"fractions {list(fractions)}", "rising numbers between 0 and 1, both left out")
-    return tuple(fractions)
 
 
 def _ratio(part: float, whole: float) -> float:

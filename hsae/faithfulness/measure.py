@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone
-from hsae.faithfulness.curves import faithfulness_curves
+from hsae.faithfulness.curves import RemovalSetting, faithfulness_curves
 from hsae.faithfulness.localisation import localisation
 from hsae.faithfulness.removal import Baseline
 from hsae.faithfulness.scenes import Scene, coverage
@@ -103,7 +103,8 @@ def removals(
         for i, relevancy in enumerate(row)
     }
     for baseline in baselines:
-        curves = faithfulness_curves(subject.backbone, targets, pixels, subject.layer, maps, baseline=baseline)
+        setting = RemovalSetting(baseline=baseline)
+        curves = faithfulness_curves(subject.backbone, targets, pixels, subject.layer, maps, setting)
         for method, i in maps:
             curve = curves[i][method, i]
             others = [curves[i][method, j] for j in range(len(latents)) if j != i]

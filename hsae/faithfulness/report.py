@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,19 +12,22 @@ from tqdm import tqdm
 
 from hsae.data.samples import Samples
 from hsae.errors import InputError
-from hsae.faithfulness.measure import Placement, Removal, Subject, placements, removals
+from hsae.faithfulness.measure import RANDOM, Placement, Subject, placements, removals
 from hsae.faithfulness.removal import Baseline
 from hsae.faithfulness.scenes import scenes
-from hsae.faithfulness.summary import placement_table, removal_table
+from hsae.faithfulness.summary import chosen_method, placement_table, removal_table
 from hsae.relevancy.methods import usable_methods
+
+ENOUGH = 40
+"""Photographs that score, at least, before differences between methods of about 0.1 mean anything."""
 
 
 @dataclass(frozen=True)
 class FaithfulnessConfig:
     """How much is measured."""
 
-    n_features: int = 30
-    """Latents per layer, drawn in pairs that share a photograph that moves both."""
+    n_photos: int = 80
+    """Photographs per layer, each with two latents that it moves: one half chooses a method, the other scores all."""
     n_scenes: int = 60
     """Scenes per layer with an object whose place is known."""
     baselines: Sequence[Baseline] = ("blur", "mean")
@@ -37,7 +41,12 @@ class LayerScores:
     """Everything measured at one layer; one row per map."""
 
     removals: pd.DataFrame
+    """Rows of `Removal` on the photographs that score, with the key of their photo."""
     placements: pd.DataFrame
+    chosen: str
+    """The best method on the other photographs (`chosen_method`)."""
+    n_choice: int = 0
+    """How many these are."""
 
 
 def score_layer(
@@ -45,55 +54,57 @@ def score_layer(
 ) -> LayerScores:
     """Score every method that is usable at the subject's layer, on photographs and on scenes made of `samples`.
 
-    photos: for each latent keys of samples that move it, strongest first. InputError when fewer than two have any.
+    photos: for each latent keys of samples that move it. InputError when fewer than two photographs move two of them.
     """
     generator = np.random.default_rng(config.seed)
     able = sorted(latent for latent, keys in photos.items() if keys)
-    if len(able) < 2:
-        raise InputError(f"{len(able)} latents of {subject.layer} with photographs", "two or more")
+    shared = list(pairs_on_photos(photos, config.n_photos, generator))
+    if len(shared) < 2:
+        got = f"{len(shared)} photographs that move two latents of {subject.layer}"
+        raise InputError(got, "two or more: one half chooses a method, the other scores all")
     first = subject.backbone.pixels([samples.read(0).image])
     methods = usable_methods(subject.backbone, first, subject.layer)
-    with tqdm(total=config.n_features // 2 + config.n_scenes, desc=subject.layer, disable=not config.progress) as bar:
-        removed = list(_on_photos(subject, samples, photos, methods, config, generator, bar))
+    with tqdm(total=len(shared) + config.n_scenes, desc=subject.layer, disable=not config.progress) as bar:
+        removed = pd.DataFrame(_on_photos(subject, samples, shared, methods, config, generator, bar))
         placed = list(_on_scenes(subject, samples, able, methods, config, generator, bar))
-    return LayerScores(*(pd.DataFrame([asdict(row) for row in rows]) for rows in (removed, placed)))
+    chooses = pd.unique(removed["photo"])[::2]
+    choice, scored = (removed[removed["photo"].isin(chooses) == side] for side in (True, False))
+    return LayerScores(scored, pd.DataFrame(asdict(row) for row in placed), chosen_method(choice, RANDOM), len(chooses))
 
 
 def _on_photos(
     subject: Subject,
     samples: Samples,
-    photos: Mapping[int, Sequence[str]],
+    pairs: Sequence[tuple[str, tuple[int, int]]],
     methods: Sequence[str],
     config: FaithfulnessConfig,
     generator: np.random.Generator,
     bar: tqdm,
-) -> Iterator[Removal]:
+) -> Iterator[dict[str, Any]]:
     rows = {samples.key(row): row for row in range(len(samples))}
-    for key, pair in pairs_on_photos(photos, config.n_features // 2, generator):
+    for key, pair in pairs:
         pixels = subject.backbone.pixels([samples.read(rows[key]).image])
-        yield from removals(subject, pixels, pair, methods, config.baselines, generator)
+        for row in removals(subject, pixels, pair, methods, config.baselines, generator):
+            yield {"photo": key, **asdict(row)}
         bar.update()
 
 
 def pairs_on_photos(
     photos: Mapping[int, Sequence[str]], n: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Random latents, each with its strongest photograph and a random other latent that this photograph moves too.
-
-    No latent occurs twice; fewer than n pairs when no more can be made.
-    """
-    on: dict[str, set[int]] = {}
+    """Up to n random photographs, each with two random latents that it moves; no latent and no photograph twice."""
+    on: dict[str, list[int]] = {}
     for latent, keys in photos.items():
         for key in keys:
-            on.setdefault(key, set()).add(latent)
+            on.setdefault(key, []).append(latent)
     used: set[int] = set()
-    for latent in generator.permutation([latent for latent, keys in photos.items() if keys]).tolist():
-        others = sorted(on[photos[latent][0]] - used - {latent})
-        if latent in used or not others or len(used) == 2 * n:
+    for key in generator.permutation(sorted(on)).tolist():
+        free = sorted({*on[key]} - used)
+        if len(free) < 2 or len(used) == 2 * n:
             continue
-        pair = latent, int(generator.choice(others))
-        used.update(pair)
-        yield photos[latent][0], pair
+        first, second = generator.choice(free, 2, replace=False).tolist()
+        used |= {first, second}
+        yield key, (first, second)
 
 
 def _on_scenes(

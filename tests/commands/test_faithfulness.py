@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     backbone = tiny_dinov2()
     monkeypatch.setitem(REGISTRY, "tiny", lambda **_: backbone)
     stated = {"id": "tiny", "revision": None, "weights_sha256": backbone.fingerprint, "image_size": 56, "token": "cls"}
-    photos = [{"dataset": [], "starter": [["animals/badger", 1.0]]}] * 24
+    photos = [{"dataset": [], "starter": [["animals/badger", 1.0], ["animals/bear", 0.5]]}] * 24
 
     artifact = Artifact.from_parts(
         backbone=stated,
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
     return artifact.save(tmp_path / "artifact", dtype="float32")
 
 
-FEW = ["--features", "2", "--scenes", "1", "--baselines", "blur,mask"]
+FEW = ["--photos", "2", "--scenes", "1", "--baselines", "blur,mask"]
 
 
 def test_the_document_is_added_to_the_artifact(folder, capsys):
@@ -51,7 +51,9 @@ def test_the_document_is_added_to_the_artifact(folder, capsys):
     assert list(found["layers"]) == list(LAYERS)
     assert found["baselines"] == ["blur", "mask"]
     assert len(found["layers"]["block_02"]["features"]["latent"]) == 2
-    assert "gradient_rollout" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is best on 1 other photographs" in said
+    assert "only 1 photographs score" in said
 
 
 def test_with_a_folder_for_the_tables_the_artifact_stays_as_it_is(folder, tmp_path, capsys):

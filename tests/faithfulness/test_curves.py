@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hsae.errors import InputError
-from hsae.faithfulness.curves import faithfulness_curve, faithfulness_curves, removal_orders
+from hsae.faithfulness.curves import RemovalSetting, faithfulness_curve, faithfulness_curves, removal_orders
 from hsae.faithfulness.removal import blur, read_without
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.targets import LatentTarget
@@ -42,7 +42,7 @@ def as_map(values, method="truth"):
 def curve_of(values, red=RED, **options):
     target, pixels = LatentTarget(colour_sae(), 0), picture(red)
     options = {"fractions": (0.25, 0.5), "baseline": "mask"} | options
-    return faithfulness_curve(MaskedBackbone(), target, pixels, "block_01", as_map(values), **options)
+    return faithfulness_curve(MaskedBackbone(), target, pixels, "block_01", as_map(values), RemovalSetting(**options))
 
 
 def test_curves_of_the_true_map_by_hand():

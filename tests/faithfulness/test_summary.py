@@ -14,14 +14,14 @@ from hsae.data.samples import load_samples
 from hsae.errors import InputError
 from hsae.faithfulness.measure import RANDOM, Subject
 from hsae.faithfulness.report import FaithfulnessConfig, pairs_on_photos, score_layer, table
-from hsae.faithfulness.summary import feature_columns, placement_table, removal_table
+from hsae.faithfulness.summary import chosen_method, feature_columns, placement_table, removal_table
 from hsae.relevancy import METHODS
 from tests.tiny_models import PlainBackbone, colour_sae, random_sae, tiny_dinov2
 
 
-def removal(latent, method, lost, deletion, insertion, other_gap=0.0, baseline="blur"):
-    names = ("latent", "method", "baseline", "lost", "deletion", "insertion", "other_gap")
-    return dict(zip(names, (latent, method, baseline, lost, deletion, insertion, other_gap), strict=True))
+def removal(latent, method, lost, deletion, insertion, other_gap=0.0, baseline="blur", photo="one"):
+    names = ("photo", "latent", "method", "baseline", "lost", "deletion", "insertion", "other_gap")
+    return dict(zip(names, (photo, latent, method, baseline, lost, deletion, insertion, other_gap), strict=True))
 
 
 ROWS = pd.DataFrame(
@@ -30,7 +30,7 @@ ROWS = pd.DataFrame(
         removal(7, "bad", 2.0, 1.0, 0.5),
         removal(4, "good", -1.0, -0.5, 0.0, 0.5),
         removal(4, "bad", -1.0, 0.0, 0.0),
-        removal(4, "good", 1.0, 0.0, 1.0, 0.5),
+        removal(4, "good", 1.0, 0.0, 1.0, 0.5, photo="two"),
         removal(9, "good", 0.0, 0.0, 0.0),
         removal(9, "good", 1.0, 0.0, 1.0, baseline="mean"),
     ]
@@ -42,11 +42,27 @@ def test_methods_are_compared_by_ratios_of_sums():
     good = found.loc["good", "blur"]
     assert (good["deletion"], good["insertion"], good["gap"], good["other_gap"]) == (0, 2.5 / 4, 2.5 / 4, 1.25 / 4)
     assert good["n"] == 4
-    rest = np.array([1.0, 0.5, 1.0, 0.0]) - 2.5 / 4 * np.array([2, 1, 1, 0])
-    assert good["gap_error"] == pytest.approx(np.sqrt((rest**2).sum() * 4 / 3) / 4)
+    assert (good["gap_low"], good["gap_high"]) == (pytest.approx(1.5 / 3), 1)  # the two photographs
     assert found.loc["bad", "blur"]["gap"] == pytest.approx(-0.5 / 3)
     assert removal_table(ROWS)["gap"].is_monotonic_decreasing
-    assert np.isnan(found.loc["good", "mean"]["gap_error"])
+    assert np.isnan(found.loc["good", "mean"]["gap_low"])
+
+
+def test_the_interval_is_that_of_photographs_and_not_of_latents():
+    """Ten latents of a photograph share its gap: they are no more evidence than one."""
+    random = np.random.default_rng(0)
+    gaps = random.normal(0.3, 0.2, 40)
+    once = [removal(i, "good", 1.0, 0.0, gap, photo=str(i)) for i, gap in enumerate(gaps)]
+    often = [row for row in once for _ in range(10)]
+    (one,), (ten,) = (removal_table(pd.DataFrame(rows)).itertuples() for rows in (once, often))
+    assert (one.n_photos, ten.n_photos, ten.n) == (40, 40, 400)
+    assert (ten.gap_low, ten.gap_high) == pytest.approx((one.gap_low, one.gap_high))
+    assert one.gap_high - one.gap_low == pytest.approx(2 * 1.96 * gaps.std() / np.sqrt(40), rel=0.1)
+
+
+def test_the_chosen_method_depends_on_the_latent_it_explains():
+    rows = [removal(1, "same for all", 1.0, 0.0, 0.9, 0.8), removal(1, "own", 1.0, 0.0, 0.5, 0.1)]
+    assert chosen_method(pd.DataFrame([*rows, removal(1, RANDOM, 1.0, 0.0, 0.9)]), RANDOM) == "own"
 
 
 def test_scores_by_latent_are_of_one_baseline_and_null_where_nothing_was_lost():
@@ -68,19 +84,17 @@ def test_placements_are_averaged_over_scenes():
     assert found["n"].to_list() == [2, 2]
 
 
-def test_pairs_share_a_photograph_and_no_latent_comes_twice():
+def test_pairs_share_a_photograph_and_none_comes_twice():
     photos = {latent: [f"photo {latent // 3}", "shared"] for latent in range(12)} | {20: ["lonely"], 21: []}
     pairs = list(pairs_on_photos(photos, 4, np.random.default_rng(0)))
-    assert len(pairs) == 4
+    assert len(pairs) == len({key for key, _ in pairs}) == 4
     latents = [latent for _, pair in pairs for latent in pair]
     assert len(set(latents)) == 8
-    for key, (first, second) in pairs:
-        assert photos[first][0] == key
-        assert key in photos[second]
-    assert len(list(pairs_on_photos(photos, 50, np.random.default_rng(0)))) <= 6
+    assert all(key in photos[latent] for key, pair in pairs for latent in pair)
+    assert len(list(pairs_on_photos(photos, 50, np.random.default_rng(0)))) <= 5
 
 
-CONFIG = FaithfulnessConfig(n_features=4, n_scenes=3, baselines=("mean",), progress=False)
+CONFIG = FaithfulnessConfig(n_photos=4, n_scenes=3, baselines=("mean",), progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +104,7 @@ def samples():
 
 @pytest.fixture(scope="module")
 def scores(samples):
-    photos = {latent: [samples.key(latent % 2)] for latent in range(8)} | {9: []}
+    photos = {latent: [samples.key(latent % 4)] for latent in range(8)} | {9: []}
     return score_layer(Subject(tiny_dinov2(), random_sae(), "block_02", "cls"), samples, photos, CONFIG)
 
 
@@ -115,9 +129,9 @@ def test_the_document_is_plain_json_and_the_table_has_a_row_for_every_method(sco
 
 
 def test_a_cnn_is_scored_by_the_methods_it_has(samples):
-    photos = {latent: [samples.key(0)] for latent in range(24)}
+    photos = {latent: [samples.key(latent % 2)] for latent in range(24)}
     subject = Subject(PlainBackbone(), random_sae(d_in=3), "stage_1", "mean")
-    found = score_layer(subject, samples, photos, FaithfulnessConfig(2, 40, ("blur",), progress=False))
+    found = score_layer(subject, samples, photos, FaithfulnessConfig(4, 40, ("blur",), progress=False))
     expected = {name for name, row in METHODS.items() if row.attention == "none"} | {RANDOM}
     assert set(found.removals["method"]) == set(found.placements["method"]) == expected
     means = placement_table(found.placements).set_index("method")

@@ -21,6 +21,7 @@ def write_faithfulness(scores: Mapping[str, LayerScores], images: str, config: F
         "seed": config.seed,
         "layers": {
             layer: {
+                "chosen": {"method": one.chosen, "n_photos": one.n_choice},
                 "removal": records(removal_table(one.removals)),
                 "placement": records(placement_table(one.placements)),
                 "features": feature_columns(one.removals, config.baselines[0]),
