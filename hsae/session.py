@@ -22,10 +22,10 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, RemovalSetting, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
-from hsae.relevancy import RelevancyMap, relevancy_map
+from hsae.relevancy import RelevancyMap, relevancy_map, target_maps
 from hsae.relevancy.examples import Example, examples
 from hsae.relevancy.latent_map import LatentAt, activation_map
-from hsae.relevancy.targets import Place, latent_target
+from hsae.relevancy.targets import ClassTarget, Place, latent_target
 from hsae.report.active import active_table
 from hsae.report.shown_names import labels
 from hsae.steering.classification import SteeringResult, steer_all
@@ -186,6 +186,19 @@ class Session:
         sae = self.artifact.sae(layer)
         token: Place = self.artifact.token if place is None else self._numbers(layer, place)
         return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
+
+    def class_relevancy(self, wnid: str, layer: str | None = None, method: str | None = None) -> RelevancyMap:
+        """Which patches the probe's logit of one class comes from, read at a layer (default: the last).
+
+        InputError when the artifact does not have the class, or for a method that only latents have ("activation").
+        """
+        layer, classes = layer or self.artifact.layers[-1], self.artifact.classes
+        if wnid not in classes:
+            raise InputError(f"class {wnid!r:.40}", f"one of the {len(classes)} that {self.artifact.id} was probed for")
+        n_prefix = self.backbone.layers[layer].n_prefix
+        probe, index = self.artifact.probe(layer), classes.index(wnid)
+        target = ClassTarget(probe, index, token=self.class_token, n_prefix=n_prefix)
+        return target_maps(self.backbone, self.crop, layer, [target], method=method)[0]
 
     def faithfulness(self, layer: str, latent: int, method: str | None = None, baseline: Baseline = "blur") -> Curve:
         """How the latent falls as the patches that its map calls relevant are removed, against a random order."""

@@ -190,6 +190,16 @@ def test_relevancy_covers_the_crop_patch_by_patch(session):
     assert session.crop.size == (56, 56)
 
 
+def test_relevancy_of_a_class_is_that_of_its_logit(session, artifact):
+    maps = [session.class_relevancy(wnid, method="input_gradient").values for wnid in CLASSES]
+    assert session.class_relevancy(CLASSES[0]).target_value == pytest.approx(
+        artifact.probe("block_03").logits(session.activations("block_03")[0, 0])[0].item(), abs=1e-4
+    )
+    assert not np.allclose(maps[0], maps[1])
+    with pytest.raises(InputError, match=f"one of the {len(CLASSES)}"):
+        session.class_relevancy("n00000000")
+
+
 def test_faithfulness_is_the_removal_curve_of_the_sessions_own_map(session):
     found = session.faithfulness("block_03", 5, "direct")
     assert found.fractions.tolist() == [0, 0.1, 0.25, 0.5, 1]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, imported without `as`
 
-from hsae.activations.extract import shape_per_image
+from hsae.activations.extraction import shape_per_image
 from hsae.artifacts.index import check_dataset
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone

@@ -21,7 +21,7 @@ from torch.nn import ModuleDict
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.card import save_with_card
-from hsae.artifacts.content import content_sha256
+from hsae.artifacts.extras import content_sha256
 from hsae.atomic import atomic_path, remove
 from hsae.backbones.registry import load_backbone
 from hsae.sae.bank import new_bank

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from hsae.activations.extract import describe_activations, multiplying, shape_per_image
-from hsae.activations.loading import BATCHES_AHEAD, decoders, square
+from hsae.activations.extraction import Extraction
+from hsae.activations.loading import BATCHES_AHEAD, square
 from hsae.activations.pool import PoolSampler
 from hsae.backbones.base import Backbone, Token
 from hsae.data.ahead import done_ahead
@@ -25,8 +25,7 @@ from hsae.errors import InputError, StoreError
 class OnlineActivations:
     """What a store would hold, computed whenever it is asked for; `train_bank` takes one in a store's place.
 
-    A stream must know how many rows to expect, by its `limit` or by what the data set says of itself. workers: threads
-    that decode, by default what suits the backbone's device.
+    A stream must know how many rows to expect, by its `limit` or by what the data set says of itself.
     """
 
     def __init__(
@@ -37,16 +36,15 @@ class OnlineActivations:
         token: Token = "patch",
         *,
         images_per_run: int = 32,
-        precision: torch.dtype = torch.float32,
-        workers: int | None = None,
+        **settings: Any,
     ) -> None:
+        """settings: precision and workers, as fields of `Extraction`."""
         _n_images(samples)
         self.backbone, self.samples, self.token, self.images_per_run = backbone, samples, token, images_per_run
-        self._precision = precision
-        self._workers = decoders(workers, backbone.device)
-        names = backbone.layer_names(layers)
-        self.manifest = describe_activations(backbone, samples, names, token, images_per_run, torch.float32, precision)
-        counts = {shape_per_image(backbone, name, token)[0] for name in names}
+        extraction = Extraction(backbone.layer_names(layers), token, images_per_run, images_per_run, **settings)
+        self._extraction = extraction.checked(backbone, samples)
+        self.manifest = self._extraction.describe(backbone, samples)
+        counts = {shape[0] for shape in extraction.shapes(backbone).values()}
         if len(counts) != 1:
             raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")
         (self.tokens_per_image,) = counts
@@ -71,9 +69,9 @@ class OnlineActivations:
         """What the backbone sees of the whole images among `rows`; None without one."""
         see = square(self.backbone.preprocessing)
         if isinstance(samples, SampleStream):
-            decoded = samples.rows(rows[0], rows[-1] + 1, workers=self._workers, see=see)
+            decoded = samples.rows(rows[0], rows[-1] + 1, workers=self._extraction.workers or 0, see=see)
         else:
-            decoded = samples.chosen(rows, workers=self._workers, see=see)
+            decoded = samples.chosen(rows, workers=self._extraction.workers or 0, see=see)
         images = [sample.image for _, sample in decoded if sample is not None]
         return self.backbone.preprocessing(images) if images else None
 
@@ -82,7 +80,7 @@ class OnlineActivations:
         """Activations `[images, tokens, d_in]` of some pixels, float32 on the CPU."""
         if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
-        with multiplying(self.backbone, self._precision):
+        with self._extraction.multiplying(self.backbone):
             tokens = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
         return {name: self.backbone.select_token(tokens[name], name, self.token).float().cpu() for name in layers}
 

@@ -66,7 +66,7 @@ class Artifact(Contents):
         where it stopped when called again. Nothing but the artifact's own files, card and figures leaves the machine.
         ArtifactError when another backbone's artifact or something else is there, or the tag is taken (unless force).
         """
-        return push_artifact(self, repo_id, private=private, revision=revision, tag=tag, layers=layers, force=force)
+        return push_artifact(self.only(layers), repo_id, private=private, revision=revision, tag=tag, force=force)
 
     from_pretrained = load
     """`load`, as the Hub's libraries spell it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
-from hsae.artifacts.card_figure import layer_figure
 from hsae.artifacts.save import save_artifact
 from hsae.errors import InputError
 from hsae.report.columns import LAYER_NUMBERS
@@ -28,6 +28,7 @@ _DATASET_ID = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
 _SHOWN = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "n_multi_class", "median_coverage", "median_log2_coverage")
 _COLUMNS = {key: LAYER_NUMBERS[key] for key in _SHOWN}
 _PANELS = {key: _COLUMNS[key] for key in ("fvu", "acc1_x", "probe_kept", "median_coverage")}
+WIDTH, HEIGHT, MARGIN = 220, 150, 30
 FIGURE = "layers.svg"
 _METRICS = ("fvu", "l0", "dead", "acc1_x", "probe_kept", "median_coverage", "median_log2_coverage")
 
@@ -159,3 +160,31 @@ def _template(name: str) -> Path:
 def _tidy(text: str) -> str:
     """Without the empty lines that the template's conditions leave behind."""
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def layer_figure(measured: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]) -> str:
+    """One panel per measure in `titles` {key: title} that some layer has: x the layer, y from 0 to the largest."""
+    keys = [key for key in titles if any(key in row for row in measured.values())]
+    panels = [_panel(number, titles[key], measured, key) for number, key in enumerate(keys)]
+    size = f'width="{WIDTH * max(1, len(keys))}" height="{HEIGHT}"'
+    style = 'font-family="sans-serif" font-size="11" fill="#444"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n{"".join(panels)}</svg>\n'
+
+
+def _panel(number: int, title: str, measured: Mapping[str, Mapping[str, float]], key: str) -> str:
+    names, values = list(measured), [row.get(key) for row in measured.values()]
+    top = max((abs(value) for value in values if value is not None), default=0) or 1
+    left, bottom, inner = number * WIDTH + MARGIN, HEIGHT - MARGIN, WIDTH - 1.5 * MARGIN
+    places = [
+        f"{left + inner * i / max(1, len(values) - 1):.1f},{bottom - (bottom - MARGIN) * max(0, value) / top:.1f}"
+        for i, value in enumerate(values)
+        if value is not None
+    ]
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.5"/>' for x, y in (place.split(",") for place in places))
+    return (
+        f'<g><text x="{left}" y="14" font-weight="bold">{escape(title)}</text>'
+        f'<text x="{left}" y="{HEIGHT - 8}">{escape(names[0])} to {escape(names[-1])}, 0 to {top:.3g}</text>'
+        f'<path d="M{left},{bottom}h{inner}" stroke="#bbb"/>'
+        f'<polyline points="{" ".join(places)}" fill="none" stroke="#2171b5" stroke-width="2"/>'
+        f'<g fill="#2171b5">{dots}</g></g>\n'
+    )

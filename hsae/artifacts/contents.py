@@ -52,29 +52,23 @@ class Contents:
         backbone: Mapping[str, Any],
         dataset: Mapping[str, Any],
         taxonomy: Mapping[str, Any],
-        saes: Mapping[str, SparseAutoencoder],
-        latents: Mapping[str, pd.DataFrame],
-        top_images: Mapping[str, TopImages],
-        probes: Mapping[str, LinearProbe],
-        curves: Mapping[str, Any],
-        tree: Mapping[str, Any],
-        extras: Mapping[str, Any] | None = None,
+        **parts: Any,
     ) -> Self:
         """Made in memory, ready to save; the layers and their order are those of `saes`.
 
         backbone {id, revision, weights_sha256, image_size, token}, dataset {id, split, n_images, classes},
-        taxonomy {tau, q, nulls, ...}; probes are empty where the dataset has no classes; curves and tree are plain
-        JSON. extras: the optional documents by name ("causal", ...). artifacts/README.md has the fields.
+        taxonomy {tau, q, nulls, ...}. parts: saes, latents, top_images, probes, curves, tree and extras, the fields of
+        `GivenParts`. artifacts/README.md says what is in each.
         """
-        for name, given in {"latents": latents, "top_images": top_images, "probes": probes}.items():
-            expected = [] if name == "probes" and not dataset.get("classes") else list(saes)
-            if set(given) != set(expected):
-                raise ArtifactError(f"{name} of the layers {sorted(given)}", f"of the layers {expected}")
-        for name in extras or {}:
+        given = GivenParts(**parts)
+        for name in ("latents", "top_images", "probes"):
+            expected = [] if name == "probes" and not dataset.get("classes") else list(given.saes)
+            if set(getattr(given, name)) != set(expected):
+                raise ArtifactError(f"{name} of the layers {sorted(getattr(given, name))}", f"of the layers {expected}")
+        for name in given.extras or {}:
             _check_extra(name)
-        layers = tuple(Layer(name, sae.d_in, sae.d_sae) for name, sae in saes.items())
-        index = Index(dict(backbone), dict(dataset), dict(taxonomy), layers)
-        return cls(index, GivenParts(saes, latents, top_images, probes, curves, tree, extras or {}))
+        layers = tuple(Layer(name, sae.d_in, sae.d_sae) for name, sae in given.saes.items())
+        return cls(Index(dict(backbone), dict(dataset), dict(taxonomy), layers), given)
 
     def only(self, layers: Sequence[str] | str | None) -> Self:
         """The same with some of its layers; itself for None."""
@@ -131,13 +125,13 @@ class Contents:
         """One row per latent, with the columns of artifacts/README.md; the caller's own to change."""
         entry = self.index.layer(layer)
         n_classes = len(self.classes)
-        frame = self._once(("latents", layer), lambda: check_latents(self._parts.latents(entry), entry, n_classes))
+        frame = self._once(("latents", layer), lambda: check_latents(self._parts.latent_table(entry), entry, n_classes))
         return frame.copy(deep=False)  # pandas copies on write
 
     def top_images(self, layer: str) -> TopImages:
         """One entry per latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}."""
         entry = self.index.layer(layer)
-        return self._once(("top_images", layer), lambda: check_top_images(self._parts.top_images(entry), entry))
+        return self._once(("top_images", layer), lambda: check_top_images(self._parts.images(entry), entry))
 
     def probe(self, layer: str) -> LinearProbe:
         """The linear probe of a layer's activations over `classes`; InputError where there are none."""
@@ -150,17 +144,17 @@ class Contents:
     @property
     def curves(self) -> dict[str, Any]:
         """Measures by layer, as plain JSON."""
-        return self._once(("curves", ""), lambda: _check_object(self._parts.curves(), CURVES))
+        return self._once(("curves", ""), lambda: _check_object(self._parts.curves, CURVES))
 
     @property
     def tree(self) -> dict[str, Any]:
         """The feature tree with its scores against WordNet, as plain JSON."""
-        return self._once(("tree", ""), lambda: _check_object(self._parts.tree(), TREE))
+        return self._once(("tree", ""), lambda: _check_object(self._parts.tree, TREE))
 
     @property
     def documents(self) -> tuple[str, ...]:
         """Names of the optional documents the artifact has."""
-        return self._parts.extras()
+        return self._parts.documents()
 
     def document(self, name: str) -> dict[str, Any] | None:
         """One of the optional documents, as plain JSON: "causal", "comparison", ... (artifacts/README.md).
@@ -170,7 +164,7 @@ class Contents:
         _check_extra(name)
         if name not in self.documents:
             return None
-        return self._once((name, ""), lambda: _check_object(self._parts.extra(name), EXTRAS[name]))
+        return self._once((name, ""), lambda: _check_object(self._parts.document(name), EXTRAS[name]))
 
     def _once(self, key: tuple[str, str], make: Callable[[], T]) -> T:
         if key not in self._made:  # asked again under the lock; outside it, so that what is there never waits

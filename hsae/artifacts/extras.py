@@ -1,16 +1,19 @@
-"""Add what was measured on a finished artifact, as one of its optional documents."""
+"""What is measured on a finished artifact: one of its optional documents, and no part of what a run wrote."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.files import sha256_of
-from hsae.artifacts.index import EXTRAS, INDEX, Index
-from hsae.artifacts.strangers_json import check_plain
+from hsae.artifacts.defects import require
+from hsae.artifacts.files import LocalFiles, sha256_of
+from hsae.artifacts.index import EXTRAS, INDEX, MAX_INDEX_BYTES, Index
+from hsae.artifacts.strangers_json import check_plain, read_document
 from hsae.atomic import write_json
 from hsae.errors import ArtifactError, InputError
 
@@ -45,3 +48,17 @@ def on_disk(artifact: Artifact) -> Path:
 
 def _write_index(folder: Path, index: Index, files: dict[str, str]) -> None:
     write_json(folder / INDEX, replace(index, files=files).to_json())
+
+
+def content_sha256(folder: Path) -> str:
+    """sha256 of hsae.json, leaving out the optional documents, after every file was compared with it.
+
+    ArtifactError names a file that is missing or is not what hsae.json says.
+    """
+    files = LocalFiles(folder)
+    index = Index.from_json(read_document(files.get(INDEX), INDEX, MAX_INDEX_BYTES))
+    for path, expected in index.files.items():
+        sha = sha256_of(files.get(path))
+        require(sha == expected, str(folder / path), f"sha256 {sha}", f"{expected}, as {INDEX} says")
+    written = replace(index, files={path: index.files[path] for path in index.required})
+    return hashlib.sha256(json.dumps(written.to_json(), sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ from hsae.artifacts.latents_file import size_limit as latents_limit
 from hsae.artifacts.probes_file import read_probe
 from hsae.artifacts.sae_folder import Dtype, read_dtype, read_sae
 from hsae.artifacts.strangers_json import read_document
-from hsae.artifacts.top_images_file import read_top_images
+from hsae.artifacts.top_images_file import TopImages, read_top_images
 from hsae.artifacts.top_images_file import size_limit as top_images_limit
 from hsae.measures.probes import LinearProbe
 from hsae.sae.model import SparseAutoencoder
@@ -25,30 +25,34 @@ _MAX_DOCUMENT_BYTES = 256 * 2**20
 
 
 class Parts(Protocol):
-    """One method a part; whoever asks checks the content."""
+    """Each part as it comes; whoever asks checks the content."""
 
+    @property
+    def curves(self) -> Any: ...
+    @property
+    def tree(self) -> Any: ...
     def dtype(self, layer: Layer) -> Dtype: ...
     def sae(self, layer: Layer) -> SparseAutoencoder: ...
-    def latents(self, layer: Layer) -> pd.DataFrame: ...
-    def top_images(self, layer: Layer) -> Any: ...
+    def latent_table(self, layer: Layer) -> pd.DataFrame: ...
+    def images(self, layer: Layer) -> Any: ...
     def probe(self, layer: Layer) -> LinearProbe: ...
-    def curves(self) -> Any: ...
-    def tree(self) -> Any: ...
-    def extras(self) -> tuple[str, ...]: ...
-    def extra(self, name: str) -> Any: ...
+    def documents(self) -> tuple[str, ...]: ...
+    def document(self, name: str) -> Any: ...
 
 
 @dataclass(frozen=True)
 class GivenParts:
-    """Parts in memory, by layer name."""
+    """Parts in memory: SAEs, tables, top images and probes by layer name, and plain JSON."""
 
     saes: Mapping[str, SparseAutoencoder]
-    tables: Mapping[str, pd.DataFrame]
-    images: Mapping[str, Any]
+    latents: Mapping[str, pd.DataFrame]
+    top_images: Mapping[str, TopImages]
     probes: Mapping[str, LinearProbe]
-    curve_values: Mapping[str, Any]
-    tree_value: Mapping[str, Any]
-    extra_values: Mapping[str, Any]
+    """None where the data set has no classes."""
+    curves: Mapping[str, Any]
+    tree: Mapping[str, Any]
+    extras: Mapping[str, Any] | None = None
+    """The optional documents by name ("causal", ...)."""
 
     def dtype(self, layer: Layer) -> Dtype:
         return "float16"
@@ -56,26 +60,20 @@ class GivenParts:
     def sae(self, layer: Layer) -> SparseAutoencoder:
         return self.saes[layer.name]
 
-    def latents(self, layer: Layer) -> pd.DataFrame:
-        return self.tables[layer.name]
+    def latent_table(self, layer: Layer) -> pd.DataFrame:
+        return self.latents[layer.name]
 
-    def top_images(self, layer: Layer) -> Any:
-        return self.images[layer.name]
+    def images(self, layer: Layer) -> Any:
+        return self.top_images[layer.name]
 
     def probe(self, layer: Layer) -> LinearProbe:
         return self.probes[layer.name]
 
-    def curves(self) -> Any:
-        return dict(self.curve_values)
+    def documents(self) -> tuple[str, ...]:
+        return tuple(self.extras or ())
 
-    def tree(self) -> Any:
-        return dict(self.tree_value)
-
-    def extras(self) -> tuple[str, ...]:
-        return tuple(self.extra_values)
-
-    def extra(self, name: str) -> Any:
-        return self.extra_values[name]
+    def document(self, name: str) -> Any:
+        return (self.extras or {})[name]
 
 
 @dataclass(frozen=True)
@@ -91,28 +89,30 @@ class StoredParts:
     def sae(self, layer: Layer) -> SparseAutoencoder:
         return read_sae(self.files, layer)
 
-    def latents(self, layer: Layer) -> pd.DataFrame:
+    def latent_table(self, layer: Layer) -> pd.DataFrame:
         path = layer.file(LATENTS)
         return read_latents(self.files.get(path, latents_limit(layer)), path, layer)
 
-    def top_images(self, layer: Layer) -> Any:
+    def images(self, layer: Layer) -> Any:
         path = layer.file(TOP_IMAGES)
         return read_top_images(self.files.get(path, top_images_limit(layer)), path, layer)
 
     def probe(self, layer: Layer) -> LinearProbe:
         return read_probe(self.files, self.index, layer)
 
+    @property
     def curves(self) -> Any:
-        return self._document(CURVES)
+        return self._json(CURVES)
 
+    @property
     def tree(self) -> Any:
-        return self._document(TREE)
+        return self._json(TREE)
 
-    def extras(self) -> tuple[str, ...]:
+    def documents(self) -> tuple[str, ...]:
         return self.index.extras
 
-    def extra(self, name: str) -> Any:
-        return self._document(EXTRAS[name])
+    def document(self, name: str) -> Any:
+        return self._json(EXTRAS[name])
 
-    def _document(self, path: str) -> Any:
+    def _json(self, path: str) -> Any:
         return read_document(self.files.get(path, _MAX_DOCUMENT_BYTES), path, _MAX_DOCUMENT_BYTES)

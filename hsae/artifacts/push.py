@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +39,13 @@ def push_artifact(
     private: bool = False,
     revision: str | None = None,
     tag: str | None = None,
-    layers: Sequence[str] | str | None = None,
     force: bool = False,
 ) -> str:
     """See Artifact.push."""
     branch = revision or "main"
     check_names(repo_id, branch)
     with tempfile.TemporaryDirectory() as temporary:
-        files, index = _files(artifact.only(layers), repo_id, Path(temporary))
+        files, index = _files(artifact, repo_id, Path(temporary))
         with explained(repo_id, branch):
             target = _Target.open(repo_id, branch, private)
             stale = _stale(target, index, force) - set(files)

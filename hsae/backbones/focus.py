@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hsae.atomic import atomic_path
 from hsae.backbones.base import Backbone, Preprocessing
-from hsae.backbones.hf_load import load_hf_backbone
+from hsae.backbones.hf_load import read_hf_backbone
 from hsae.backbones.pypi import Wheel, check_fingerprint, converted, damaged
 from hsae.errors import BackboneError
 
@@ -34,7 +34,7 @@ def load_dinov2_small_focus(
     """
     folder = converted("dinov2-small-focus", FOCUS_WHEEL, convert_focus)
     try:
-        backbone = load_hf_backbone("dinov2-small-focus", source=folder, preprocessing=Preprocessing(image_size))
+        backbone = read_hf_backbone("dinov2-small-focus", folder, Preprocessing(image_size))
     except BackboneError as error:
         raise damaged(folder, error.got) from error
     check_fingerprint(backbone, folder, FOCUS_FINGERPRINT)

@@ -34,40 +34,44 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def load_hf_backbone(
     id: str,
     *,
-    source: str | Path | None = None,
     revision: str | None = None,
     image_size: int = 224,
-    preprocessing: Preprocessing | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> HFBackbone | HFConvNet:
     """Load a backbone from a Hub id or local folder in transformers' format (safetensors only, no code from the Hub).
 
-    source: folder to read instead of `id`; preprocessing: instead of what the model's image processor says, with its
-    own image size. Of CLIP and SigLIP only the vision tower is loaded.
-    Raises BackboneError when it cannot be read, with what to do.
+    Of CLIP and SigLIP only the vision tower is loaded. Raises BackboneError when it cannot be read, with what to do.
     """
-    where = str(id if source is None else source)
-    try:
-        backbone = _load(id, where, revision, image_size, preprocessing)
-    except HsaeError:
-        raise
-    except Exception as error:  # transformers has no one kind of error for what a folder may hold
-        raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
+    backbone = read_hf_backbone(id, id, image_size, revision=revision)
     backbone.cast(dtype)
     backbone.model.to(device)
     return backbone
 
 
-def _load(
-    id: str, where: str, revision: str | None, image_size: int, preprocessing: Preprocessing | None
+def read_hf_backbone(
+    id: str, source: str | Path, preprocessing: Preprocessing | int, *, revision: str | None = None
 ) -> HFBackbone | HFConvNet:
+    """The backbone called `id` that lies at `source`, in float32 on the CPU; BackboneError when it cannot be read.
+
+    preprocessing: an image size leaves the rest of it to the model's image processor.
+    """
+    where = str(source)
+    try:
+        return _load(id, where, revision, preprocessing)
+    except HsaeError:
+        raise
+    except Exception as error:  # transformers has no one kind of error for what a folder may hold
+        raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
+
+
+def _load(id: str, where: str, revision: str | None, preprocessing: Preprocessing | int) -> HFBackbone | HFConvNet:
     hub = None if Path(where).is_dir() else settled(where, revision)
     options: dict[str, Any] = {**hub} if hub else {}
     _check_settings(id, PretrainedConfig.get_config_dict(where, **options)[0])
     config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
-    if preprocessing is None:
-        preprocessing = read_preprocessing(where, config, image_size, **options)
+    if isinstance(preprocessing, int):
+        preprocessing = read_preprocessing(where, config, preprocessing, **options)
     model = _load_model(where, config, options)
     kind = HFBackbone if config.model_type in TRANSFORMERS else HFConvNet
     return kind(id, model, preprocessing, hub and hub["revision"])

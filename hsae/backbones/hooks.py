@@ -36,18 +36,16 @@ def recordable_attention(
     value: Tensor,
     attention_mask: Tensor | None = None,
     scaling: float | None = None,
-    dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Attention in the form transformers' AttentionInterface wants: fused, unless a `capture_attention` is open.
 
-    query, key, value: `[batch, heads, tokens, head_dim]`; returns `[batch, tokens, heads, head_dim]`.
+    query, key, value: `[batch, heads, tokens, head_dim]`; returns `[batch, tokens, heads, head_dim]`. Backbones are
+    frozen: there is no dropout.
     """
     maps = _recorder.get()
     if maps is None:
-        mixed = scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
-        )
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
         return mixed.transpose(1, 2).contiguous(), None
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     attention = torch.softmax(scores if attention_mask is None else scores + attention_mask, dim=-1)

@@ -10,9 +10,11 @@ from typing import Any, TypedDict
 import torch
 
 from hsae.backbones.base import Backbone
-from hsae.backbones.random_weights import SUFFIX, with_random_weights
 from hsae.backbones.weights import weights_file
 from hsae.errors import BackboneError, InputError
+
+SUFFIX = "@random"
+"""`load_backbone("dinov2-small-focus@random")` gives dinov2-small-focus with random weights."""
 
 
 class _Options(TypedDict):
@@ -84,3 +86,23 @@ def load_backbone(
     from hsae.backbones.hf_load import load_hf_backbone
 
     return load_hf_backbone(str(name), revision=revision, **options)
+
+
+def with_random_weights(backbone: Backbone, seed: int = 0) -> Backbone:
+    """The same architecture and preprocessing, its weights drawn anew by transformers' own initialisation.
+
+    The same seed gives the same weights under one version of torch and transformers; the fingerprint says which they
+    are. BackboneError for a backbone that is not of transformers.
+    """
+    from hsae.backbones.hf import HFBackbone, HFConvNet
+
+    if not isinstance(backbone, HFBackbone | HFConvNet):
+        raise BackboneError(f"{backbone.id}{SUFFIX}", "a backbone of transformers", "Leave out the suffix.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        kind: Any = type(backbone.model)  # a class of transformers, whose instances are made of a config
+        model = kind(backbone.model.config)
+    null = type(backbone)(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
+    null.cast(backbone.dtype)
+    null.model.to(backbone.device)
+    return null

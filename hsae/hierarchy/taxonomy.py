@@ -104,10 +104,6 @@ class Taxonomy:
         """Height that counts only steps at which the set of classes gets strictly smaller, 0 .. height(node)."""
         return int(self.contracted_heights[self.position(node)])
 
-    def relative_height(self, node: str) -> float:
-        """height(node) / height(root), in [0, 1]; 0 if the root is the only node."""
-        return self.height(node) / max(self.height(self.root), 1)
-
     def classes_under(self, node: str) -> tuple[str, ...]:
         """L(node), in the order of `classes`."""
         return tuple(self.classes[column] for column in np.flatnonzero(self.members[self.position(node)]))

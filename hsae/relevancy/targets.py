@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,38 +105,6 @@ class ClassTarget(Target):
 
     def score(self, x: Tensor) -> Tensor:
         return self.probe.logits(x)[..., self.class_index]
-
-
-@dataclass(frozen=True, eq=False)
-class MaskTarget(Target):
-    """Mean logit of one class over the patches of a mask, by a head that labels each patch."""
-
-    head: Callable[[Tensor], Tensor]
-    """Activations `[..., d_in]` to logits `[..., n_classes]`, such as `LinearProbe.logits`."""
-    class_index: int
-    mask: np.ndarray
-    """bool `[rows, cols]` over the layer's patches; `token` is not used."""
-
-    def __post_init__(self) -> None:
-        if not np.any(self.mask):
-            raise InputError("an empty mask", "a mask with at least one patch")
-
-    def score(self, x: Tensor) -> Tensor:
-        logits = self.head(x)
-        _require_index("class", self.class_index, logits.shape[-1])
-        return logits[..., self.class_index]
-
-    def read(self, activations: Tensor, weights: Tensor) -> Tensor:
-        return (weights * self.score(activations)).sum(1)
-
-    def weights(self, activations: Tensor) -> Tensor:
-        chosen = torch.from_numpy(np.asarray(self.mask, bool).ravel()).to(activations.device)
-        n_patches = activations.shape[1] - self.n_prefix
-        if len(chosen) != n_patches:
-            raise InputError(f"a mask of {len(chosen)} patches", f"one of the layer's {n_patches}")
-        weights = torch.zeros(activations.shape[:2], dtype=activations.dtype, device=activations.device)
-        weights[:, self.n_prefix :] = chosen / chosen.sum()
-        return weights
 
 
 def _require_index(what: str, index: int, size: int) -> None:

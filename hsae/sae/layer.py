@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -16,28 +18,33 @@ from hsae.sae.parallel import average, whole_batch
 from hsae.sae.sparsity import STRIDE, SparsityControl, distance
 
 
+@dataclass(frozen=True)
+class TrainingRun:
+    """What the layers that are trained together share."""
+
+    sae: SAEConfig
+    train: TrainConfig
+    share: tuple[int, int] = (0, 1)
+    """This process's number and how many have a share of every batch."""
+    steps: int = 0
+    """In all."""
+
+
 class LayerTraining:
     """Advances one SAE by batches of raw activations."""
 
     def __init__(
-        self,
-        name: str,
-        sae: SparseAutoencoder,
-        scale: InputScale,
-        config: SAEConfig,
-        train: TrainConfig,
-        step: GradientStep,
-        processes: int = 1,
-        steps: int = 0,
+        self, name: str, sae: SparseAutoencoder, scale: InputScale, step: GradientStep, run: TrainingRun
     ) -> None:
-        self.name, self.sae, self.config, self.train = name, sae, config, train
+        self.name, self.sae, self.config, self.train = name, sae, run.sae, run.train
         self.scale = scale.to(sae.W_enc.device)
-        self.gradient_step, self.processes, sae.processes = step, processes, processes
+        self.gradient_step, (_, self.processes) = step, run.share
+        sae.processes = self.processes
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
         self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
-        self.optimiser = torch.optim.Adam(self.weights.values(), lr=train.lr, fused=True)
-        self.penalty = SparsityControl(config.penalty_weight, config.l0_target, steps, sae.W_enc.device)
-        self.tracker = DeadTracker(sae.d_sae, config.dead_after, sae.W_enc.device)
+        self.optimiser = torch.optim.Adam(self.weights.values(), lr=run.train.lr, fused=True)
+        self.penalty = SparsityControl(run.sae.penalty_weight, run.sae.l0_target, run.steps, sae.W_enc.device)
+        self.tracker = DeadTracker(sae.d_sae, run.sae.dead_after, sae.W_enc.device)
 
     def advance(self, raw: Tensor, rate: float, step: int) -> None:
         """Step number `step` (0-based) at learning rate `rate` on `raw [batch, d_in]`.

@@ -18,7 +18,7 @@ from hsae.errors import InputError
 from hsae.sae.bank import layer_seed, measure_scale, new_bank, scale_of
 from hsae.sae.checkpoint import Checkpoint
 from hsae.sae.config import SAEConfig, TrainConfig
-from hsae.sae.layer import LayerTraining
+from hsae.sae.layer import LayerTraining, TrainingRun
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
 from hsae.sae.start import initialise
@@ -62,11 +62,12 @@ def train_bank(
     settings = {"sae": asdict(sae), "train": asdict(train), "store": store.manifest.content, "layers": names}
     bank, history = new_bank(store, names, sae), []
     layer_parallel = of > 1 and train.parallel == "layer"
-    own = names[rank::of] if layer_parallel else names
+    trained = names[rank::of] if layer_parallel else names
     share = (0, 1) if layer_parallel else (rank, of)
-    if own:
-        sampler = _sampler(store, own, train, share)
-        training = _prepare(bank, store, sampler, sae, train, accelerator, share)
+    if trained:
+        sampler = _sampler(store, trained, train, share)
+        run = TrainingRun(sae, train, share, train.epochs * sampler.batches_per_epoch)
+        training = _prepare(bank, store, sampler, run, accelerator.device if accelerator else torch.device("cpu"))
         history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
         for name, numbers in _finish(training, store, sampler, train, share).items():
             history[-1]["layers"][name] |= numbers
@@ -99,28 +100,26 @@ def _prepare(
     bank: dict[str, SparseAutoencoder],
     store: ActivationStore | OnlineActivations,
     sampler: PoolSampler,
-    sae: SAEConfig,
-    train: TrainConfig,
-    accelerator: Accelerator | None,
-    share: tuple[int, int],
+    run: TrainingRun,
+    device: torch.device,
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
-    device = accelerator.device if accelerator else torch.device("cpu")
+    sae, train = run.sae, run.train
     widest = max(module.d_sae for module in bank.values())
     stored = store if isinstance(store, ActivationStore) else None
     first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))
     steps = {d_in: choose_step(sae, d_in, device, train.bf16) for d_in in sampler.widths.values()}
-    layers, total = [], train.epochs * sampler.batches_per_epoch
+    layers = []
     for name, d_in in sampler.widths.items():
         whiten = sae.whitening
         scale = measure_scale(stored, name, whiten) if stored else scale_of([first[name]], name, whiten)
         generator = torch.Generator().manual_seed(layer_seed(train.seed, name))
-        raw = _many(stored, name, train, share) if stored and bank[name].variant.clusters else first[name]
+        raw = _many(stored, name, train, run.share) if stored and bank[name].variant.clusters else first[name]
         initialise(bank[name], scale.normalise(raw), generator)
         module = bank[name].to(device).train()
-        if share[1] > 1:
+        if run.share[1] > 1:
             copy_from_first([*module.parameters(), *module.buffers(), *scale.tensors().values()], device)
-        layers.append(LayerTraining(name, module, scale, sae, train, steps[d_in], share[1], total))
+        layers.append(LayerTraining(name, module, scale, steps[d_in], run))
     return layers
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from hsae.activations.extract import describe_backbone, extract_activations
+from hsae.activations.extract import extract_activations
+from hsae.activations.extraction import describe_backbone
 from hsae.activations.labels import LABELS
 from hsae.activations.store import ActivationStore, shard_path, write_manifest
 from hsae.errors import InputError, StoreError

@@ -6,12 +6,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from huggingface_hub import ModelCard, SpaceCard
+from huggingface_hub import ModelCard
 
 from hsae.artifacts import card as card_module
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.card import render_card, render_space_card, save_with_card
-from hsae.artifacts.card_figure import layer_figure
+from hsae.artifacts.card import layer_figure, render_card, save_with_card
 from hsae.errors import InputError
 from tests.artifacts.test_artifact_save import parts
 from tests.golden.make import make_artifact
@@ -88,14 +87,6 @@ def test_the_figure_shows_the_values():
     places = root.find(".//{*}polyline").get("points").split()
     assert places == ["30.0,120.0", "117.5,30.0"]
     assert len(root.findall("{*}g")) == 1
-
-
-def test_the_card_of_a_space(artifact):
-    text = render_space_card(["org/a", "org/b"], title="Look")
-    data = SpaceCard(text).data
-    assert (data.sdk, data.app_file, data.models) == ("gradio", "app.py", ["org/a", "org/b"])
-    assert data.to_dict()["preload_from_hub"] == ["org/a", "org/b"]
-    assert "python app.py --artifact org/a --artifact org/b" in text
 
 
 def test_without_templates_the_error_says_where_they_are(artifact, tmp_path, monkeypatch):

@@ -4,8 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hsae.backbones.random_weights import with_random_weights
-from hsae.backbones.registry import load_backbone
+from hsae.backbones.registry import load_backbone, with_random_weights
 from hsae.errors import BackboneError
 from tests.tiny_models import SIDE, PlainBackbone, tiny_dinov2, tiny_model
 

@@ -125,12 +125,9 @@ def test_the_empty_set_has_no_value(small: Taxonomy) -> None:
     assert math.isnan(small.coverage([]))
 
 
-def test_root_and_relative_height(small: Taxonomy) -> None:
+def test_every_class_is_under_the_root(small: Taxonomy) -> None:
     assert small.root == ENTITY
     assert small.leaf_count(ENTITY) == len(small.classes)
-    assert small.relative_height(ENTITY) == 1.0
-    assert small.relative_height(TABBY) == 0.0
-    assert Taxonomy([ENTITY]).relative_height(ENTITY) == 0.0
 
 
 def test_repeated_classes_are_ignored_and_the_order_is_kept() -> None:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
-from hsae.relevancy.targets import ClassTarget, LatentTarget, MaskTarget
+from hsae.relevancy.targets import ClassTarget, LatentTarget
 from tests.tiny_models import random_sae
 
 
@@ -57,27 +56,6 @@ def test_weights_say_which_token_counts(sae, x):
 def test_class_target_is_the_probes_logit(x):
     probe = LinearProbe(torch.randn(32, 5), torch.randn(5), torch.randn(32), torch.rand(32) + 0.5)
     torch.testing.assert_close(ClassTarget(probe, 3)(x), probe.logits(x[:, 0])[:, 3])
-
-
-MASK = np.array([[True, False], [False, True]])
-
-
-@pytest.mark.parametrize("head", [torch.square, lambda x: x @ torch.arange(64.0).view(32, 2)])
-def test_mask_target_is_the_mean_logit_of_the_patches_in_the_mask(x, head):
-    found = MaskTarget(head=head, class_index=1, mask=MASK, n_prefix=2)(x)
-    torch.testing.assert_close(found, (head(x[:, 2])[:, 1] + head(x[:, 5])[:, 1]) / 2)
-    x.requires_grad_()
-    (gradient,) = torch.autograd.grad(MaskTarget(head=head, class_index=1, mask=MASK, n_prefix=2)(x).sum(), x)
-    assert gradient.abs().sum(-1).bool().tolist() == [[False, False, True, False, False, True]] * 2
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"mask": ~MASK & MASK}, "empty"), ({"mask": MASK[:1]}, "layer's 4"), ({"class_index": 32}, "0 to 31")],
-)
-def test_masks_and_classes_that_do_not_fit_are_refused(x, change, message):
-    with pytest.raises(InputError, match=message):
-        MaskTarget(**{"head": torch.square, "class_index": 1, "mask": MASK, "n_prefix": 2} | change)(x)
 
 
 @pytest.mark.parametrize("latent", [-1, 24])

@@ -7,7 +7,7 @@ import torch
 from hsae.sae.bank import InputScale, new_sae
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.dead import DeadTracker, auxk_loss
-from hsae.sae.layer import LayerTraining
+from hsae.sae.layer import LayerTraining, TrainingRun
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.steps import AutogradStep, choose_step
 
@@ -29,7 +29,8 @@ def half_dead(config: SAEConfig, train: TrainConfig) -> LayerTraining:
         sae.W_enc.copy_(0.3 * sae.W_dec.T)
         sae.b_enc[:20] = -5.0
     step = choose_step(config, 8, torch.device("cpu"))
-    layer = LayerTraining("block_01", sae, InputScale(torch.zeros(8), torch.ones(())), config, train, step)
+    scale = InputScale(torch.zeros(8), torch.ones(()))
+    layer = LayerTraining("block_01", sae, scale, step, TrainingRun(config, train))
     layer.tracker.silent[:20] = config.dead_after
     return layer
 
@@ -46,7 +47,8 @@ def test_auxk_revives_relu_latents_that_no_token_reaches() -> None:
             sae.W_enc.copy_(sae.W_dec.T)
             sae.b_enc[:20] = -5.0
         step = choose_step(config, 8, torch.device("cpu"))
-        layer = LayerTraining("block_01", sae, InputScale(torch.zeros(8), torch.ones(())), config, TrainConfig(), step)
+        scale = InputScale(torch.zeros(8), torch.ones(()))
+        layer = LayerTraining("block_01", sae, scale, step, TrainingRun(config, TrainConfig()))
         generator = torch.Generator().manual_seed(1)
         for number in range(600):
             layer.advance(torch.randn(64, 8, generator=generator), 2e-2, number)

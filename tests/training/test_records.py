@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.content import content_sha256
-from hsae.artifacts.extras import add_document
+from hsae.artifacts.extras import add_document, content_sha256
 from hsae.errors import ArtifactError
 from training.records import Record
 

@@ -24,7 +24,8 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
-from hsae.views.page.state import SHOWS, VIEWS, Choices
+from hsae.views.page.selection import SHOWS
+from hsae.views.page.state import VIEWS, Choices
 from tests.tiny_models import tiny_model
 from tests.views.conftest import in_a_loop
 from training.run_config import RunConfig

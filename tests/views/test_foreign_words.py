@@ -25,7 +25,8 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
-from hsae.views.page.state import SHOWS, VIEWS, Choices, Selection
+from hsae.views.page.selection import SHOWS, Selection
+from hsae.views.page.state import VIEWS, Choices
 from hsae.views.parts.say import as_text
 from tests.page_client import PageClient, starter_png
 from tests.running_app import running_app

@@ -19,7 +19,8 @@ from hsae.views.page.models import Models
 from hsae.views.page.page import Page
 from hsae.views.page.photo import active_html
 from hsae.views.page.photos import Photos
-from hsae.views.page.state import SHOWS, VIEWS, Choices, Selection
+from hsae.views.page.selection import SHOWS, Selection
+from hsae.views.page.state import VIEWS, Choices
 from hsae.views.tabs.feature.card import evidence_html, numbers_html
 from hsae.views.tabs.hierarchy.hierarchy import KINDS, twin
 from hsae.views.tabs.hierarchy.scatter import scatter_payload

@@ -21,7 +21,7 @@ from hsae.views.parts.view import View
 from hsae.views.tabs.steer import panes as steer_panes
 from hsae.views.tabs.steer import steer
 from hsae.views.tabs.steer.presets import PRESETS, Preset, preset_edit, running, verdict_html
-from hsae.views.tabs.steer.result import control_html, downstream_html
+from hsae.views.tabs.steer.result import control_html, downstream_html, result_html
 from tests.views.conftest import CLASSES, HOSTILE, latents
 from tests.views.page.test_page import page_over
 from tests.views.test_tabs import result
@@ -195,3 +195,12 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     assert undone.edit == ""
     _, redone, *_ = page.step(Steps.forth, undone, drawn, steps)
     assert redone.edit == moved.edit
+
+
+def test_class_logits_rise_and_fall_by_themselves():
+    moved = result(
+        [0.25] * 4, [0.1, 0.2, 0.3, 0.4], logits_before=np.zeros(4), logits_after=np.array([2.0, 0, -1.5, 0])
+    )
+    shown = result_html(moved, Taxonomy(CLASSES), "block_02", moved=True).split("Class logits that")[-1]
+    assert re.findall(r"<b>([+−]\d[^<]*)</b>", shown) == ["+2", "−1.5"]
+    assert "Class logits" not in result_html(moved, Taxonomy(CLASSES), "block_02", moved=False)

@@ -32,7 +32,8 @@ from hsae.steering.segmentation.head import PatchHead
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.photos import Photos
-from hsae.views.page.state import Choices, Selection
+from hsae.views.page.selection import Selection
+from hsae.views.page.state import Choices
 from hsae.views.tabs.compare.compare import heat_html, matched_html, pairs_html
 from hsae.views.tabs.compare.concepts import concepts_html, side_by_side_html
 from hsae.views.tabs.feature import feature

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hsae.sae.bank import new_sae, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
-from hsae.sae.layer import LayerTraining
+from hsae.sae.layer import LayerTraining, TrainingRun
 from hsae.sae.lists import Counts
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
@@ -58,7 +58,7 @@ def hsae(place: Place, config: SAEConfig, data: Tensor, step: GradientStep | Non
     initialise(sae, scale.normalise(some), torch.Generator().manual_seed(0))
     step = step or choose_step(config, place.d_in, place.device, place.bf16)
     train = TrainConfig(lr=LR, bf16=place.bf16)
-    layer = LayerTraining("synthetic", sae.to(place.device).train(), scale, config, train, step)
+    layer = LayerTraining("synthetic", sae.to(place.device).train(), scale, step, TrainingRun(config, train))
     scale, done = layer.scale, iter(range(10**9))
     return Contestant(
         lambda x: layer.advance(x, LR, next(done)),

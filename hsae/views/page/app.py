@@ -26,6 +26,7 @@ from hsae.views.page.models import Models
 from hsae.views.page.page import EVENT, Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
+from hsae.views.page.tabs import tabs_css
 from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
 
@@ -67,7 +68,7 @@ def launch(
     _, address, _ = demo.launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
-        footer_links=["api", "gradio", "settings"], css=asset("page/style.css"),
+        footer_links=["api", "gradio", "settings"], css=f"{asset('page/style.css')}\n{tabs_css()}",
         theme=theme, mcp_server=mcp, max_threads=_EVENTS,
         app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
     )  # fmt: skip

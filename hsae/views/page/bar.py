@@ -8,7 +8,8 @@ from dataclasses import fields
 import gradio as gr
 
 from hsae.views.page.desk import Desk
-from hsae.views.page.state import Choices, Selection
+from hsae.views.page.selection import Selection
+from hsae.views.page.state import Choices
 from hsae.views.parts.charts import cell_css, short_layer
 from hsae.views.parts.markup import button, percent
 from hsae.views.parts.view import View, picker

@@ -14,7 +14,7 @@ from hsae.report.shown_names import KEPT, OLDER, name_of, names, said_first, sta
 from hsae.session import Session
 from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import percent
 
 NO_PROBE = "This model was made from images without labels: it has no probe that could say which classes it sees."

@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from hsae.errors import HsaeError
-from hsae.views.parts.brief import brief
-from hsae.views.parts.say import problem
+from hsae.views.parts.say import brief, problem
 
 T = TypeVar("T")
 

@@ -15,19 +15,13 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
 from hsae.views.page.models import BackboneLoading
-from hsae.views.page.state import VIEWS, Choices, Selection
+from hsae.views.page.selection import Selection
+from hsae.views.page.state import Choices
+from hsae.views.page.tabs import build_tabs
 from hsae.views.page.uploads import photo_input, read_upload
-from hsae.views.parts.brief import brief
 from hsae.views.parts.charts import square_marked
-from hsae.views.parts.markup import attributes
-from hsae.views.parts.say import warn
-from hsae.views.parts.view import LATER, View, picker
-from hsae.views.tabs.compare import compare
-from hsae.views.tabs.feature import feature
-from hsae.views.tabs.hierarchy import hierarchy
-from hsae.views.tabs.layers import layers
-from hsae.views.tabs.relevancy import relevancy
-from hsae.views.tabs.steer import steer
+from hsae.views.parts.say import brief, warn
+from hsae.views.parts.view import LATER, Controls, View
 
 _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
@@ -43,16 +37,6 @@ class EventOptions(TypedDict):
 
 
 EVENT: EventOptions = {"api_visibility": "private", "show_progress": "hidden"}
-
-
-def tabs_html(selected: str) -> str:
-    """One tab per view."""
-    tabs = "".join(
-        f'<button type="button" role="tab" class="hsae-pick" {attributes(("view", name))} aria-controls="view-{name}"'
-        f' aria-selected="{str(name == selected).lower()}">{name.capitalize()}</button>'
-        for name in VIEWS
-    )
-    return f'<div class="hsae-tabs" role="tablist" aria-label="Views">{tabs}</div>'
 
 
 class Page:
@@ -74,39 +58,18 @@ class Page:
             with gr.Column(scale=1, min_width=300, elem_id="left"):
                 left, self.image = photo.build(desk)
             with gr.Column(scale=3, min_width=320, elem_id="right"):
-                tabs = self._tabs()
+                tabs = build_tabs(desk)
         about.build(desk)
         picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
-        found = [*views, picture, *left, *tabs]
-        self.views: list[View] = [view for view in found if not view.later]
+        every = [*views, picture, *left, *tabs]
+        self.views: list[View] = [view for view in every if not view.later]
         self.later = [
-            (Lane(name, threads=1, each=32, everybody=48), gr.State({}), [view for view in found if view.later == name])
+            (Lane(name, threads=1, each=32, everybody=48), gr.State({}), [view for view in every if view.later == name])
             for name in LATER
         ]
         self.waiting = gr.Timer(1.0, active=False)
         self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
         self._wire()
-
-    def _tabs(self) -> list[View]:
-        """The views under their tabs; style.css shows the one whose tab is selected.
-
-        Gradio's own Tabs also report a selection that the server made, which would then answer its own echo.
-        """
-        tabs = picker(elem_id="tabs")
-        found = [View("tabs", ("view",), [tabs], lambda s: [tabs_html(s.view)], pickers=[tabs])]
-        with gr.Column(elem_id="view-layers", elem_classes="hsae-view"):
-            found += layers.build(self.desk)
-        with gr.Column(elem_id="view-hierarchy", elem_classes="hsae-view"):
-            mapped, self.listing = hierarchy.build(self.desk, self.selection, self.lane)
-        with gr.Column(elem_id="view-feature", elem_classes="hsae-view"):
-            found += feature.build(self.desk)
-        with gr.Column(elem_id="view-relevancy", elem_classes="hsae-view"):
-            found += relevancy.build(self.desk)
-        with gr.Column(elem_id="view-steer", elem_classes="hsae-view"):
-            steering, self.controls = steer.build(self.desk)
-        with gr.Column(elem_id="view-compare", elem_classes="hsae-view"):
-            compared = compare.build(self.desk)
-        return [*found, *mapped, *steering, *compared]
 
     def _wire(self) -> None:
         state, lane = [self.selection, self.drawn], self.lane
@@ -119,12 +82,17 @@ class Page:
                 trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
             )  # fmt: skip
         gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
-        gr.on([self.listing.select], lane.handler(self.pick_row), state, self.outputs, **EVENT)
+        for table in (table for view in everything for table in view.tables):
+            table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
+        for event, answer, component, output in (one for view in everything for one in view.answers):
+            event(lane.handler(answer), [self.selection, component], output, **EVENT)
         for event, field, component in (chooser for view in everything for chooser in view.choosers):
             event(lane.handler(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
         self.waiting.tick(lane.handler(self.wait), state, [*self.outputs, self.waiting], **EVENT)
         self._wire_photo(state)
-        self._wire_steering()
+        for view in everything:
+            if view.controls:
+                self._wire_controls(view, view.controls)
 
     def _wire_photo(self, state: list[gr.State]) -> None:
         """The image is no output of a view, since it must only be given values (`photo_input`): it follows `shown`.
@@ -137,17 +105,17 @@ class Page:
             changed(lane.handler(self.picture), self.shown, self.image, **EVENT)
         self.image.clear(lane.handler(partial(self.choose, "image", value="")), state, self.outputs, **EVENT)
 
-    def _wire_steering(self) -> None:
+    def _wire_controls(self, view: View, controls: Controls) -> None:
         state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
-        sliders = self.controls.sliders
         gr.on(
-            [slider.input for slider in sliders], self.lane.handler(self.move), [*state, *sliders], outputs,
+            [slider.input for slider in controls.sliders],
+            self.lane.handler(partial(self.move, view, controls)), [*state, *controls.sliders], outputs,
             trigger_mode="always_last", **EVENT,
         )  # fmt: skip
         for button, step in (
-            (self.controls.undo, Steps.back),
-            (self.controls.redo, Steps.forth),
-            (self.controls.reset, Steps.nothing),
+            (controls.undo, Steps.back),
+            (controls.redo, Steps.forth),
+            (controls.reset, Steps.nothing),
         ):
             button.click(self.lane.handler(partial(self.step, step)), state, outputs, **EVENT)
 
@@ -169,19 +137,20 @@ class Page:
         return self.draw(self.choices.choose(selection, event.index, event.value), drawn)
 
     def pick_row(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
-        """A click on a row of the hierarchy's table."""
+        """A click on a row of a table of features."""
         return self.draw(self.choices.choose(selection, "latent", event.row_value[0]), drawn)
 
     def choose(self, field: str, selection: Selection, drawn: dict[str, Any], value: Any) -> list[Any]:
         """A choice in a menu, or a photo taken away."""
         return self.draw(self.choices.choose(selection, field, "" if value is None else value), drawn)
 
-    def move(self, selection: Selection, drawn: dict[str, Any], steps: Steps, *amounts: Any) -> list[Any]:
-        """Sliders were moved: they already stand where they should, all else follows."""
-        moved = self.choices.choose(selection, "edit", steer.moved(self.desk, selection, amounts))
-        sliders = next(view for view in self.views if view.name == "sliders")
+    def move(
+        self, view: View, controls: Controls, selection: Selection, drawn: dict[str, Any], steps: Steps, *amounts: Any
+    ) -> list[Any]:
+        """Sliders of a view were moved: they already stand where they should, all else follows."""
+        moved = self.choices.choose(selection, "edit", controls.moved(selection, amounts))
         steps = steps.at(selection.model, selection.layer).after(selection.edit, moved.edit)
-        return [steps, *self.draw(moved, drawn | {"sliders": sliders.key(moved)})]
+        return [steps, *self.draw(moved, drawn | {view.name: view.key(moved)})]
 
     def step(
         self, way: Callable[[Steps, str], tuple[str, Steps]], selection: Selection, drawn: dict[str, Any], steps: Steps

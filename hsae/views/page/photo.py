@@ -21,7 +21,7 @@ from hsae.views.page.desk import (
     unsaid,
 )
 from hsae.views.page.photos import starter_keys, thumbnail
-from hsae.views.page.state import FIRST_PHOTO, Selection
+from hsae.views.page.selection import FIRST_PHOTO, Selection
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import bar, button, esc, notice, number, percent, picture_button, table
 from hsae.views.parts.view import View, picker

@@ -1,10 +1,10 @@
-"""What a visitor has chosen, and how a click, a link or a query string changes it."""
+"""How a click, a link or a query string changes what a visitor has chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
@@ -12,40 +12,13 @@ from hsae.relevancy import METHODS
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
-from hsae.views.parts.brief import brief
+from hsae.views.page.selection import SCOPES, SHOWS, Selection
+from hsae.views.page.tabs import TABS
+from hsae.views.parts.say import brief
 
-ScopeChoice = Literal["cls", "patches", "all", "chosen"]
 Known = TypeVar("Known", bound=str)
-SCOPES: tuple[ScopeChoice, ...] = ("cls", "patches", "all", "chosen")
-SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
-VIEWS = ("layers", "hierarchy", "feature", "relevancy", "steer", "compare")
+VIEWS = tuple(TABS)
 _KEEPS_VIEW = ("feature", "relevancy", "steer")
-FIRST_PHOTO = "animals/dog"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The one shared state of a page: small values only, each visitor's own."""
-
-    model: str
-    layer: str
-    latent: int | None = None
-    """None: the views show the photo's strongest feature (`Models.focus`)."""
-    image: str = FIRST_PHOTO
-    """Key of a starter photograph or of an upload; "" for none."""
-    view: str = VIEWS[0]
-    method: str = ""
-    """Relevancy method; "" for the default of the model."""
-    edit: str = ""
-    """What is steered at the layer (`edit_text`); "" for nothing."""
-    scope: ScopeChoice | Literal[""] = ""
-    """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
-    patches: str = ""
-    """Chosen patches of the photograph, e.g. 3.4.12."""
-    pair: str = ""
-    """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
-    shows: str = ""
-    """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from hsae.hierarchy import wordnet
+
 Action = tuple[str, object]
 
 
@@ -90,3 +92,9 @@ def points(change: float) -> str:
     """A signed change of a share in percentage points: +3.1, −0.2, 0.0."""
     value = round(100 * change, 1)
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{abs(value):.1f}"
+
+
+def named_node(wnid: str, css: str = "") -> str:
+    """The node's first word as HTML."""
+    kind = f' class="{css}"' if css else ""
+    return f'<span{kind} title="{esc(wnid)}: {esc(wordnet().gloss(wnid))}">{esc(wordnet().name(wnid))}</span>'

@@ -8,7 +8,7 @@ import gradio as gr
 
 from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import read_patches
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import image_uri
 from hsae.views.parts.view import asset
 

@@ -6,6 +6,10 @@ from html import escape
 
 import gradio as gr
 
+from hsae.errors import HsaeError
+
+_MOST = 300  # characters
+
 
 def warn(sentence: str) -> None:
     """Show a sentence beside what the page draws; call it inside an event."""
@@ -20,3 +24,9 @@ def problem(sentence: str) -> gr.Error:
 def as_text(sentence: str) -> str:
     """The sentence as HTML without elements; quotes stay, since programs read them too."""
     return escape(sentence, quote=False)
+
+
+def brief(error: HsaeError) -> str:
+    """The error's sentences; of what was got at most `_MOST` characters."""
+    got = error.got if len(error.got) <= _MOST else f"{error.got[:_MOST]}…"
+    return str(HsaeError(got, error.expected, error.do))

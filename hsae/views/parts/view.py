@@ -9,12 +9,29 @@ from typing import Any
 
 import gradio as gr
 
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import notice
 
 LATER = ("effects of edits", "heat maps", "removal curves")
 """What takes long, each kind in calls and in a lane of its own."""
 _VIEWS = Path(__file__).parents[1]
+
+
+Answer = tuple[Callable[..., Any], Callable[[Selection, Any], Any], gr.components.Component, gr.components.Component]
+"""(event, answer, component, output): the event shows `answer(selection, value of the component)` in the output, and
+changes nothing else."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Sliders that make an edit, and buttons that go back and forth among those made."""
+
+    sliders: Sequence[gr.Slider]
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+    moved: Callable[[Selection, Sequence[Any]], str]
+    """Text of the edit that the sliders in these positions make (`edit_text`)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,10 @@ class View:
     """Components whose clicks choose something (pick.js)."""
     choosers: Sequence[tuple[Callable[..., Any], str, gr.components.Component]] = ()
     """(event, field, component): the event sets the field to the component's value."""
+    tables: Sequence[gr.Dataframe] = ()
+    """A row chosen in one of them opens the feature that its first cell names."""
+    answers: Sequence[Answer] = ()
+    controls: Controls | None = None
 
     def key(self, selection: Selection) -> list[Any]:
         """Equal keys look the same."""

@@ -15,9 +15,10 @@ from hsae.session import Session
 from hsae.views.page.app import build_app
 from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
-from hsae.views.page.page import Page, tabs_html
+from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import VIEWS, Choices
+from hsae.views.page.tabs import tabs_html
 from tests.views.conftest import in_a_loop
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "schema_1"

@@ -12,7 +12,8 @@ from PIL import Image
 
 from hsae.errors import InputError
 from hsae.views.page.photos import starter_keys
-from hsae.views.page.state import VIEWS, Selection
+from hsae.views.page.selection import Selection
+from hsae.views.page.state import VIEWS
 from tests.views.conftest import LAYERS, N
 
 

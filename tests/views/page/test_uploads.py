@@ -17,7 +17,7 @@ from hsae.errors import HsaeError, ImageError, InputError
 from hsae.views.page import uploads
 from hsae.views.page.upload_folder import upload_folder
 from hsae.views.page.uploads import MAX_TEXT, photo_input, read_upload
-from hsae.views.parts.brief import brief
+from hsae.views.parts.say import brief
 
 
 def encoded(seed: int, kind: str = "PNG", **options) -> bytes:

@@ -11,7 +11,7 @@ from hsae.hierarchy import wordnet
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys, thumbnail
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import cell_css, short_layer
 from hsae.views.parts.markup import button, esc, notice, percent, picture_button, table
 from hsae.views.parts.view import View, picker

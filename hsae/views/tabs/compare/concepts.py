@@ -8,8 +8,7 @@ from typing import Any
 from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.hierarchy import wordnet
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import esc, number, table
-from hsae.views.parts.nodes import named_node
+from hsae.views.parts.markup import esc, named_node, number, table
 
 _LISTED = 40
 

@@ -12,8 +12,7 @@ from hsae.report.shown_names import KEPT, OF_A_NAME, REFUSED, status_of
 from hsae.views.page.desk import OLDER_RULE, feature_name
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import esc, notice, number, percent, picture_button, table
-from hsae.views.parts.nodes import named_node
+from hsae.views.parts.markup import esc, named_node, notice, number, percent, picture_button, table
 
 _FORMS = {"number": number, "percent": percent}
 

@@ -14,7 +14,7 @@ from hsae.report.shown_names import KEPT, status_of
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
 from hsae.views.parts.markup import button, esc, notice, number, picture_button
 from hsae.views.parts.view import View, picker

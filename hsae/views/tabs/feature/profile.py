@@ -10,8 +10,7 @@ import pandas as pd
 
 from hsae.hierarchy import wordnet
 from hsae.measures.profiles import Profile
-from hsae.views.parts.markup import bar, esc, number, table
-from hsae.views.parts.nodes import named_node
+from hsae.views.parts.markup import bar, esc, named_node, number, table
 
 _WIDTH, _HEIGHT = 300, 90
 

@@ -11,8 +11,7 @@ from hsae.errors import InputError
 from hsae.hierarchy import wordnet
 from hsae.report.shown_names import KEPT, OLDER, status, status_of
 from hsae.views.page.desk import OLDER_RULE, Desk, feature_name, surest_first
-from hsae.views.page.lanes import Lane
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice
 from hsae.views.parts.view import View, asset, picker
@@ -39,8 +38,8 @@ _NO_CLASSES = (
 )
 
 
-def build(desk: Desk, selection: gr.State, lane: Lane) -> tuple[list[View], gr.Dataframe]:
-    """Words, canvas, table, trees and densities; the table is returned because choosing a row of it needs the row."""
+def build(desk: Desk) -> list[View]:
+    """Words, canvas, table, trees and densities."""
     words = gr.HTML(apply_default_css=False)
     canvas = gr.HTML(
         {},
@@ -55,10 +54,10 @@ def build(desk: Desk, selection: gr.State, lane: Lane) -> tuple[list[View], gr.D
         interactive=False, max_height=320, show_label=False,
         show_search="filter", elem_id="hierarchy-table", wrap=True,
     )  # fmt: skip
-    kind.input(
-        lane.handler(lambda s, k: twin(desk.model(s).latents(s.layer), k)), [selection, kind], listing,
-        api_visibility="private", show_progress="hidden",
-    )  # fmt: skip
+
+    def listed(selection: Selection, kind: str) -> Any:
+        return twin(desk.model(selection).latents(selection.layer), kind)
+
     densities = picker(elem_id="densities")
     with gr.Row():
         with gr.Column(min_width=300):
@@ -73,10 +72,10 @@ def build(desk: Desk, selection: gr.State, lane: Lane) -> tuple[list[View], gr.D
         ),
         View(
             "features", reads, [tree, features, listing, kind], lambda s: _features(desk, s),
-            tab="hierarchy", pickers=[tree, features],
+            tab="hierarchy", pickers=[tree, features], tables=[listing], answers=[(kind.input, listed, kind, listing)],
         ),
         View("densities", reads, [densities], lambda s: [_densities(desk, s)], tab="hierarchy", pickers=[densities]),
-    ], listing  # fmt: skip
+    ]  # fmt: skip
 
 
 def _scatter(desk: Desk, selection: Selection) -> list[Any]:

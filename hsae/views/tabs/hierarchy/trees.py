@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,8 +12,7 @@ import pandas as pd
 from hsae.hierarchy import Taxonomy
 from hsae.report.shown_names import name_nodes
 from hsae.views.page.desk import feature_name, numbered_name, surest_first, trust
-from hsae.views.parts.markup import button, esc, percent
-from hsae.views.parts.nodes import named_node
+from hsae.views.parts.markup import button, esc, named_node, percent
 
 _LISTED = 12  # features named under one node
 _DRAWN = 300  # branches of the feature tree drawn at most: one with many parents is drawn under each of them
@@ -40,34 +40,33 @@ def wordnet_html(taxonomy: Taxonomy, children: Mapping[str, Sequence[str]], late
     below = {node: len(owned.get(node, [])) for node in children}
     for node in children:  # tightest first, so that children are counted before their parents
         below[node] += sum(below[child] for child in children[node])
-    root = list(children)[-1]
-    tree = _branch(root, children, owned, below, taxonomy, latents, open_to=2)
+    tree = _OwnedTree(taxonomy, children, latents, owned, below).branch(list(children)[-1], open_to=2)
     return f'<div class="hsae-tree">{tree}</div>'
 
 
-def _branch(
-    node: str,
-    children: Mapping[str, Sequence[str]],
-    owned: Mapping[str, Sequence[int]],
-    below: Mapping[str, int],
-    taxonomy: Taxonomy,
-    latents: pd.DataFrame,
-    open_to: int,
-) -> str:
-    """A node with a count, its features, and the branches below it; a class without features is left out."""
-    here, n = owned.get(node, ()), taxonomy.leaf_count(node)
-    inner = sorted(children[node], key=lambda child: -below[child])
-    drawn = "".join(
-        _branch(child, children, owned, below, taxonomy, latents, open_to - 1)
-        for child in inner
-        if below[child] or taxonomy.leaf_count(child) > 1
-    )
-    classes = f"{n} classes, " if n > 1 else ""
-    counts = f"{classes}{len(here)} feature{'s' * (len(here) != 1)}" + f", {below[node] - len(here)} below" * bool(
-        drawn
-    )
-    head = f"{named_node(node)} <small>{counts}</small>"
-    return _fold(head, _features(here, latents) + drawn, opened=open_to > 0)
+@dataclass(frozen=True)
+class _OwnedTree:
+    """The nodes of a class list with those below each, the features that own them, and how many do so below."""
+
+    taxonomy: Taxonomy
+    children: Mapping[str, Sequence[str]]
+    latents: pd.DataFrame
+    owned: Mapping[str, Sequence[int]]
+    below: Mapping[str, int]
+
+    def branch(self, node: str, open_to: int) -> str:
+        """A node with a count, its features, and the branches below it; a class without features is left out."""
+        here, n = self.owned.get(node, ()), self.taxonomy.leaf_count(node)
+        drawn = "".join(
+            self.branch(child, open_to - 1)
+            for child in sorted(self.children[node], key=lambda child: -self.below[child])
+            if self.below[child] or self.taxonomy.leaf_count(child) > 1
+        )
+        classes = f"{n} classes, " if n > 1 else ""
+        beyond = f", {self.below[node] - len(here)} below" if drawn else ""
+        counts = f"{classes}{len(here)} feature{'s' * (len(here) != 1)}{beyond}"
+        head = f"{named_node(node)} <small>{counts}</small>"
+        return _fold(head, _features(here, self.latents) + drawn, opened=open_to > 0)
 
 
 def _features(shown: Sequence[int], latents: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from hsae.hierarchy import wordnet
 from hsae.report.columns import LAYER_NUMBERS
 from hsae.report.shown_names import OLDER, status, status_of
 from hsae.views.page.desk import NO_PROBE, OLDER_RULE, Desk, branching_path, said_name, trust, unsaid
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import line_chart, short_layer
 from hsae.views.parts.markup import button, notice, number, percent, table
 from hsae.views.parts.overlay import overlay_chart

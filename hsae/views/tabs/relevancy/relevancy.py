@@ -11,7 +11,7 @@ from PIL import Image
 from hsae.relevancy import METHODS, RelevancyMap, default_method
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.edit_text import read_patches
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
 from hsae.views.parts.markup import esc, notice, number, percent
 from hsae.views.parts.patches import grid_payload, patch_grid

@@ -8,7 +8,7 @@ from hsae.errors import InputError
 from hsae.steering.edits import Edit, Scope
 from hsae.views.page.desk import NO_PROBE, Desk, feature_name
 from hsae.views.page.edit_text import SLIDERS, as_edit, read_edit, read_patches
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import notice
 from hsae.views.tabs.steer.presets import running, verdict_html
 from hsae.views.tabs.steer.result import control_html, downstream_html, hint_html, nearest_html, result_html

@@ -13,7 +13,7 @@ from hsae.report.shown_names import name_nodes
 from hsae.steering.classification import SteeringResult
 from hsae.views.page.desk import Desk, surest_first
 from hsae.views.page.edit_text import write_edit
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import button, esc, percent
 
 _FEATURES = 3  # a side

@@ -11,19 +11,19 @@ from hsae.hierarchy import Taxonomy
 from hsae.steering.classification import SteeringResult
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import button, esc, number, percent, picture_button, points, table
-from hsae.views.parts.nodes import named_node
+from hsae.views.parts.markup import button, esc, named_node, number, percent, picture_button, points, table
 
 _SHOWN = 5
 _VISIBLE = 5e-4  # a change of 0.05 points
 _LEAST_SCALE = 0.05  # changes below 5 points do not fill the bars, so that small ones look small
-Row = tuple[str, float, str]
-"""WordNet id, change, a last cell in plain text."""
+Row = tuple[str, float, str, str]
+"""WordNet id, change as a share of the longest bar, the change in words, a last cell in plain text."""
 
 
 def result_html(result: SteeringResult, taxonomy: Taxonomy, layer: str, *, moved: bool) -> str:
     """The classes that gain and lose most, the WordNet nodes that do, and how large the push is."""
-    return f"{hint_html(result, layer, moved=moved)}{_classes(result)}{_branches(result, taxonomy)}"
+    logits = _logits(result) if moved else ""
+    return f"{hint_html(result, layer, moved=moved)}{_classes(result)}{_branches(result, taxonomy)}{logits}"
 
 
 def hint_html(result: SteeringResult, layer: str, *, moved: bool) -> str:
@@ -54,19 +54,42 @@ def top_changes(before: np.ndarray, after: np.ndarray, top: int = _SHOWN) -> lis
 
 def _classes(result: SteeringResult) -> str:
     before, after = result.probabilities_before.astype(float), result.probabilities_after.astype(float)
-    rows = [
-        (result.classes[at], float(after[at] - before[at]), f"{percent(before[at])} → {percent(after[at])}")
-        for at in top_changes(before, after)
+    shown = top_changes(before, after)
+    gained = [float(after[at] - before[at]) for at in shown]
+    lasts = [f"{percent(before[at])} → {percent(after[at])}" for at in shown]
+    rows = _in_points([result.classes[at] for at in shown], gained, lasts)
+    return "<h3>Classes</h3>" + _changes("Classes that change most", ["class", "points", "before → after"], rows)
+
+
+def _logits(result: SteeringResult) -> str:
+    """The class logits that rise and fall most, the rises first; a fold-out."""
+    changes = result.logit_changes.astype(float)
+    order = np.argsort(-changes, kind="stable").tolist()
+    shown = [at for at in dict.fromkeys([*order[:_SHOWN], *order[-_SHOWN:]]) if changes[at]]
+    if not shown:
+        return ""
+    largest = np.abs(changes).max()
+    rows: list[Row] = [
+        (
+            result.classes[at],
+            float(changes[at] / largest),
+            _signed(changes[at]),
+            f"{_signed(result.logits_before[at])} → {_signed(result.logits_after[at])}",
+        )
+        for at in shown
     ]
-    return "<h3>Classes</h3>" + _changes("Classes that change most", ["class", "before → after"], rows)
+    listed = _changes("Class logits that change most", ["class", "logit", "before → after"], rows)
+    hint = "Probabilities sum to 1, so one class may gain because others lose; logits move each by itself."
+    words = "Class logits it raises and lowers"
+    return f'<details><summary>{words}</summary><p class="hsae-hint">{hint}</p>{listed}</details>'
 
 
 def _branches(result: SteeringResult, taxonomy: Taxonomy) -> str:
     kept = branches(result.mass_changes(taxonomy), taxonomy)
-    rows = [(node, gained, f"{taxonomy.leaf_count(node)} classes") for node, gained in kept.items()]
-    if not rows:
+    if not kept:
         return ""
-    return "<h3>Branches of WordNet</h3>" + _changes("Branches that gain or lose", ["branch", "size"], rows)
+    rows = _in_points(list(kept), list(kept.values()), [f"{taxonomy.leaf_count(node)} classes" for node in kept])
+    return "<h3>Branches of WordNet</h3>" + _changes("Branches that gain or lose", ["branch", "points", "size"], rows)
 
 
 def branches(changes: Mapping[str, float], taxonomy: Taxonomy, top: int = _SHOWN) -> dict[str, float]:
@@ -128,7 +151,7 @@ def downstream_html(effects: pd.DataFrame, names: Sequence[str]) -> str:
         [
             esc(short_layer(row["layer"])),
             button(name, ("feature", f"{row['layer']}:{int(row['latent'])}")),
-            f"<b>{'+' if row['change'] > 0 else '−'}{number(abs(row['change']))}</b>",
+            f"<b>{_signed(row['change'])}</b>",
             f"{number(row['before'])} → {number(row['after'])}",
         ]
         for name, (_, row) in zip(names, effects.iterrows(), strict=True)
@@ -139,12 +162,18 @@ def downstream_html(effects: pd.DataFrame, names: Sequence[str]) -> str:
 
 def _changes(caption: str, heads: Sequence[str], rows: Sequence[Row]) -> str:
     """A table of signed changes."""
-    full = max([_LEAST_SCALE, *(abs(gained) for _, gained, _ in rows)])
-    cells = [
-        [named_node(wnid), signed_bar(gained / full), f"<b>{points(gained)}</b>", esc(last)]
-        for wnid, gained, last in rows
-    ]
-    return table(caption, [heads[0], "", "points", heads[1]], cells, css="hsae-changes")
+    cells = [[named_node(wnid), signed_bar(share), f"<b>{said}</b>", esc(last)] for wnid, share, said, last in rows]
+    return table(caption, [heads[0], "", *heads[1:]], cells, css="hsae-changes")
+
+
+def _in_points(wnids: Sequence[str], gained: Sequence[float], lasts: Sequence[str]) -> list[Row]:
+    """Changes of probability; the bars of large ones fill their width."""
+    full = max([_LEAST_SCALE, *map(abs, gained)])
+    return [(wnid, gain / full, points(gain), last) for wnid, gain, last in zip(wnids, gained, lasts, strict=True)]
+
+
+def _signed(value: float) -> str:
+    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
 
 
 def signed_bar(share: float) -> str:

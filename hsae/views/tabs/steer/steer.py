@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,10 +13,10 @@ from hsae.errors import InputError
 from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk, numbered_name
 from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
-from hsae.views.page.state import Selection
+from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import esc
 from hsae.views.parts.patches import grid_payload, patch_grid
-from hsae.views.parts.view import View, picker
+from hsae.views.parts.view import Controls, View, picker
 from hsae.views.tabs.steer.panes import PANES, amounts_of, edit_of, pane_html, scope_of, steered
 from hsae.views.tabs.steer.presets import preset_html
 
@@ -26,17 +27,7 @@ _INTRO = (
 _SCOPES = [("the image's own token", "cls"), ("every patch", "patches"), ("both", "all"), ("chosen patches", "chosen")]
 
 
-@dataclass(frozen=True)
-class Controls:
-    """What page.py wires, since it changes the shared selection."""
-
-    sliders: list[gr.Slider]
-    undo: gr.Button
-    redo: gr.Button
-    reset: gr.Button
-
-
-def build(desk: Desk) -> tuple[list[View], Controls]:
+def build(desk: Desk) -> list[View]:
     """Presets, sliders, scope and what came of it."""
     presets = picker(elem_id="presets")
     gr.HTML(_INTRO, apply_default_css=False)
@@ -62,20 +53,21 @@ def build(desk: Desk) -> tuple[list[View], Controls]:
         export = gr.HTML(apply_default_css=False, elem_id="steer-export")
     where = ("model", "layer", "latent", "image")
     what = ("edit", "scope", "patches")
-    views = [
+    controls = Controls(sliders, undo, redo, reset, partial(moved, desk))
+    return [
         View("presets", ("model", "layer", "image", "edit"), [presets], lambda s: [preset_html(desk, s)], tab="steer",
              pickers=[presets], quiet=True),
-        View("sliders", (*where, "edit"), [said, *sliders], lambda s: _sliders(desk, s), tab="steer", quiet=True),
+        View("sliders", (*where, "edit"), [said, *sliders], lambda s: _sliders(desk, s), tab="steer", quiet=True,
+             controls=controls),
         View("scope", ("model", "layer", "image", "scope", "patches"), [grid, scope], lambda s: _scope(desk, s),
              tab="steer", pickers=[grid], choosers=[(scope.input, "scope", scope)], quiet=True),
         View("steer", (*where, *what, "shows"), [panel, shows], lambda s: [pane_html(desk, s), s.shows or "classes"],
              tab="steer", later="effects of edits", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
         View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
     ]  # fmt: skip
-    return views, Controls(sliders, undo, redo, reset)
 
 
-def moved(desk: Desk, selection: Selection, amounts: tuple[Any, ...]) -> str:
+def moved(desk: Desk, selection: Selection, amounts: Sequence[Any]) -> str:
     """The text of the edit that sliders in these positions make."""
     if any(not isinstance(a, int | float) or not abs(a) <= REACH for a in amounts):
         raise InputError(f"amounts {amounts!s:.80}", f"numbers from -{REACH:g} to {REACH:g}")

@@ -1,0 +1,37 @@
+"""The one state that a page's views share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ScopeChoice = Literal["cls", "patches", "all", "chosen"]
+SCOPES: tuple[ScopeChoice, ...] = ("cls", "patches", "all", "chosen")
+SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
+FIRST_PHOTO = "animals/dog"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a visitor has chosen: small values only, each visitor's own."""
+
+    model: str
+    layer: str
+    latent: int | None = None
+    """None: the views show the photo's strongest feature (`Models.focus`)."""
+    image: str = FIRST_PHOTO
+    """Key of a starter photograph or of an upload; "" for none."""
+    view: str = "layers"
+    """The open tab, one of `TABS`."""
+    method: str = ""
+    """Relevancy method; "" for the default of the model."""
+    edit: str = ""
+    """What is steered at the layer (`edit_text`); "" for nothing."""
+    scope: ScopeChoice | Literal[""] = ""
+    """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
+    patches: str = ""
+    """Chosen patches of the photograph, e.g. 3.4.12."""
+    pair: str = ""
+    """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
+    shows: str = ""
+    """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
