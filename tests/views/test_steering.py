@@ -182,7 +182,8 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     _, drawn, *_ = page.draw(selection, {})
     drawn_later, *_ = page.draw_later(later, selection, {})
     amounts = (1.5, *[0] * (SLIDERS - 1))
-    steps, moved, drawn, *values = page.move(selection, drawn, Steps(), *amounts)
+    sliders = next(view for view in page.views if view.controls)
+    steps, moved, drawn, *values = page.move(sliders, sliders.controls, selection, drawn, Steps(), *amounts)
     latent = steer_panes.steered(desk, selection)[0]
     assert moved.edit == f"{latent}~1.5"
     assert all(skipped(value) for value in outputs_of(page.views, values, "sliders"))
