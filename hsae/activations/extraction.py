@@ -41,16 +41,14 @@ class Extraction:
         return {name: shape_per_image(backbone, name, self.token) for name in self.layers}
 
     def checked(self, backbone: Backbone, samples: Samples | SampleStream) -> Extraction:
-        """The same with nothing left open; InputError when there is no image or no room for one."""
-        rows = self._rows_that_fit(backbone) if self.shard_rows is None else self.shard_rows
+        """The same with nothing left open; InputError for a token that the backbone lacks, no image, or no room for it."""
+        values = sum(map(math.prod, self.shapes(backbone).values()))
+        fitting = min(1024, max(1, SHARD_BYTES // (values * self.dtype.itemsize)))
+        rows = fitting if self.shard_rows is None else self.shard_rows
         if min(samples.expected or 1, self.batch_size, rows) < 1 or samples.n_rows == 0:
             got = f"{samples.expected} images of {samples.name}, batch_size {self.batch_size}, shard_rows {rows}"
             raise InputError(got, "at least one of each")
         return replace(self, shard_rows=rows, workers=decoders(self.workers, backbone.device))
-
-    def _rows_that_fit(self, backbone: Backbone) -> int:
-        values = sum(map(math.prod, self.shapes(backbone).values()))
-        return min(1024, max(1, SHARD_BYTES // (values * self.dtype.itemsize)))
 
     def describe(self, backbone: Backbone, samples: Samples | SampleStream) -> Manifest:
         """The manifest of what the backbone makes of a data set; `checked` before."""

@@ -65,7 +65,7 @@ COLUMNS = (
         "p999", "float32", "99.9 % quantile of the positive activations",
         words=Words("p999", "strong activation: 99.9 % of firings are weaker; the sliders' unit"),
     ),
-    Column("dead", "bool", "never fires on the data set"),
+    Column("dead", "bool", "fires on no token of the held-out images"),
     Column(
         "label_entropy", "float32", "entropy in nats of its activation over classes",
         words=Words("label entropy", "spread over classes in nats; 0 = all in one class"),

@@ -105,7 +105,7 @@ def test_the_manifest_says_what_it_is_made_from(tmp_path):
 def test_a_shard_is_bounded_in_bytes(tmp_path, monkeypatch):
     default = extract(tmp_path / "rows", noise_samples(3), shard_rows=None)
     assert default.manifest.shard_rows == 1024
-    monkeypatch.setattr("hsae.activations.extract.SHARD_BYTES", 2 * 3 * 16 * 32 * 4)
+    monkeypatch.setattr("hsae.activations.extraction.SHARD_BYTES", 2 * 3 * 16 * 32 * 4)
     small = extract(tmp_path / "bytes", noise_samples(3), "all", "patch", shard_rows=None)
     assert small.manifest.shard_rows == 2
     assert torch.equal(small.labels, default.labels)

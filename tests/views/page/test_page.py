@@ -111,10 +111,11 @@ def test_two_models_are_told_apart(artifact):
     assert list(models) == ["schema_1", "schema_1 (2)", "unsaved"]
 
 
-def test_only_the_six_questions_are_public_and_each_says_what_it_answers(artifact):
+def test_only_the_questions_are_public_and_each_says_what_it_answers(artifact):
     stated = in_a_loop(lambda: build_app([artifact]).get_api_info())
     public = stated["named_endpoints"]
-    assert set(public) == {"/classes", "/latents", "/relevancy", "/faithfulness", "/feature", "/steer"}
+    questions = ("classes", "latents", "relevancy", "faithfulness", "feature", "steer", "examples", "activation_map")
+    assert set(public) == {f"/{name}" for name in (*questions, "patch_latents", "patch_relevancy")}
     assert all(len(endpoint["description"]) > 40 for endpoint in public.values())
     assert not stated["unnamed_endpoints"]
 

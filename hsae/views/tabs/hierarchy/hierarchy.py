@@ -116,7 +116,7 @@ def words_html(latents: pd.DataFrame, layer: str) -> str:
     )
     counts = (
         f"<p>Layer {esc(short_layer(layer))}: <b>{points}</b> features of two or more classes (shown), {one} of exactly"
-        f" one class, {rest} without a clear class, {dead} that never fire.</p>"
+        f" one class, {rest} without a clear class, {dead} that fire on no held-out image.</p>"
     )
     tested = scatter_points(latents)["q_value"]
     beyond = int((tested < 0.05).sum())

@@ -147,7 +147,7 @@ def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], 
         line_chart("Probe accuracy: share of held-out images named right", layers, accuracy, selected, top=1.0),
         line_chart("FVU: share of the variance the SAE leaves unexplained", layers, {"FVU": read("fvu")}, selected),
         line_chart("L0: features active per image", layers, {"L0": read("l0")}, selected),
-        line_chart("Dead: share of features that never fire", layers, {"dead": read("dead")}, selected),
+        line_chart("Dead: share of features that fire on no held-out image", layers, {"dead": read("dead")}, selected),
         line_chart("Coverage: mean of features of 2+ classes, and by chance", layers, covered, selected),
         line_chart("Features that beat chance", layers, {"features": read("n_significant")}, selected),
     ]
