@@ -41,7 +41,7 @@ class Extraction:
         return {name: shape_per_image(backbone, name, self.token) for name in self.layers}
 
     def checked(self, backbone: Backbone, samples: Samples | SampleStream) -> Extraction:
-        """The same with nothing left open; InputError for a token that the backbone lacks, no image, or no room for it."""
+        """The same with nothing left open; InputError for a token that is not there, without images or room for one."""
         values = sum(map(math.prod, self.shapes(backbone).values()))
         fitting = min(1024, max(1, SHARD_BYTES // (values * self.dtype.itemsize)))
         rows = fitting if self.shard_rows is None else self.shard_rows
