@@ -26,6 +26,7 @@ COMMANDS = {
     "figures": Row("hsae.commands.figures", "Draw the figures of a run, as PNG and CSV."),
     "names": Row("hsae.commands.names", "Name latents after WordNet nodes, by rules that unseen images confirm."),
     "nearest": Row("hsae.commands.nearest", "Store where the starter photographs lie in the last layer."),
+    "pairs": Row("hsae.commands.pairs", "Tell which features follow object, background, colour, texture or place."),
     "places": Row("hsae.commands.places", "Measure where latents of patches fire: at one place, on objects, together."),
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),

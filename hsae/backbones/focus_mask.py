@@ -104,8 +104,8 @@ def foreground_mask(image: ImageSource, backbone: Backbone | None = None, thresh
     image: whatever `hsae.open_image` opens; threshold: of the saliency.
     """
     backbone = backbone or load_dinov2_small_focus()
-    found = saliency(backbone, backbone.run([image], [LAST])[LAST])
-    return (found[0] >= threshold).cpu().numpy()
+    values = saliency(backbone, backbone.run([image], [LAST])[LAST])
+    return (values[0] >= threshold).cpu().numpy()
 
 
 @cache

@@ -45,21 +45,59 @@ def scenes(samples: Samples, n: int, side: int, seed: int = 0) -> Iterator[Scene
         yield paste(scene, blur_photo(background.image, side), generator)
 
 
-def paste(sample: Sample, background: Image.Image, generator: np.random.Generator) -> Scene:
-    """The sample's object on a square background; InputError for a sample without a mask."""
-    cut = None if sample.mask is None else Image.fromarray(sample.mask).getbbox()
-    if sample.mask is None or cut is None:
-        raise InputError(f"{sample.key} has no mask", "a cut-out: a photograph with alpha")
-    side = background.width
-    share = generator.uniform(*SHARES) * side / max(cut[2] - cut[0], cut[3] - cut[1])
-    size = (max(1, round((cut[2] - cut[0]) * share)), max(1, round((cut[3] - cut[1]) * share)))
-    left, top = (int(generator.integers(0, side - length + 1)) for length in size)
-    cover = Image.fromarray(sample.mask).crop(cut).resize(size, Image.Resampling.NEAREST)
+@dataclass(frozen=True)
+class Place:
+    """A box in pixels of the picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def paste(
+    sample: Sample, background: Image.Image, generator: np.random.Generator, across: tuple[float, float] = (0.0, 1.0)
+) -> Scene:
+    """The sample's object on a square background; InputError for a sample without a mask.
+
+    across: from where to where the object may stand, from left to right, in shares of the width.
+    """
+    left, top, right, bottom = cut_out(sample)[1]
+    side, (first, last) = background.width, (round(share * background.width) for share in across)
+    width, height = right - left, bottom - top
+    scale = min(generator.uniform(*SHARES) * side / max(width, height), (last - first) / width)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    left = int(generator.integers(first, last - width + 1))
+    top = int(generator.integers(0, side - height + 1))
+    return paste_at(sample, background, Place(left, top, width, height))
+
+
+def paste_at(sample: Sample, background: Image.Image, place: Place) -> Scene:
+    """The sample's object, cut out and brought to the size of a place on a background."""
+    (cover, box), size, corner = cut_out(sample), (place.width, place.height), (place.left, place.top)
+    cover = cover.crop(box).resize(size, Image.Resampling.NEAREST)
     image = background.copy()
-    image.paste(sample.image.crop(cut).resize(size, Image.Resampling.BICUBIC), (left, top), cover)
+    image.paste(sample.image.crop(box).resize(size, Image.Resampling.BICUBIC), corner, cover)
     mask = Image.new("1", background.size)
-    mask.paste(cover, (left, top))
+    mask.paste(cover, corner)
     return Scene(sample.key, image, background, np.asarray(mask))
+
+
+def cut_out(sample: Sample) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """Mask of the sample's object, and the box around it: left, top, right, bottom; InputError without a mask."""
+    mask = None if sample.mask is None else Image.fromarray(sample.mask)
+    box = None if mask is None else mask.getbbox()
+    if mask is None or box is None:
+        raise InputError(f"{sample.key} has no mask", "a cut-out: a photograph with alpha")
+    return mask, box
+
+
+def paste_beside(
+    first: Sample, second: Sample, background: Image.Image, generator: np.random.Generator
+) -> tuple[Scene, Scene]:
+    """Two objects, one in the left and one in the right half: a scene, and that scene with the second object in it."""
+    left = paste(first, background, generator, (0.0, 0.5))
+    return left, paste(second, left.image, generator, (0.5, 1.0))
 
 
 def blur_photo(image: Image.Image, side: int) -> Image.Image:

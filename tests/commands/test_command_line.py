@@ -14,7 +14,7 @@ from hsae.commands.command_line import run_command
 from hsae.errors import InputError
 
 
-@pytest.mark.parametrize("command", ["causal", "faithfulness", "figures", "nearest", "segmentation"])
+@pytest.mark.parametrize("command", ["causal", "faithfulness", "figures", "nearest", "pairs", "segmentation"])
 def test_errors_are_one_sentence_and_exit_status_1(command, tmp_path, capsys):
     assert main([command, str(tmp_path)]) == 1
     said = capsys.readouterr()

@@ -1,67 +1,120 @@
-"""Effect of switching features off on an object's patches on its segmentation, compared with a random direction."""
+"""What a patch head says after the features that carry a class were switched off, beside three controls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-from hsae.faithfulness.scenes import Scene, coverage
-from hsae.measures.statistics import against_control
-from hsae.sae.model import SparseAutoencoder
+from hsae.measures.statistics import against_control, interval
+from hsae.steering.controls import along
 from hsae.steering.editor import Editor
-from hsae.steering.edits import Edit, Op
-from hsae.steering.segmentation.head import PatchHead
-from hsae.steering.segmentation.maps import Segmentation, segment
+from hsae.steering.edits import Edit, Op, Scope
+from hsae.steering.segmentation.carriers import Reading, strongest
+from hsae.steering.segmentation.maps import class_map, pixel_classes
+from hsae.steering.segmentation.observed import Observed, patch_places
+
+REGIONS = ("target", "neighbour", "background")
+ARMS = ("features", "random", "equal_rate", "probe")
+KEYS = ["scope", "latents", "arm"]
 
 
-def suppression(
-    editor: Editor, scenes: Sequence[Scene], layer: str, head: PatchHead, last: str, n_latents: int
-) -> dict[str, float | None]:
-    """Share of pixels, on the object's patches and elsewhere, whose class changes when its latents are switched off.
+@dataclass(frozen=True, eq=False)
+class Suppression:
+    """Switch features off that carry a class, on the object's patches or on all, and push as far in other directions.
 
-    The `n_latents` of each scene are those that fire most on the object's patches compared with all others. Returned
-    beside them: the same shares for a random direction of equal norm at the same patches, and the paired difference.
+    Controls, all of the same length at every patch: a random direction; other features of equal firing rate; and,
+    as what labels can do, away from the class along the direction of a probe at the features' layer.
     """
-    backbone, sae = editor.backbone, editor.saes[layer]
-    size = backbone.preprocessing.image_size
-    places = backbone.token_map(layer, torch.zeros(1, 3, size, size))
-    segmentations: list[Segmentation] = []
-    for seed, scene in enumerate(scenes):
-        start = backbone.run([scene.image], [layer, last])
-        x = backbone.select_token(start[layer], layer, "patch")[0]
-        on_object = coverage(scene.mask, places, len(x)) >= 0.5
-        latents = specific_latents(sae, x, on_object, n_latents)
+
+    reading: Reading
+    carriers: Tensor
+    """`[n_classes, d_sae]`, of `class_carriers`, from other pictures than those that are scored."""
+    frequency: np.ndarray
+    """Firing rate of each latent, `[d_sae]`."""
+    probe: Tensor
+    """Direction of each class at the features' layer, `[n_classes, d_in]`."""
+    latents: tuple[int, ...] = (4, 16)
+    """How many are switched off together."""
+    seed: int = 0
+
+    def rows(self, seen: Iterable[Observed]) -> pd.DataFrame:
+        """One row per picture, class in it, scope, number of latents and arm, with the share of pixels that changed.
+
+        Columns: label (the class's index), `KEYS`, and `REGIONS`: shares in [0, 1] of the pixels that showed the class
+        and were called so; of those of other objects that were called by their names; of the background's. NaN where
+        there are no such pixels.
+        """
+        places = patch_places(self.reading.backbone, self.reading.reads)
+        rows = [row for at, one in enumerate(seen) for row in self._of_picture(one, places, self.seed + at)]
+        return pd.DataFrame(rows, columns=["label", *KEYS, *REGIONS])
+
+    def _of_picture(self, one: Observed, places: np.ndarray, seed: int) -> Iterator[tuple[object, ...]]:
+        classes, size, reading = one.patch_classes(places), len(one.truth), self.reading
+        before = class_map(reading.backbone, reading.head, one.x[reading.reads], reading.reads, size)
+        for label in np.unique(classes[classes > 0]).tolist():
+            regions = _regions(one.truth, before, label)
+            if not regions[0].any():
+                continue  # the head does not see it, so nothing can be taken away
+            where: dict[str, Scope] = {"object": tuple(np.flatnonzero(classes == label).tolist()), "all": "patches"}
+            for scope, patches in where.items():
+                for n in self.latents:
+                    for arm, after in self._arms(one.x, label, patches, n, seed).items():
+                        changed = (_share(after != before, region) for region in regions)
+                        yield (label, scope, n, arm, *changed)
+
+    def _arms(self, x: dict[str, Tensor], label: int, scope: Scope, n: int, seed: int) -> dict[str, np.ndarray]:
+        """Class maps after each arm; of none when no carrier fires there."""
+        reading, layer = self.reading, self.reading.layer
+        latents = strongest(self.carriers, label, n)
         if not latents:
-            continue
-        edit = Edit(layer, tuple(Op(j, "off") for j in latents), tuple(np.flatnonzero(on_object).tolist()))
-        segmentations.append(segment(editor, edit, start, head, last, size=size, control_seed=seed))
-    return _summary(segmentations)
+            return {}
+        editor = Editor(
+            reading.backbone, {layer: reading.sae}, {layer: np.ones(reading.sae.d_sae)}, {layer: self.frequency}
+        )
+        run = editor.run([Edit(layer, tuple(Op(j, "off") for j in latents), scope)], x, [layer])
+        if not run.touches(0):
+            return {}
+        controls, delta = editor.controls(run, seed), run.deltas[layer]
+        others = (controls["control"][layer], controls["feature_control"][layer], along(delta, -self.probe[label]))
+        size = reading.backbone.preprocessing.image_size
+        rows, _ = reading.backbone.grid(reading.reads, size, size)
+        with torch.no_grad():
+            logits = reading.logits(x[layer] + torch.cat([delta, *others]))
+        return dict(zip(ARMS, pixel_classes(logits, rows, size), strict=True))
 
 
-@torch.no_grad()
-def specific_latents(sae: SparseAutoencoder, x: Tensor, on_object: np.ndarray, n: int) -> list[int]:
-    """Up to `n` latents with the largest mean on the object's patches minus that elsewhere; x `[patches, d_in]`."""
-    if on_object.all() or not on_object.any():
-        return []
-    z, inside = sae.encode(x), torch.from_numpy(on_object)
-    contrast = z[inside].mean(0) - z[~inside].mean(0)
-    values, latents = contrast.topk(min(n, sae.d_sae))
-    return [latent for latent, value in zip(latents.tolist(), values.tolist(), strict=True) if value > 0]
+def _regions(truth: np.ndarray, said: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In the order of `REGIONS`, each bool `[height, width]`."""
+    seen = truth == said
+    return (truth == label) & seen, (truth > 0) & (truth != label) & seen, truth == 0
 
 
-def _summary(segmentations: Sequence[Segmentation]) -> dict[str, float | None]:
-    if not segmentations:
-        return {"n_scenes": 0}
-    target = np.array([one.target_changed for one in segmentations])
-    random = np.array([one.control_changed for one in segmentations])
-    return {
-        "n_scenes": len(segmentations),
-        "target_changed": float(target.mean()),
-        "other_changed": float(np.mean([one.other_changed for one in segmentations])),
-        "target_changed_random": float(random[:, 0].mean()),
-        "other_changed_random": float(random[:, 1].mean()),
-        **{f"target_{name}": value for name, value in against_control(target, random[:, 0]).items()},
-    }
+def _share(changed: np.ndarray, region: np.ndarray) -> float:
+    return float(changed[region].mean()) if region.any() else np.nan
+
+
+def summary(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """Means over classes, one entry per scope, number of latents and arm, as plain JSON.
+
+    A class counts once, however many pictures show it. Beside each mean its 95 % bootstrap interval over classes; for
+    the features also, against every control, the paired difference in `target` with interval and one-sided p.
+    """
+    by_class = rows.groupby([*KEYS, "label"])[list(REGIONS)].mean()
+    entries: list[dict[str, object]] = []
+    for keys, part in by_class.groupby(level=KEYS):
+        entry: dict[str, object] = {**dict(zip(KEYS, keys, strict=True)), "classes": len(part)}
+        entry |= {region: interval(part[region].to_numpy()) for region in REGIONS}
+        if entry["arm"] == ARMS[0]:
+            entry["against"] = {arm: _against(by_class, part, (*keys[:2], arm)) for arm in ARMS[1:]}
+        entries.append(entry)
+    return entries
+
+
+def _against(by_class: pd.DataFrame, features: pd.DataFrame, control: tuple[object, ...]) -> dict[str, float | None]:
+    values = features["target"].droplevel(KEYS)
+    return against_control(values.to_numpy(), by_class.loc[control, "target"].reindex(values.index).to_numpy())

@@ -45,6 +45,10 @@ class PatchHead:
             raise InputError(f"a head for activations of width {len(self.W)}", f"one for {x.shape[-1]}")
         return x @ self.W.to(x) + self.b.to(x)
 
+    def directions(self) -> Tensor:
+        """For each class what raises its logit above the mean of all, `[n_classes, d_in]`."""
+        return (self.W - self.W.mean(1, keepdim=True)).T
+
     @classmethod
     def from_arrays(cls, W: Any, b: Any, classes: Any) -> PatchHead:
         """A head from nested lists or arrays; InputError for anything that is none."""

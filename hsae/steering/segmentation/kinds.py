@@ -1,4 +1,4 @@
-"""Coarse kinds of things: WordNet nodes with enough starter photographs to learn each of them."""
+"""Which class of a patch head a photograph belongs to, and the coarse classes of a head that needs no data set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hsae.hierarchy import wordnet
+from hsae.steering.segmentation.head import BACKGROUND
 
 KINDS = (
     "n01503061",  # bird
@@ -19,20 +20,28 @@ KINDS = (
     "n09239740",  # celestial body
     "n00021939",  # any other artifact
 )
-"""A photograph is of the first of these that stands above its class."""
+"""WordNet nodes with enough starter photographs to learn each; a photograph is of the first that stands above it."""
 
 
-def kind_of(wnid: str | None) -> str | None:
-    """The kind a WordNet id belongs to; None for none of them."""
+def class_of(wnid: str | None, classes: Sequence[str]) -> int | None:
+    """The place in `classes` of the first that is a WordNet id or stands above it; None for none of them.
+
+    classes: of a patch head, so "background" may be among them.
+    """
     above = wordnet().ancestors(wnid) if wnid is not None else frozenset()
-    return next((kind for kind in KINDS if kind in above), None)
+    return next((at for at, name in enumerate(classes) if name != BACKGROUND and name in above), None)
 
 
-def held_out(kinds: Sequence[str | None], every: int = 4) -> np.ndarray:
-    """Whether a photograph is kept for evaluation, bool `[n]`: every fourth of each kind, in the order given."""
-    counts: dict[str | None, int] = {}
-    kept = np.zeros(len(kinds), dtype=bool)
-    for at, kind in enumerate(kinds):
-        counts[kind] = counts.get(kind, 0) + 1
-        kept[at] = counts[kind] % every == 0
-    return kept
+def ranks(classes: Sequence[int | None]) -> np.ndarray:
+    """How many of the same class come before each photograph, int `[n]`."""
+    counts: dict[int | None, int] = {}
+    before = np.zeros(len(classes), dtype=int)
+    for at, label in enumerate(classes):
+        before[at] = counts.get(label, 0)
+        counts[label] = before[at] + 1
+    return before
+
+
+def held_out(classes: Sequence[int | None], every: int = 4) -> np.ndarray:
+    """Whether a photograph is kept for evaluation, bool `[n]`: every fourth of each class, in the order given."""
+    return ranks(classes) % every == every - 1

@@ -92,9 +92,16 @@ def class_map(backbone: Backbone, head: PatchHead, x: Tensor, layer: str, size: 
     if rows == 1 < cols:  # tokens of a layer without rows and columns stand for other pixels in every image
         got = f"a patch head at {layer} of {backbone.id}, whose tokens are segments"
         raise InputError(got, "a layer of patches in rows and columns")
-    logits = head.logits(backbone.select_token(x, layer, "patch"))
-    grid = logits[0].T.unflatten(1, (rows, cols))[None]
-    return interpolate(grid.float(), size=(size, size), mode="bilinear")[0].argmax(0).cpu().numpy()
+    return pixel_classes(head.logits(backbone.select_token(x, layer, "patch")), rows, size)[0]
+
+
+def pixel_classes(logits: Tensor, rows: int, size: int) -> np.ndarray:
+    """Most likely class of every pixel, int `[batch, size, size]`, from patches `[batch, patches, n_classes]`.
+
+    rows: of patches.
+    """
+    grid = logits.transpose(1, 2).unflatten(2, (rows, -1))
+    return interpolate(grid.float(), size=(size, size), mode="bilinear").argmax(1).cpu().numpy()
 
 
 def _edited_pixels(backbone: Backbone, edit: Edit, x: Tensor, layer: str, size: int) -> np.ndarray:
