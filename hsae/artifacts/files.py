@@ -11,7 +11,9 @@ from hsae.artifacts.defects import broken, require
 from hsae.artifacts.hub import REPO_ID, HubFiles
 from hsae.errors import ArtifactError
 
-STARTER = Path(__file__).parents[1] / "starter" / "artifact"
+_STARTER = Path(__file__).parents[1] / "starter"
+PACKAGED = {"starter": _STARTER / "artifact", "starter-patches": _STARTER / "patches"}
+"""Where artifacts that come with the code lie, by name; the second is of patches of the same backbone."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _FETCH = "Run `git lfs install` and `git lfs pull` there, or load it by its name on the Hub"
 _KEEP_LINE_ENDS = "Clone the repository again with `git clone -c core.autocrlf=false`"
@@ -64,8 +66,8 @@ class VerifiedFiles:
 
 
 def open_files(source: str | Path, revision: str | None = None) -> Files:
-    """The files of "starter", of a folder, or of a Hub model org/name at a revision."""
-    folder = STARTER if source == "starter" else Path(source)
+    """The files of a packaged artifact, of a folder, or of a Hub model org/name at a revision."""
+    folder = PACKAGED.get(str(source)) or Path(source)
     on_hub = isinstance(source, str) and not folder.is_dir() and REPO_ID.fullmatch(source) is not None
     if on_hub:
         return HubFiles(str(source), revision)
@@ -76,6 +78,11 @@ def open_files(source: str | Path, revision: str | None = None) -> Files:
             f"There is no artifact {str(source)!r:.200}", '"starter", a folder, or a Hub model org/name'
         )
     return LocalFiles(folder)
+
+
+def packaged() -> list[str]:
+    """Names of the artifacts that are there without a Hub or a run."""
+    return [name for name, folder in PACKAGED.items() if folder.is_dir()]
 
 
 def check_sha256(path: Path, where: str, expected: str) -> None:

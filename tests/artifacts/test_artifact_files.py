@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hsae.artifacts.files import sha256_of
+from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.files import PACKAGED, packaged, sha256_of
 from hsae.errors import ArtifactError
 from tests.artifacts.conftest import read_all, refused, refused_after_rehash, rehash
 
@@ -19,6 +20,16 @@ WEIGHTS, TABLE = "block_01/sae_weights.safetensors", "block_01/latents.parquet"
 def test_the_unbroken_artifact_loads_after_rehashing(folder):
     rehash(folder)
     read_all(folder)
+
+
+def test_packaged_artifacts_are_those_that_are_there_and_load_by_name(folder, tmp_path, monkeypatch):
+    assert packaged()[0] == "starter"
+    monkeypatch.setitem(PACKAGED, "starter-patches", folder)
+    assert packaged() == ["starter", "starter-patches"]
+    assert Artifact.load("starter-patches").sha256 == Artifact.load(folder).sha256
+    monkeypatch.setitem(PACKAGED, "starter-patches", tmp_path / "not" / "there")
+    assert packaged() == ["starter"]
+    refused("starter-patches", "no artifact")
 
 
 ALL_FILES = [CFG, WEIGHTS, TABLE, IMAGES, "probes.safetensors", "curves.json", "tree.json"]

@@ -17,6 +17,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.files import packaged
 from hsae.commands.command_line import artifact_in
 from hsae.errors import InputError
 from hsae.views.page import api
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command can be told."""
     parser.add_argument(
         "--artifact", action="append",
-        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else starter)',
+        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else all packaged)',
     )  # fmt: skip
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
@@ -94,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
     sources = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
-        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or sources or ["starter"]]
+        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or sources or packaged()]
         launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
     except OSError as error:  # such as a port that is taken
         raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error
