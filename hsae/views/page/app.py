@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command can be told."""
     parser.add_argument(
         "--artifact", action="append",
-        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else all packaged)',
+        help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else packaged)',
     )  # fmt: skip
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
