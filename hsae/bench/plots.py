@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hsae.bench.baselines import BASELINES
-from hsae.report.figures import panels
+from hsae.report.figure_files import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

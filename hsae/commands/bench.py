@@ -17,7 +17,7 @@ from hsae.bench.rows import Row
 from hsae.bench.suite import run_grid
 from hsae.bench.table import markdown, table
 from hsae.errors import InputError
-from hsae.report.figures import write_figure
+from hsae.report.figure_files import write_figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

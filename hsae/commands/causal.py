@@ -21,7 +21,7 @@ from hsae.artifacts.extras import add_document
 from hsae.commands.command_line import figures_beside
 from hsae.data.samples import Samples, load_samples
 from hsae.measures.plain import significant
-from hsae.report.figures import write_figure
+from hsae.report.figure_files import write_figure
 from hsae.session import Session
 from hsae.steering.causal.experiment import CONDITIONS, CONTROLS, Images, LayerTest, Setting
 from hsae.steering.causal.figure import causal_figure

@@ -12,7 +12,7 @@ from hsae.atomic import atomic_path
 from hsae.comparison.layer_pair import MAIN, SHUFFLED, WITHIN
 from hsae.comparison.models import Comparison
 from hsae.comparison.tables import CONCEPT_F1, concepts, height_table, pair_numbers, side_by_side
-from hsae.report.figures import panels, write_figure
+from hsae.report.figure_files import panels, write_figure
 
 BANDS = ["0", "1", "2-3", "4-6", "7 and up"]
 """Heights that are drawn together, as few nodes are high."""

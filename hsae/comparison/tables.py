@@ -160,7 +160,8 @@ def _model_concepts(model: Model) -> pd.DataFrame:
 def _row(model: Model, layer: str) -> dict[str, Any]:
     table, curves = model.tables[layer], model.curves.get(layer, {})
     living = table[~table.dead]
-    measured = ("l0", "fvu", "acc1_x", "neuron_cosine_encoder", "neuron_cosine_chance", "monosemanticity")
+    measured = ("l0", "fvu", "acc1_x", "neuron_cosine_encoder", "neuron_cosine_chance")
+    looks = ("monosemanticity", "monosemanticity_random")
     return {
         "model": model.name,
         "layer": layer,
@@ -170,5 +171,5 @@ def _row(model: Model, layer: str) -> dict[str, Any]:
         "lifetime_sparsity": median(living.frequency.to_numpy(float)),
         "label_entropy": median(living.label_entropy.to_numpy(float)),
         "n_best_node": int(living.best_node.notna().sum()),
-        **{name: curves.get(name) for name in measured},
+        **{name: curves.get(name) for name in (*measured, *looks)},
     }

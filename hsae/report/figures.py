@@ -6,24 +6,22 @@ beside the error, and the null beside the density.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from hsae.atomic import atomic_path
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy, lch_rows
+from hsae.report.figure_files import panels, write_figure, write_small_figure
+from hsae.report.sparsity_figures import firing_figure, lifetime_figure, sparsity_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SMALL_BYTES, SMALL_DPI, SMALL_COLOURS = 150_000, (110, 90, 75, 60, 45), 64
 COVERAGE_BINS = np.linspace(0, 1, 21)
 HEIGHT_BANDS = ("single classes", "height 1 to 3", "height 4 to 8", "height 9 and up")
 NODE_MEASURES = {
@@ -56,7 +54,9 @@ def write_figures(
     figures = {"layers": layers_figure(curves)}
     if taxonomy is not None:
         figures |= {"hierarchy": hierarchy_figure(latents, taxonomy), "emergence": emergence_figure(tree)}
-    figures["sparsity"] = sparsity_figure(latents)
+    figures |= {"sparsity": sparsity_figure(latents), "lifetime": lifetime_figure(latents)}
+    if any("firing" in row for row in curves.values()):
+        figures["firing"] = firing_figure(curves)
     if small:
         return [write_small_figure(folder, name, figure) for name, (figure, _) in figures.items()]
     return [write_figure(folder, name, figure, table) for name, (figure, table) in figures.items()]
@@ -115,36 +115,8 @@ def emergence_figure(tree: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
     return figure, table.set_index(["node", "layer", "measure"])
 
 
-def sparsity_figure(latents: Latents) -> tuple[Figure, pd.DataFrame]:
-    """Mean activation against frequency of the latents that fire, coloured by label entropy if images have labels."""
-    columns = min(4, len(latents))
-    figure, axes = panels(-(-len(latents) // columns), columns)
-    living = {name: frame[~frame.dead] for name, frame in latents.items()}
-    labelled = any(frame.label_entropy.notna().any() for frame in latents.values())
-    highest = max((f.label_entropy.max() for f in living.values() if len(f)), default=1)
-    for axis, (name, frame) in zip(axes, living.items(), strict=False):
-        colour = {"c": frame.label_entropy, "vmin": 0, "vmax": highest, "cmap": "viridis"} if labelled else {}
-        dots = axis.scatter(frame.frequency, frame["mean"], s=4, plotnonfinite=True, **colour)
-        scale = "log" if len(frame) else "linear"  # a layer without living latents has no positive values
-        axis.set(title=name, xscale=scale, yscale=scale, xlabel="frequency", ylabel="mean activation where it fires")
-    if labelled:
-        figure.colorbar(dots, ax=axes, label="label entropy (nats)")
-    shown = ["frequency", "mean", "label_entropy"]
-    parts = [frame[shown].assign(layer=name, latent=frame.index) for name, frame in living.items()]
-    return figure, pd.concat(parts).set_index(["layer", "latent"])
-
-
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {key: np.nan if value is None else value for key, value in row.items() if not isinstance(value, Mapping)}
-
-
-def panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """A figure without a window, and its axes as a flat array; unused ones stay empty."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    return figure, axes
 
 
 def _lines(axis: Axes, table: pd.DataFrame, columns: Mapping[str, str], title: str) -> None:
@@ -174,25 +146,3 @@ def _null_contours(axis: Axes, density: np.ndarray, heights: np.ndarray) -> None
     levels = [level for level in (0.1, 1, 10, 100) if density.min() < level < density.max()]
     if levels:
         axis.contour((heights[:-1] + heights[1:]) / 2, middle, density.T, levels, colors="red", linewidths=0.8)
-
-
-def write_figure(folder: Path, name: str, figure: Figure, table: pd.DataFrame) -> Path:
-    """Write NAME.png and the table it shows, NAME.csv, to `folder`; returns the PNG file."""
-    with atomic_path(folder / f"{name}.csv") as temporary:
-        table.to_csv(temporary)
-    with atomic_path(folder / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    return folder / f"{name}.png"
-
-
-def write_small_figure(folder: Path, name: str, figure: Figure) -> Path:
-    """Write `name`.png with a palette, at the finest resolution at which it stays under 150 kB; returns it."""
-    for dpi in SMALL_DPI:
-        drawn, coded = io.BytesIO(), io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=dpi)
-        Image.open(drawn).convert("RGB").quantize(SMALL_COLOURS).save(coded, "png", optimize=True)
-        if coded.tell() < SMALL_BYTES:
-            break
-    with atomic_path(folder / f"{name}.png") as temporary:
-        temporary.write_bytes(coded.getvalue())
-    return folder / f"{name}.png"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hsae.hierarchy import Taxonomy
 from hsae.measures.activity import LatentActivity, latent_activity
+from hsae.measures.directions import matched_latents, random_directions
 from hsae.measures.probes import LinearProbe, fit_probe
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.wordnet import LabelledScores
@@ -23,6 +24,8 @@ from hsae.sae.model import SparseAutoencoder
 MAX_FEATURE_BYTES = 2**29
 """Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
 
+MAX_DIRECTIONS = 2048
+"""Random directions to compare with, at most; enough for a mean."""
 _IMAGES = 256  # encoded at once
 
 
@@ -85,6 +88,17 @@ class LayerInputs:
     def activity(self) -> LatentActivity:
         """How often and how strongly each latent fires on the held-out tokens."""
         return latent_activity(self.z)
+
+    @cached_property
+    def random_images(self) -> csr_array:
+        """Of as many random directions (at most MAX_DIRECTIONS) that fire as often as the living latents, as `images`.
+
+        Without columns when no latent lives.
+        """
+        living = self.activity.frequency[~self.activity.dead]
+        directions = random_directions(self.train.flat[0], min(len(living), MAX_DIRECTIONS))
+        z = matched_latents(self.heldout.flat[0], directions, living) if len(living) else self.z[:, :0]
+        return image_latents(z, self.heldout.x.shape[1])
 
     @cached_property
     def labelled(self) -> LabelledLatents:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from hsae.measures.directions import matched_latents, neuron_directions, principal_directions, random_directions
+from hsae.measures.directions import matched_latents, neuron_directions, principal_directions
 from hsae.measures.entropy import class_mass, entropy
-from hsae.measures.plain import finite
+from hsae.measures.orthogonality import orthogonality, random_orthogonality
+from hsae.measures.plain import finite, median, rounded
 from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents
+from hsae.measures.sparsity import firing_map, sparsity
 from hsae.measures.wordnet import select_classes
 from hsae.report.hierarchy import (
     LabelledLatents,
@@ -25,8 +28,6 @@ from hsae.report.inputs import LayerInputs
 from hsae.report.nulls import likeness_parts, precision_parts, weighted_parts
 from hsae.report.parts import Columns, alignment_parts, look_parts, rare_parts, top_entropy
 
-MAX_DIRECTIONS = 2048
-"""Random directions to compare with, at most; enough for a mean."""
 Part = tuple[Columns, dict[str, Any]]
 
 
@@ -50,9 +51,39 @@ def alignment_part(inputs: LayerInputs) -> Part:
 
 
 def looks_part(inputs: LayerInputs) -> Part:
-    """Columns monosemanticity, monosemanticity_other; their medians beside chance."""
-    columns, numbers = look_parts(inputs.images, inputs.around.embeddings, inputs.around.other_embeddings)
+    """Columns monosemanticity, monosemanticity_other; medians beside chance and random directions."""
+    looks = inputs.around.embeddings, inputs.around.other_embeddings
+    columns, numbers = look_parts(inputs.images, *looks)
+    if columns and inputs.random_images.shape[1]:
+        random, _ = look_parts(inputs.random_images, *looks)
+        numbers |= {f"{name}_random": median(scores) for name, scores in random.items()}
     return columns, dict(numbers)
+
+
+def sparsity_part(inputs: LayerInputs) -> Part:
+    """Population and lifetime sparsity, near-zero share, dead units, and the images that bands of latents fire on."""
+    shares, dead = sparsity(inputs.z), inputs.activity.dead
+    numbers = {
+        "population_sparsity": float(shares.population.mean()),
+        "population_sparsity_sd": float(shares.population.std()),
+        "lifetime_sparsity": median(np.where(dead, np.nan, shares.lifetime)),
+        "near_zero": shares.near_zero,
+        "n_dead": int(dead.sum()),
+        "firing": {"map": rounded(firing_map(inputs.images), 5)},
+    }
+    return {}, numbers
+
+
+def orthogonality_part(inputs: LayerInputs) -> Part:
+    """Cosines of pairs of living decoder rows, beside those of as many random directions."""
+    living = inputs.sae.W_dec[torch.from_numpy(~inputs.activity.dead)]
+    cosines, chance = orthogonality(living), random_orthogonality(*living.shape)
+    return {}, {
+        "decoder_abs_cosine": finite(cosines.mean),
+        "decoder_abs_cosine_chance": finite(chance.mean),
+        "decoder_nearest_cosine": finite(cosines.nearest),
+        "decoder_nearest_cosine_chance": finite(chance.nearest),
+    }
 
 
 @torch.no_grad()
@@ -87,17 +118,15 @@ def baselines_part(inputs: LayerInputs) -> Part:
     if not len(living):
         return {}, {"baselines": {}}
     taxonomy, tokens = inputs.labelled.taxonomy, inputs.heldout.x.shape[1]
-    kinds = {
-        "random_directions": random_directions(train_x, min(len(living), MAX_DIRECTIONS)),
-        "neurons": neuron_directions(x.shape[1]),
-        "principal_axes": principal_directions(train_x),
+    others = {"neurons": neuron_directions(x.shape[1]), "principal_axes": principal_directions(train_x)}
+    kinds = {"random_directions": inputs.random_images} | {
+        name: image_latents(matched_latents(x, directions, living), tokens) for name, directions in others.items()
     }
     summaries = {}
-    for name, directions in kinds.items():
-        z = image_latents(matched_latents(x, directions, living), tokens)
+    for name, z in kinds.items():
         data = LabelledLatents(z[labels >= 0], labels[labels >= 0], taxonomy)
         at_tau = selection_summary(taxonomy, select_classes(data.rates(), inputs.tau))
-        summaries[name] = {"n": len(directions), **at_tau, "rules": rule_summaries(data)}
+        summaries[name] = {"n": z.shape[1], **at_tau, "rules": rule_summaries(data)}
     return {}, {"baselines": summaries}
 
 
@@ -113,7 +142,9 @@ class Measure:
 MEASURES = (
     Measure(reconstruction_part, needs_classes=False),
     Measure(activity_part, needs_classes=False),
+    Measure(sparsity_part, needs_classes=False),
     Measure(alignment_part, needs_classes=False),
+    Measure(orthogonality_part, needs_classes=False),
     Measure(looks_part, needs_classes=False),
     Measure(accuracy_part),
     Measure(entropy_part),

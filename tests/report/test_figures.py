@@ -17,7 +17,7 @@ from hsae.report.layer import report_layer
 from tests.hierarchy.conftest import SMALL
 from tests.report.test_layer import CAT, CLASSES, cat_sae, one_hot_activations
 
-NAMES = ["layers", "hierarchy", "emergence", "sparsity"]
+NAMES = ["layers", "hierarchy", "emergence", "sparsity", "lifetime", "firing"]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,11 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
     layers = pd.read_csv(folder / "layers.csv").set_index("layer")
     assert layers.dead["block_01"] == 1
     assert layers.fvu["block_02"] == pytest.approx(artifact.curves["block_02"]["fvu"])
+    lifetime = pd.read_csv(folder / "lifetime.csv").set_index("layer")
+    assert lifetime.dead.to_dict() == {"block_01": 3, "block_02": 1}
+    firing = pd.read_csv(folder / "firing.csv").set_index(["layer", "band"])
+    assert not firing.loc["block_01"].any(axis=None)  # all of its rows are dead
+    assert (firing.loc["block_02"].sum(axis=1) > 0).tolist() == [True, True, False]
     emergence = pd.read_csv(folder / "emergence.csv").set_index(["node", "layer", "measure"])
     assert emergence.value[(CLASSES[-1], "block_02", "ap_gain")] == 1  # the fire engine
 
@@ -70,7 +75,7 @@ def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, mo
     sizes = {file.name: file.stat().st_size for file in files}
     assert max(sizes.values()) < 150_000
     limit = max(sizes.values()) - 1
-    monkeypatch.setattr("hsae.report.figures.SMALL_BYTES", limit)
+    monkeypatch.setattr("hsae.report.figure_files.SMALL_BYTES", limit)
     assert main(["figures", str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0
     assert max(file.stat().st_size for file in files) < limit
 

@@ -70,6 +70,23 @@ def test_looks_and_neurons_fill_their_columns():
     assert "neuron" not in report().latents
 
 
+def test_what_chance_gives_stands_beside_looks_and_cosines():
+    data = one_hot_activations()
+    curves = report(data=data, around=Surroundings(embeddings=data.x[:, 0])).curves
+    assert curves["monosemanticity_chance"] < curves["monosemanticity_random"] <= 1  # they know of one class each, too
+    assert 0 <= curves["decoder_abs_cosine"] <= 1
+    assert curves["decoder_abs_cosine_chance"] is not None
+    assert "monosemanticity_random" not in report().curves
+
+
+def test_the_sparsity_of_planted_latents():
+    curves = report().curves
+    assert curves["population_sparsity"] == pytest.approx((1 / 2 + 1 / 6 + 0) / 3)
+    assert curves["lifetime_sparsity"] == pytest.approx((1 / 2 + 1 / 6) / 2)
+    assert curves["n_dead"] == 1
+    assert curves["near_zero"] == pytest.approx(1 - curves["population_sparsity"])
+
+
 def test_the_report_fits_the_artifact_format():
     found = report(around=Surroundings(neurons=torch.eye(D), embeddings=one_hot_activations().x[:, 0]))
     check_plain(found.curves, "curves.json")

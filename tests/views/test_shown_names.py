@@ -95,6 +95,13 @@ def test_a_card_says_how_often_the_name_is_true_or_that_none_is():
     assert "precision" in numbers_html(ROWS.iloc[1])
     assert "precision" not in numbers_html(ROWS.iloc[2])
     assert "<b>fit</b>" not in numbers_html(ROWS.iloc[2])
+
+
+def test_random_directions_stand_beside_how_alike_images_are():
+    row = ROWS.iloc[1].copy()
+    row["monosemanticity"] = 0.37
+    assert "random directions of this layer reach 0.39" in numbers_html(row, {"monosemanticity": 0.387})
+    assert "random directions" not in numbers_html(row, {"monosemanticity": None})  # not measured
     assert "<b>height</b>" in numbers_html(ROWS.iloc[2])  # no name
 
 

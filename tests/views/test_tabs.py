@@ -102,7 +102,7 @@ def test_a_card_says_why_the_feature_has_its_name():
     assert "never fired" in card.evidence_html(row(0))
     assert "no class belongs to it" in card.evidence_html(row(7))
     assert "One class belongs" in card.evidence_html(row(3))
-    assert "no more than chance would give (p = 0.01, q = 0.2)" in card.evidence_html(
+    assert "no more than chance would give (p = 0.01, q = 0.2, the expected share of false" in card.evidence_html(
         row(2).fillna({"p_value": 0.01, "q_value": 0.2})
     )
     assert "; more than chance" in card.evidence_html(row(2).fillna({"p_value": 0.01, "q_value": 0.02}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -79,7 +79,8 @@ def _chance(row: pd.Series) -> str:
     if pd.isna(row["p_value"]) or pd.isna(row["q_value"]):
         return ""
     verdict = "more" if row["q_value"] < 0.05 else "no more"
-    return f"; {verdict} than chance would give (p = {number(row['p_value'])}, q = {number(row['q_value'])})"
+    q = f"q = {number(row['q_value'])}, the expected share of false finds among features at least as significant"
+    return f"; {verdict} than chance would give (p = {number(row['p_value'])}, {q})"
 
 
 def _photos(best: Sequence[tuple[str, float]]) -> str:
@@ -95,12 +96,24 @@ def _photos(best: Sequence[tuple[str, float]]) -> str:
     return f'<div class="hsae-top">{"".join(buttons)}</div>{hint}'
 
 
-def numbers_html(row: pd.Series) -> str:
-    """Every statistic with its meaning in one line; none of a name that is refused."""
+def numbers_html(row: pd.Series, random: Mapping[str, float | None] | None = None) -> str:
+    """Every statistic with its meaning in one line; none of a name that is refused.
+
+    random: medians of the same statistics over random directions of the layer, said beside them.
+    """
     hidden = OF_A_NAME if status_of(row) == REFUSED else ()
     known = row.drop(labels=list(hidden), errors="ignore").dropna()
+    beside = {
+        name: f"; random directions of this layer reach {value:.2f}"
+        for name, value in (random or {}).items()
+        if value is not None
+    }
     rows = [
-        [f"<b>{esc(words.name)}</b>", _FORMS[words.form](float(known[name])), esc(words.meaning)]
+        [
+            f"<b>{esc(words.name)}</b>",
+            _FORMS[words.form](float(known[name])),
+            esc(words.meaning + beside.get(name, "")),
+        ]
         for name, words in ((column.name, column.words) for column in COLUMNS)
         if words is not None and name in known and known[name] != -1
     ]

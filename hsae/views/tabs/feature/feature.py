@@ -85,8 +85,9 @@ def _card(desk: Desk, selection: Selection) -> list[str]:
     related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
     related += matched_html(model, selection.layer, latent)
     related += causal_html(model.artifact.document("causal"), selection.layer, latent, row)
+    random = {"monosemanticity": model.curve(selection.layer, "monosemanticity_random")}
     drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
-    return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row)]
+    return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row, random)]
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:
