@@ -64,9 +64,8 @@ def score_layer(
         raise InputError(got, "two or more: one half chooses a method, the other scores all")
     first = subject.backbone.pixels([samples.read(0).image])
     methods = usable_methods(subject.backbone, first, subject.layer)
-    with tqdm(total=len(shared) + config.n_scenes, desc=subject.layer, disable=not config.progress) as bar:
-        removed = pd.DataFrame(_on_photos(subject, samples, shared, methods, config, generator, bar))
-        placed = list(_on_scenes(subject, samples, able, methods, config, generator, bar))
+    removed = pd.DataFrame(_on_photos(subject, samples, shared, methods, config, generator))
+    placed = list(_on_scenes(subject, samples, able, methods, config, generator))
     chooses = pd.unique(removed["photo"])[::2]
     choice, scored = (removed[removed["photo"].isin(chooses) == side] for side in (True, False))
     return LayerScores(scored, pd.DataFrame(asdict(row) for row in placed), chosen_method(choice, RANDOM), len(chooses))
@@ -79,14 +78,12 @@ def _on_photos(
     methods: Sequence[str],
     config: FaithfulnessConfig,
     generator: np.random.Generator,
-    bar: tqdm,
 ) -> Iterator[dict[str, Any]]:
     rows = {samples.key(row): row for row in range(len(samples))}
-    for key, pair in pairs:
+    for key, pair in tqdm(pairs, desc=f"{subject.layer}, photographs", disable=not config.progress):
         pixels = subject.backbone.pixels([samples.read(rows[key]).image])
         for row in removals(subject, pixels, pair, methods, config.baselines, generator):
             yield {"photo": key, **asdict(row)}
-        bar.update()
 
 
 def pairs_on_photos(
@@ -114,12 +111,11 @@ def _on_scenes(
     methods: Sequence[str],
     config: FaithfulnessConfig,
     generator: np.random.Generator,
-    bar: tqdm,
 ) -> Iterator[Placement]:
     side = subject.backbone.preprocessing.image_size
-    for scene in scenes(samples, config.n_scenes, side, config.seed):
+    made = scenes(samples, config.n_scenes, side, config.seed)
+    for scene in tqdm(made, desc=f"{subject.layer}, scenes", total=config.n_scenes, disable=not config.progress):
         yield from placements(subject, scene, able, methods, generator)
-        bar.update()
 
 
 def table(scores: Mapping[str, LayerScores]) -> pd.DataFrame:
