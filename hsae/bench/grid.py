@@ -10,13 +10,13 @@
       nested k: {activation: topk, ks: "1,8,{L0}", k_weights: "3,1,1", L0: [64]}
 
 A variant is a line of the plots: fields of SAEConfig, in whose texts {L0} stands for the sparsity, and `d_sae`, `L0` or
-`seeds` of its own in place of those above.
+`seeds` of its own in place of those above; `frozen: encoder` (or decoder) keeps that half random.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import yaml
 from hsae.bench.baselines import BASELINES
 from hsae.errors import InputError
 from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.frozen import Frozen
 from hsae.sae.lists import Counts, Groups, Numbers
 from hsae.sae.variants import VARIANTS
 
@@ -45,6 +46,8 @@ class Entry:
     """Active latents per token that training aims at."""
     sae: SAEConfig | None = None
     """None for a baseline."""
+    frozen: Frozen = "none"
+    """Half of the SAE that stays random."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,17 @@ class Grid:
         taken = set(self.variants) & set(BASELINES)
         if taken or not self.variants:
             raise InputError(f"variants named {', '.join(sorted(taken)) or 'nothing'}", "names that no baseline has")
-        list(self.entries("any"))
+        for entry in self.entries("any"):
+            self.train(entry)
 
-    def train(self, seed: int) -> TrainConfig:
+    def train(self, entry: Entry) -> TrainConfig:
         """How one SAE is trained."""
-        return TrainConfig(epochs=self.epochs, batch_size=self.batch_size, seed=seed, checkpoint_every=10**9)
+        return TrainConfig(self.epochs, self.batch_size, seed=entry.seed, frozen=entry.frozen, checkpoint_every=10**9)
+
+    def elsewhere(self, name: str) -> Grid:
+        """The variants alone and of the first seed, for another backbone, whose `name` theirs end with."""
+        variants = {f"{key}, {name}": settings | {"seeds": self.seeds[:1]} for key, settings in self.variants.items()}
+        return replace(self, variants=variants, baselines=())
 
     def entries(self, layer: str) -> Iterator[Entry]:
         """Every contestant on a layer, what the recovery needs first."""
@@ -85,7 +94,8 @@ class Grid:
             for n in own["d_sae"]:
                 for l0 in own["L0"]:
                     for seed in own["seeds"]:
-                        yield Entry(name, layer, n, seed, l0, _config(name, settings, n, l0))
+                        config = _config(name, settings, n, l0)
+                        yield Entry(name, layer, n, seed, l0, config, settings.get("frozen", "none"))
 
 
 def read_grid(path: Path) -> Grid:
@@ -109,7 +119,7 @@ def _own(settings: Mapping[str, Any], grid: Grid) -> dict[str, Any]:
 
 
 def _config(name: str, settings: Mapping[str, Any], d_sae: int, l0: float) -> SAEConfig:
-    given = {key: value for key, value in settings.items() if key not in _OWN}
+    given = {key: value for key, value in settings.items() if key not in (*_OWN, "frozen")}
     unknown = set(given) - {field.name for field in fields(SAEConfig)}
     activation = given.get("activation")
     if unknown or activation not in VARIANTS:
@@ -145,6 +155,8 @@ FULL = Grid(
         "jumprelu": {"activation": "jumprelu"},
         "jumprelu whitened": {"activation": "jumprelu", "whiten": 0.25},
         "coarse and fine": {"activation": "coarse_fine"},
+        "topk, frozen decoder": {"activation": "topk", "frozen": "decoder", "L0": (16, 64)},
+        "topk, frozen encoder": {"activation": "topk", "frozen": "encoder", "L0": (16, 64)},
     },
     d_sae=(384, 768, 1536),
     L0=(8, 16, 25, 32, 64),

@@ -67,6 +67,14 @@ def open_images(run: Path, parts: Mapping[str, int]) -> BenchImages:
     return BenchImages(train, splits, _parts(heldout, test.images, parts))
 
 
+def open_random(run: Path, images: BenchImages, parts: Mapping[str, int]) -> BenchImages:
+    """The same images as another backbone sees them, such as one with random weights; InputError for other images."""
+    found = open_images(run, parts)
+    if found.content["images"] != images.content["images"] or found.taxonomy.classes != images.taxonomy.classes:
+        raise InputError(f"{run}, a run on other images or classes", "the same images, split alike")
+    return found
+
+
 def _parts(
     heldout: ActivationStore, images: NDArray[np.int64], sizes: Mapping[str, int]
 ) -> dict[str, NDArray[np.int64]]:

@@ -64,7 +64,7 @@ class Measurer:
         names = choose_names(layer.taxonomy, choice, confirm, RULE)
         numbers: Numbers = {"n": contestant.n}
         if contestant.sae is not None:
-            numbers |= self._reconstruction(contestant.sae)
+            numbers |= self._reconstruction(contestant.sae) | self._by_latents(contestant)
         draws = {}
         for part, rows in layer.images.parts.items():
             seen = LabelledScores(test.scores[rows], test.labels[rows])
@@ -95,6 +95,25 @@ class Measurer:
             "acc_x": self.probe.accuracy(x, labels),
             "acc_x_hat": refitted.accuracy(x_hat, labels),
             "acc_unchanged": self.probe.accuracy(x_hat, labels),
+        }
+
+    def _by_latents(self, contestant: Contestant) -> Numbers:
+        """NodeAP where latents rank in place of pre-activations, and that of random directions at the same rates."""
+        assert contestant.fire is not None
+        splits, directions = self.layer.images.splits, random_directions(self.layer.x, contestant.n)
+        own, random = [], []
+        for images in (splits.choice, splits.test):
+            x = images.activations(self.layer.name)
+            z = contestant.fire(x.flatten(0, 1))
+            rates = np.asarray((z > 0).mean(axis=0)).ravel()
+            matched = matched_latents(x.flatten(0, 1), directions, rates[rates > 0])
+            for scores, latents in ((own, z), (random, matched)):
+                dense = image_latents(latents, x.shape[1]).toarray().astype(np.float32)
+                scores.append(LabelledScores(dense, images.labels))
+        found = {"node_ap_latents": own, "node_ap_random_latents": random}
+        return {
+            name: score_nodes(choose_latents(self.layer.taxonomy, choice), test)["node_ap"]
+            for name, (choice, test) in found.items()
         }
 
     @property

@@ -21,7 +21,7 @@ from hsae.bench.grid import Entry
 from hsae.bench.measure import Measured
 from hsae.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a number changes."""
 
 

@@ -29,7 +29,7 @@ def run_grid(
             measurer: Measurer | None = None
             for entry in part:
                 bar.set_postfix_str(f"{name} {entry.name} {entry.n or ''} {entry.l0 or ''}")
-                training = asdict(grid.train(entry.seed)) if entry.sae else None
+                training = asdict(grid.train(entry)) if entry.sae else None
                 key = rows.key(entry, training)
                 row = rows.load(key)
                 if row is None:
@@ -47,6 +47,5 @@ def make(layer: BenchLayer, entry: Entry, grid: Grid) -> Contestant:
     """Train an SAE, or make a baseline."""
     if entry.sae is None:
         return BASELINES[entry.name].make(layer, entry.n, entry.seed)
-    train = grid.train(entry.seed)
-    bank = train_bank(layer.images.train, entry.sae, train, layers=[layer.name], progress=False)
+    bank = train_bank(layer.images.train, entry.sae, grid.train(entry), layers=[layer.name], progress=False)
     return of_sae(bank[layer.name])

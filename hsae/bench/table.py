@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from hsae.bench.images import ALL
-from hsae.bench.rows import Row
+from hsae.bench.rows import Row, Rows
+from hsae.measures.stability import partners, same_name
 from hsae.measures.wordnet.scoreboard import recovery
 
 TOLERANCE = 0.1
@@ -18,17 +19,18 @@ SHOWN = (
     "layer", "name", "n", "target", "seed", "l0", "off_target", "fvu", "dead", "R", "R_low", "R_high", "node_ap",
     "node_ap_h0", "node_ap_h1_3", "node_ap_h4", "owned_30", "owned_40", "owned_50", "nodes_40", "sparse_1", "sparse_5",
     "n_named", "median_precision", "said", "first_true", "first_bits", "best_bits", "purity", "acc_x", "acc_x_hat",
-    "acc_unchanged",
+    "acc_unchanged", "stable", "same_name",
 )  # fmt: skip
 """Columns of the Markdown table; the CSV has all."""
 ZERO, ONE = "random", "probes"
 """Baselines whose NodeAP is R = 0, at the same number of directions, and R = 1."""
 
 
-def table(rows: Sequence[Row]) -> pd.DataFrame:
-    """One line a row; R and its interval are missing where the grid has no random directions or no probes.
+def table(rows: Sequence[Row], store: Rows | None = None) -> pd.DataFrame:
+    """One line a row; with the `store` of their decoders also how stable they are over seeds.
 
-    The interval is that of resampled test images, on which both baselines are scored again.
+    R and its interval are missing where the grid has no random directions or no probes. The interval is that of
+    resampled test images, on which both baselines are scored again.
     """
     lines = []
     for row in rows:
@@ -41,7 +43,7 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
             "target": target,
             "off_target": "yes" if off else "",
         }
-        lines.append(line | numbers | _recoveries(row, rows))
+        lines.append(line | numbers | _recoveries(row, rows) | (_stability(row, rows, store) if store else {}))
     return pd.DataFrame(lines)
 
 
@@ -72,6 +74,19 @@ def _recoveries(row: Row, rows: Sequence[Row]) -> dict[str, float | None]:
     with np.errstate(divide="ignore", invalid="ignore"):
         found["R_low"], found["R_high"] = np.nanquantile((drawn - bottom) / (top - bottom), [0.025, 0.975]).tolist()
     return found
+
+
+def _stability(row: Row, rows: Sequence[Row], store: Rows) -> dict[str, float | None]:
+    """How many latents, and names, the same SAE has when it is trained with the next seed."""
+    asked = row.entry | {"seed": None}
+    seeds = {each.entry["seed"]: each for each in rows if each.entry | {"seed": None} == asked}
+    later = sorted(seed for seed in seeds if seed > row.entry["seed"])
+    if row.entry["sae"] is None or not later:
+        return {}
+    other = seeds[later[0]]
+    found = partners(store.decoder(row), store.decoder(other))
+    names = (np.array(each.names, dtype=object) for each in (row, other))
+    return {"stable": found.stable, "same_name": same_name(found, *names)}
 
 
 def _baseline(rows: Sequence[Row], row: Row, name: str) -> Row | None:

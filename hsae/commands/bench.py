@@ -7,13 +7,18 @@ are those of heldout. What is finished is kept in RUN/bench, and the same comman
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from hsae.artifacts.documents.scoreboard import write_scoreboard
+from hsae.artifacts.extras import add_document
 from hsae.atomic import write_text
 from hsae.bench.grid import FULL, QUICK, read_grid
-from hsae.bench.images import open_images
+from hsae.bench.images import open_images, open_random
 from hsae.bench.plots import layers_figure, tradeoff_figure
-from hsae.bench.rows import Row
+from hsae.bench.rows import Row, Rows
 from hsae.bench.suite import run_grid
 from hsae.bench.table import markdown, table
 from hsae.errors import InputError
@@ -29,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a small grid, about ten minutes a layer")
     parser.add_argument("--parts", default="", help="parts of the held-out rows, in order: tiny:5000,sharp:1220")
+    parser.add_argument("--random_backbone", type=Path, metavar="RUN", help="the same images by random weights")
+    parser.add_argument("--add", type=Path, metavar="ARTIFACT", help="write the table into an artifact too")
     parser.add_argument("--out", type=Path, help="folder of rows, table and plots (default: RUN/bench)")
 
 
@@ -43,19 +50,28 @@ def run(options: argparse.Namespace) -> None:
     unknown = set(layers) - set(images.train.layers)
     if unknown:
         raise InputError(f"layers {', '.join(sorted(unknown))}", f"some of {', '.join(images.train.layers)}")
+    random = open_random(options.random_backbone, images, parts) if options.random_backbone else None
 
-    def write(rows: list[Row]) -> None:
-        frame = table(rows)
-        write_text(out / "table.csv", frame.to_csv(index=False))
-        write_text(out / "table.md", markdown(frame, list(parts)))
+    def write(rows: Sequence[Row]) -> None:
+        _write_table(out, table(rows), parts)
 
     rows = run_grid(images, grid, layers, out, write)
-    write(rows)
-    frame = table(rows)
-    if "R" in frame:
-        for name, (figure, shown) in {"tradeoff": tradeoff_figure(frame), "layers": layers_figure(frame)}.items():
-            print(write_figure(out, name, figure, shown))
-    print(markdown(frame, list(parts)))
+    if random:
+        rows += run_grid(random, grid.elsewhere("random backbone"), layers, out, lambda more: write([*rows, *more]))
+    frame = table(rows, Rows(out, images.content))
+    print(_write_table(out, frame, parts))
+    for name, draw in {"tradeoff": tradeoff_figure, "layers": layers_figure}.items() if "R" in frame else ():
+        print(write_figure(out, name, *draw(frame)))
+    if options.add:
+        print(add_document(options.add, "scoreboard", write_scoreboard(frame, images.content)))
+
+
+def _write_table(out: Path, frame: pd.DataFrame, parts: Mapping[str, int]) -> str:
+    """Write table.csv and table.md; returns the latter."""
+    text = markdown(frame, list(parts))
+    write_text(out / "table.csv", frame.to_csv(index=False))
+    write_text(out / "table.md", text)
+    return text
 
 
 def _parts(text: str) -> dict[str, int]:

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Literal
 
 from hsae.errors import InputError
+from hsae.sae.frozen import WEIGHTS, Frozen
 from hsae.sae.lists import Counts, Groups, Numbers
 from hsae.sae.objective import Objective
 from hsae.sae.variants import VARIANTS, Activation
@@ -214,6 +215,8 @@ class TrainConfig:
     """Steps between replacing dead latents by badly explained tokens; 0: never."""
     bf16: bool = False
     """Compute in bfloat16, keep the weights in float32."""
+    frozen: Frozen = "none"
+    """encoder or decoder: this half stays random, a baseline of the trained SAE."""
     parallel: Literal["data", "layer"] = "data"
     """With several processes: share every batch, or share the layers."""
     checkpoint_every: int = 500
@@ -230,5 +233,9 @@ class TrainConfig:
             raise InputError(f"warmup {self.warmup} and decay {self.decay}", "shares with a sum of at most 1")
         if self.parallel not in ("data", "layer"):
             raise InputError(f"parallel {self.parallel!r}", "data or layer")
+        if self.frozen not in WEIGHTS:
+            raise InputError(f"frozen {self.frozen!r}", f"one of {', '.join(WEIGHTS)}")
+        if self.frozen != "none" and self.resample_every:
+            raise InputError(f"resample_every {self.resample_every} with a frozen {self.frozen}", "0")
         if self.resample_every < 0:
             raise InputError(f"resample_every {self.resample_every}", "0 or more")

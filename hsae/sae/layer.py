@@ -12,6 +12,7 @@ from hsae.sae.bank import InputScale, layer_seed
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.dead import DeadTracker, auxk_loss, resample
 from hsae.sae.finish import finish
+from hsae.sae.frozen import WEIGHTS, randomise
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep, Outcome
 from hsae.sae.parallel import average, whole_batch
@@ -40,8 +41,11 @@ class LayerTraining:
         self.scale = scale.to(sae.W_enc.device)
         self.gradient_step, (_, self.processes) = step, run.share
         sae.processes = self.processes
+        if run.train.frozen != "none":
+            randomise(sae, torch.Generator().manual_seed(layer_seed(run.train.seed, name)))
         sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
-        self.weights = {name: _rows(parameter.data) for name, parameter in sae.named_parameters()}
+        learned = {name: p for name, p in sae.named_parameters() if name not in WEIGHTS[run.train.frozen]}
+        self.weights = {name: _rows(parameter.data) for name, parameter in learned.items()}
         self.optimiser = torch.optim.Adam(self.weights.values(), lr=run.train.lr, fused=True)
         self.penalty = SparsityControl(run.sae.penalty_weight, run.sae.l0_target, run.steps, sae.W_enc.device)
         self.tracker = DeadTracker(sae.d_sae, run.sae.dead_after, sae.W_enc.device)
@@ -87,7 +91,8 @@ class LayerTraining:
 
     def _update(self, rate: float) -> None:
         """Clip and take Adam's step on contiguous tensors: the fused kernel copies all others there and back."""
-        gradients = {name: _rows(_gradient(parameter)) for name, parameter in self.sae.named_parameters()}
+        parameters = dict(self.sae.named_parameters())
+        gradients = {name: _rows(_gradient(parameters[name])) for name in self.weights}
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
         for name, gradient in gradients.items():
             self.weights[name].grad = gradient.mul_(self.train.clip / norm) if norm > self.train.clip else gradient

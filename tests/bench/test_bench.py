@@ -27,6 +27,7 @@ epochs: 4
 batch_size: 64
 variants:
   topk: {activation: topk}
+  frozen: {activation: topk, frozen: decoder, L0: [4]}
   nested: {activation: topk, ks: "1,{L0}", k_weights: "1,1", L0: [4], seeds: [0, 1]}
 """
 
@@ -48,6 +49,7 @@ def run(tmp_path_factory):
 
 def ask(run, **changes):
     options = {"run": run, "layers": "block_01", "grid": run / "grid.yaml", "quick": False, "parts": "", "out": None}
+    options |= {"random_backbone": None, "add": None}
     bench.run(argparse.Namespace(**options | changes))
 
 
@@ -65,6 +67,10 @@ def test_probes_lead_and_random_directions_are_zero(frame):
     assert R["k-means whitened"] > 0.3
     assert frame[frame.name == "topk"].target.tolist() == [4, 8]
     assert set(frame[frame.name == "nested"].seed) == {0, 1}
+    assert R["frozen"] < R["topk"]
+    stable = frame.set_index(["name", "seed"]).stable
+    assert 0 < stable["nested", 0] <= 1
+    assert stable.notna().sum() == 1
     inside = frame[["R_low", "R", "R_high"]].dropna()
     assert ((inside.R_low <= inside.R + 0.05) & (inside.R_high + 0.05 >= inside.R)).all()
 
@@ -73,7 +79,7 @@ def test_sae_rows_have_what_saes_have(frame):
     saes = frame[frame.target.notna()]
     assert saes[["fvu", "l0", "dead", "acc_x", "acc_x_hat", "acc_unchanged"]].notna().all(axis=None)
     assert (saes.l0 <= saes.target + 1e-6).all()
-    assert {"tree_precision", "tree_recall_random"} <= set(frame.columns)
+    assert {"tree_precision", "tree_recall_random", "node_ap_latents", "node_ap_random_latents"} <= set(frame.columns)
     assert frame[frame.target.isna()].fvu.isna().all()
     assert frame[["blurred.node_ap", "sharp.node_ap", "sharp.R", "sparse_1", "purity"]].notna().all(axis=None)
     assert len(frame) == len(list(entries_of_the_test()))
@@ -81,7 +87,11 @@ def test_sae_rows_have_what_saes_have(frame):
 
 def entries_of_the_test():
     return Grid(
-        {"topk": {"activation": "topk"}, "nested": {"activation": "topk", "L0": (4,), "seeds": (0, 1)}},
+        {
+            "topk": {"activation": "topk"},
+            "frozen": {"activation": "topk", "L0": (4,)},
+            "nested": {"activation": "topk", "L0": (4,), "seeds": (0, 1)},
+        },
         d_sae=(24,),
         L0=(4, 8),
     ).entries("block_01")
@@ -117,8 +127,16 @@ def test_other_images_are_other_rows(run):
     assert not names & {path.name for path in (run / "other").glob("*.json")}
 
 
+def test_another_backbone_is_told_apart(run, frame):
+    """The very same activations as those of a random backbone: the same R, under another name."""
+    ask(run, parts="blurred:120,sharp:200", random_backbone=run)
+    both = pd.read_csv(run / "bench" / "table.csv").set_index("name")
+    assert len(both) == len(frame) + 4
+    assert both.R["topk, random backbone"].tolist() == pytest.approx(both.R["topk"].tolist(), abs=1e-6)
+
+
 def test_a_damaged_row_is_named(run, frame):
-    path = next((run / "bench").glob("*.json"))
+    path = next(path for path in (run / "bench").glob("*.json") if '"name":"probes"' in path.read_text())
     content = path.read_text()
     path.write_text(content[:50])
     try:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ import hsae
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.profiles import write_profiles
+from hsae.artifacts.documents.scoreboard import write_scoreboard
 from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
@@ -76,6 +78,7 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     add_document(made, "starter", write_starter(photo_bank(backbone, starter.take(24), LAYER, "cls")))
     head = PatchHead(torch.randn(WIDTH, 3), torch.zeros(3), ("background", CLASSES[0], "sky"))
     add_document(made, "segmentation", write_segmentation(head, {}))
+    add_document(made, "scoreboard", write_scoreboard(pd.DataFrame({"layer": [LAYER], "R": [0.2]}), {}))
     return made
 
 
