@@ -23,7 +23,7 @@ from hsae.measures.wordnet.names import ChosenNames, detect
 from hsae.measures.wordnet.node_bootstrap import resampled_node_ap
 from hsae.measures.wordnet.nodes import best_nodes
 from hsae.measures.wordnet.purity import purity
-from hsae.measures.wordnet.scoreboard import NodeChoice, choose_latents, score_nodes, scored_nodes
+from hsae.measures.wordnet.scoreboard import NodeChoice, choose_latents, node_ap, score_nodes, scored_nodes
 from hsae.measures.wordnet.sparse_probing import KS, sparse_probing
 from hsae.measures.wordnet.tree import EdgeRule, feature_tree
 from hsae.measures.wordnet.tree_scores import edge_precision, path_recall
@@ -112,8 +112,7 @@ class Measurer:
                 scores.append(LabelledScores(dense, images.labels))
         found = {"node_ap_latents": own, "node_ap_random_latents": random}
         return {
-            name: score_nodes(choose_latents(self.layer.taxonomy, choice), test)["node_ap"]
-            for name, (choice, test) in found.items()
+            name: node_ap(choose_latents(self.layer.taxonomy, choice), test) for name, (choice, test) in found.items()
         }
 
     @property

@@ -28,7 +28,7 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
     sae.W_dec.copy_(0.8 * normalize(x[rows], dim=-1) + 0.2 * normalize(noise, dim=-1))
     if sae.variant.clusters and sae.groups[0][1] == 1:
         coarse = sae.W_dec[: sae.groups[0][0]]
-        coarse.copy_(centroids(x, coarse))
+        coarse.copy_(centroids(normalize(x, dim=-1), normalize(coarse, dim=-1)))
     sae.normalise_decoder()
     sae.W_enc.copy_(sae.W_dec.T)
     x = x[:1024]
@@ -43,8 +43,8 @@ def initialise(sae: SparseAutoencoder, x: Tensor, generator: torch.Generator) ->
 
 
 def centroids(x: Tensor, first: Tensor) -> Tensor:
-    """Centroids of k-means on the directions of `x [n, d_in]`, from `first [k, d_in]` on; an empty cluster stays."""
+    """Centroids of k-means on `x [n, d_in]`, from `first [k, d_in]` on; an empty cluster stays."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of empty clusters
-        found, _ = kmeans2(normalize(x, dim=-1).numpy(), normalize(first, dim=-1).numpy(), ITERATIONS, minit="matrix")
+        found, _ = kmeans2(x.numpy(), first.numpy(), ITERATIONS, minit="matrix")
     return torch.from_numpy(found).to(x)

@@ -83,6 +83,12 @@ def scored_nodes(chosen: NodeChoice, test: LabelledScores) -> NDArray[np.bool_]:
     return (images >= MIN_IMAGES) & (images < len(test.labels) / 2)
 
 
+def node_ap(chosen: NodeChoice, test: LabelledScores) -> float | None:
+    """`score_nodes`'s number of that name alone."""
+    gain = chosen.ranking.subset(scored_nodes(chosen, test)).detection(test).ap_gain
+    return finite(float(gain.mean())) if len(gain) else None
+
+
 def score_nodes(chosen: NodeChoice, test: LabelledScores) -> Numbers:
     """n_nodes, node_ap and node_ap_BAND, nodes_T and owned_T (T: 30 for an MCC of .3), on images that chose nothing.
 
