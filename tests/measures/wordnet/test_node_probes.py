@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsae.measures.wordnet.node_probes import RIDGE, best_thresholds, fit_node_probes
+from hsae.measures.wordnet.node_probes import (
+    RIDGE,
+    best_thresholds,
+    fit_node_probes,
+    node_mean_differences,
+)
 
 MEMBERS = torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool)
 
@@ -53,3 +58,18 @@ def test_best_thresholds_are_as_good_as_any(seed):
 
 def _f1(yes, truth):
     return 2 * (yes & truth).sum(axis=0) / np.maximum(1, yes.sum(axis=0) + truth.sum(axis=0))
+
+
+def test_node_means_are_the_difference_of_the_two_sides():
+    x, labels = torch.randn(40, 3), torch.arange(40) % 4 - 1
+    found = node_mean_differences(x, labels, MEMBERS)
+    for row, (first, second) in zip(found, ((0, 1), (1, 2)), strict=True):
+        inside, outside = (labels == first) | (labels == second), (labels >= 0) & (labels != first) & (labels != second)
+        torch.testing.assert_close(row, x[inside].mean(0) - x[outside].mean(0))
+
+
+def test_a_larger_penalty_gives_smaller_weights():
+    x, labels = torch.randn(60, 5), torch.arange(60) % 3
+    sizes = [fit_node_probes(x, labels, MEMBERS, ridge).W.norm() for ridge in (1e-3, 1e-1, 10.0)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 5
