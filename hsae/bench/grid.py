@@ -78,7 +78,7 @@ class Grid:
 
     def elsewhere(self, name: str) -> Grid:
         """The variants alone and of the first seed, for another backbone, whose `name` theirs end with."""
-        variants = {f"{key}, {name}": settings | {"seeds": self.seeds[:1]} for key, settings in self.variants.items()}
+        variants = {f"{key}, {name}": {**settings, "seeds": self.seeds[:1]} for key, settings in self.variants.items()}
         return replace(self, variants=variants, baselines=())
 
     def entries(self, layer: str) -> Iterator[Entry]:

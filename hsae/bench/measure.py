@@ -101,7 +101,8 @@ class Measurer:
         """NodeAP where latents rank in place of pre-activations, and that of random directions at the same rates."""
         assert contestant.fire is not None
         splits, directions = self.layer.images.splits, random_directions(self.layer.x, contestant.n)
-        own, random = [], []
+        own: list[LabelledScores] = []
+        random: list[LabelledScores] = []
         for images in (splits.choice, splits.test):
             x = images.activations(self.layer.name)
             z = contestant.fire(x.flatten(0, 1))
