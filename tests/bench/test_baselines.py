@@ -64,5 +64,5 @@ def test_sized_and_seeded_baselines_come_for_each_width_and_seed():
 
 
 def test_the_grid_of_the_results_is_one():
-    grid = read_grid(Path(__file__).parents[2] / "training/configs/bench.yaml")
+    grid = read_grid(Path(__file__).parents[2] / "training/grids/block_11.yaml")
     assert np.unique([entry.n for entry in grid.entries("x") if entry.sae]).tolist() == [1536]
