@@ -22,10 +22,11 @@ from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, RemovalSetting, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import Taxonomy, wordnet
-from hsae.relevancy import RelevancyMap, relevancy_map, target_maps
+from hsae.measures.wordnet.node_probabilities import node_probabilities
+from hsae.relevancy import RelevancyMap, layer_maps, relevancy_map, target_maps
 from hsae.relevancy.examples import Example, examples
 from hsae.relevancy.latent_map import LatentAt, activation_map
-from hsae.relevancy.targets import ClassTarget, Place, latent_target
+from hsae.relevancy.targets import ClassTarget, NodeTarget, Place, latent_target
 from hsae.report.active import active_table
 from hsae.report.shown_names import labels
 from hsae.steering.classification import SteeringResult, steer_all
@@ -175,6 +176,41 @@ class Session:
         values, indices = probabilities.topk(min(top, len(probabilities)))
         wnids = [self.artifact.classes[i] for i in indices.tolist()]
         return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
+
+    @torch.no_grad()
+    def node_probabilities(self, nodes: Sequence[str]) -> dict[str, dict[str, float]]:
+        """How likely the image shows each WordNet node, by node and layer: calibrated probes, summed over its classes.
+
+        LabelError for a node that is above none of the artifact's classes.
+        """
+        if self._main is not self:
+            return self._main.node_probabilities(nodes)
+        members = torch.tensor(self.taxonomy.members[[self.taxonomy.position(node) for node in nodes]])
+        by_layer = {
+            layer: node_probabilities(self.artifact.probe(layer).logits(self._token(layer).mean(0)), members).tolist()
+            for layer in self.artifact.layers
+        }
+        return {node: {layer: values[at] for layer, values in by_layer.items()} for at, node in enumerate(nodes)}
+
+    def concept_maps(self, node: str) -> dict[str, RelevancyMap]:
+        """Which patches speak for a WordNet node, by layer: relevancy of the log-odds that the layer's probe gives it.
+
+        One forward pass and a backward pass per layer. Errors as for `node_probabilities`; none for a node of all
+        classes, which nothing speaks for or against: it has no maps.
+        """
+        if self._main is not self:
+            return self._main.concept_maps(node)
+        members = torch.tensor(self.taxonomy.members[self.taxonomy.position(node)])
+        if members.all():
+            return {}
+        token, layers = self.class_token, self.artifact.layers
+        targets = {
+            layer: NodeTarget(
+                self.artifact.probe(layer), members, token=token, n_prefix=self.backbone.layers[layer].n_prefix
+            )
+            for layer in layers
+        }
+        return layer_maps(self.backbone, self.crop, targets)
 
     def relevancy(
         self, layer: str, latent: int, method: str | None = None, place: Iterable[tuple[int, int]] | None = None

@@ -12,7 +12,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.backbones.classifier import Classifier
 from hsae.data.samples import load_samples
-from hsae.errors import ArtifactError, InputError
+from hsae.errors import ArtifactError, InputError, LabelError
 from hsae.measures.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
@@ -247,3 +247,31 @@ def test_the_former_name_of_active_latents_works_and_warns(session):
     with pytest.warns(DeprecationWarning, match="active_latents"):
         former = session.latents("block_03", top=2)
     pd.testing.assert_frame_equal(former, session.active_latents("block_03", top=2))
+
+
+CARNIVORE, ANIMAL = "n02075296", "n00015388"
+
+
+def test_a_node_is_as_likely_as_its_classes_together(session):
+    chances = session.node_probabilities([CARNIVORE, ANIMAL])
+    for layer in LAYERS:
+        classes = session.classes(layer, top=3).set_index("wnid")["probability"]
+        assert chances[CARNIVORE][layer] == pytest.approx(classes[["n02121808", "n02084071"]].sum(), rel=1e-5)
+        assert chances[ANIMAL][layer] == pytest.approx(1)
+
+
+def test_unknown_nodes_are_an_error(session):
+    with pytest.raises(LabelError, match="not above any"):
+        session.node_probabilities(["n03793489"])
+    with pytest.raises(LabelError, match="not above any"):
+        session.concept_maps("n03793489")
+
+
+def test_the_map_of_a_concept_explains_its_log_odds(session):
+    maps = session.concept_maps(CARNIVORE)
+    assert list(maps) == list(LAYERS)
+    for layer, found in maps.items():
+        cats, dogs, birds = session.artifact.probe(layer).logits(session.activations(layer)[0, 0]).double().tolist()
+        assert found.target_value == pytest.approx(np.logaddexp(cats, dogs) - birds, rel=1e-4)
+        assert found.values.shape == session.backbone.grid(layer, 56, 56)
+    assert session.concept_maps(ANIMAL) == {}, "nothing speaks for or against what is always so"

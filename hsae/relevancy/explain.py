@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -77,9 +77,7 @@ def method_maps(
     """`target_maps` by several methods: those that read the same kind of forward pass share it."""
     methods, targets = list(methods), list(targets)
     (layer,) = backbone.layer_names([layer])
-    for method in methods:
-        if method not in METHODS:
-            raise InputError(f"relevancy method {method!r}", f"one of {', '.join(METHODS)}")
+    _check_methods(methods)
     # Sessions run in inference mode, where nothing can be differentiated.
     with torch.inference_mode(False), torch.enable_grad():
         pixels = _one_image(backbone, image)
@@ -91,6 +89,34 @@ def method_maps(
             method: tuple(_as_map(traces[METHODS[method].record], target, method, segments) for target in targets)
             for method in methods
         }
+
+
+def layer_maps(
+    backbone: Backbone, image: ImageSource | Tensor, targets: Mapping[str, Target], *, method: str | None = None
+) -> dict[str, RelevancyMap]:
+    """One map per layer, of that layer's own target: all share one forward pass, up to the last of them.
+
+    Without a method, each layer has its default; arguments and errors otherwise as for `target_maps`.
+    """
+    names = backbone.layer_names(list(targets))
+    methods = {name: method or default_method(backbone, name, targets[name].token) for name in names}
+    _check_methods(methods.values())
+    with torch.inference_mode(False), torch.enable_grad():
+        pixels = _one_image(backbone, image)
+        traces = {row: row(backbone, pixels, names[-1]) for row in {METHODS[m].record for m in methods.values()}}
+        maps = {}
+        for name, method_here in methods.items():
+            record = METHODS[method_here].record
+            whole = traces[record]
+            trace = whole.up_to(name) if whole.one_block_per_stage else record(backbone, pixels, name)
+            maps[name] = _as_map(trace, targets[name], method_here, segments_of(backbone, pixels, name))
+        return maps
+
+
+def _check_methods(methods: Iterable[str]) -> None:
+    for method in methods:
+        if method not in METHODS:
+            raise InputError(f"relevancy method {method!r}", f"one of {', '.join(METHODS)}")
 
 
 def _one_image(backbone: Backbone, image: ImageSource | Tensor) -> Tensor:

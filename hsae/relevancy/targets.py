@@ -12,6 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
+from hsae.measures.wordnet.node_probabilities import node_log_odds
 from hsae.sae.model import SparseAutoencoder
 
 Place = Literal["cls", "mean", "patch"] | int | tuple[int, ...]
@@ -105,6 +106,23 @@ class ClassTarget(Target):
 
     def score(self, x: Tensor) -> Tensor:
         return self.probe.logits(x)[..., self.class_index]
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTarget(Target):
+    """Log-odds of a WordNet node by a layer's probe: of its classes together against all others."""
+
+    probe: LinearProbe
+    members: Tensor
+    """bool `[n_classes]`: the classes under the node, some but not all."""
+
+    def __post_init__(self) -> None:
+        if not 0 < int(self.members.sum()) < len(self.members):
+            got = f"a node with {int(self.members.sum())} of {len(self.members)} classes"
+            raise InputError(got, "some of the classes under it, and some not")
+
+    def score(self, x: Tensor) -> Tensor:
+        return node_log_odds(self.probe.logits(x), self.members)
 
 
 def _require_index(what: str, index: int, size: int) -> None:

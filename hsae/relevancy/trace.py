@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class Trace:
 
     backbone: Backbone
     layer: str
+    size: tuple[int, int]
+    """Height and width of the image in pixels."""
     grid: tuple[int, int]
     """Rows and columns of patches at `layer`."""
     states: dict[str, Tensor]
@@ -62,6 +64,27 @@ class Trace:
     def attends_last(self) -> bool:
         """Whether the last recorded attention is between the layer's own tokens."""
         return bool(self.values) and self.values[-1].shape[-2] == self.tokens.shape[1]
+
+    @property
+    def one_block_per_stage(self) -> bool:
+        """Whether every stage recorded one attention, or none did: then a part of the pass is a pass."""
+        return len(self.attentions or self.values) in (0, len(self.activations))
+
+    def up_to(self, layer: str) -> Trace:
+        """The part of the pass that ends at an earlier layer, as a recording up to there would have kept it.
+
+        Every stage is one block of attention, or none is (`one_block_per_stage`).
+        """
+        n = list(self.activations).index(layer) + 1
+        return replace(
+            self,
+            layer=layer,
+            grid=self.backbone.grid(layer, *self.size),
+            states=dict(list(self.states.items())[: n + 1]),
+            activations=dict(list(self.activations.items())[:n]),
+            attentions=self.attentions[:n],
+            values=self.values[:n],
+        )
 
     def comparable(self, state: Tensor) -> bool:
         """Whether `at_layer` can bring scores of a recorded state to the layer: a map, or as many tokens."""
@@ -124,5 +147,6 @@ def _trace(
     values: tuple[Tensor, ...] = (),
 ) -> Trace:
     activations = {name: backbone.tokens(state) for name, state in states.items() if name != "embedding"}
-    grid = backbone.grid(layer, *pixels.shape[-2:])
-    return Trace(backbone, layer, grid, states, activations, attentions, values)
+    height, width = pixels.shape[-2:]
+    grid = backbone.grid(layer, height, width)
+    return Trace(backbone, layer, (height, width), grid, states, activations, attentions, values)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
-from hsae.relevancy import METHODS, method_maps, record, relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy import METHODS, layer_maps, method_maps, record, relevancy_map, relevancy_maps, target_maps
 from hsae.relevancy.targets import ClassTarget, LatentTarget
 from tests.tiny_models import (
     PATCH,
@@ -260,3 +260,15 @@ def test_what_cannot_be_explained_is_refused(backbone, sae, pixels, change, mess
     asked = {"image": pixels, "layer": "block_02", "latent": 3} | change
     with pytest.raises(InputError, match=message):
         relevancy_map(backbone, sae, **asked)
+
+
+def test_maps_of_several_layers_share_one_pass(backbone, pixels):
+    targets = {name: LatentTarget(random_sae(seed), 3) for seed, name in enumerate(DEPTH)}
+    for method in ("attn_lrp", "gradient_rollout", "grad_cam"):
+        together = layer_maps(backbone, pixels, targets, method=method)
+        assert list(together) == list(DEPTH)
+        for name, target in targets.items():
+            (alone,) = target_maps(backbone, pixels, name, [target], method=method)
+            np.testing.assert_allclose(together[name].values, alone.values, rtol=1e-4, atol=1e-7)
+            assert together[name].layer == name
+            assert together[name].target_value == pytest.approx(alone.target_value)

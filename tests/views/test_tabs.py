@@ -18,7 +18,9 @@ from hsae.steering.classification import SteeringResult
 from hsae.views.page import photo
 from hsae.views.page.bar import strip_html
 from hsae.views.page.desk import branching_path
+from hsae.views.parts.charts import line_chart
 from hsae.views.parts.markup import number
+from hsae.views.tabs.concept import concept
 from hsae.views.tabs.feature import card, feature
 from hsae.views.tabs.hierarchy import hierarchy
 from hsae.views.tabs.layers import layers
@@ -115,7 +117,7 @@ def test_hostile_labels_are_text_in_every_view():
         card.card_html(row(1), 1, "block_02", []),
         photo.active_html(active, "block_02", 1),
         relevancy.overlay_html(Image.new("RGB", (9, 9)), found, HOSTILE, 1.0),
-        layers.emergence_html(LAYERS, {HOSTILE: [0.1, 0.2, 0.3]}, LAYERS[0]),
+        line_chart("a chart", LAYERS, {HOSTILE: [0.1, 0.2, 0.3], "other": [0.1, 0.2, 0.3]}, LAYERS[0]),
         photo.classes_html(pd.DataFrame({"wnid": [CLASSES[0]], "name": [HOSTILE], "probability": [1.0]}), HOSTILE, 4),
     ]
     for html in pieces:
@@ -151,7 +153,7 @@ def test_the_path_of_a_class_has_only_nodes_that_branch(desk):
 
 
 def test_a_branch_is_never_less_likely_than_the_class_below_it(desk, choices):
-    html = layers._emergence(desk, choices.first())
+    html = concept._curve(desk, choices.first())
     curves = [[float(y) for y in re.findall(r'cy="([\d.]+)"', part)] for part in html.split("<polyline")[1:]]
     assert len(curves) >= 2
     for below, above in pairwise(curves):

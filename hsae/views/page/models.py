@@ -18,7 +18,7 @@ from hsae.artifacts.documents.profiles import read_profile
 from hsae.artifacts.documents.tree import Edge, read_edges, read_node_scores
 from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
-from hsae.hierarchy import Taxonomy
+from hsae.hierarchy import Taxonomy, wordnet
 from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
 from hsae.relevancy import usable_methods
@@ -156,6 +156,14 @@ class Model:
         document = self.artifact.document("comparison")
         sizes = {layer.name: layer.d_sae for layer in self.artifact.index.layers}
         return None if document is None else ComparisonReader(document, sizes)
+
+    @cached_property
+    def concepts(self) -> list[tuple[str, str]]:
+        """Words and WordNet id of every class and of every node above some of them but not all, by name."""
+        n = len(self.artifact.classes)
+        some = (node for node in self.taxonomy.nodes if self.taxonomy.leaf_count(node) < n)
+        known = ((", ".join(wordnet().lemmas(node)[:3]), node) for node in some)
+        return sorted(known, key=lambda pair: pair[0].lower())
 
     @cached_property
     def branching(self) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from hsae.views.page.uploads import photo_input, read_upload
 from hsae.views.parts.charts import square_marked
 from hsae.views.parts.say import brief, warn
 from hsae.views.parts.view import LATER, Controls, View
+from hsae.views.tabs.concept import concept
 
 _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
@@ -58,10 +59,11 @@ class Page:
             with gr.Column(scale=1, min_width=300, elem_id="left"):
                 left, self.image = photo.build(desk)
             with gr.Column(scale=3, min_width=320, elem_id="right"):
+                film = concept.build(desk)
                 tabs = build_tabs(desk)
         about.build(desk)
         picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
-        every = [*views, picture, *left, *tabs]
+        every = [*views, picture, *left, *film, *tabs]
         self.views: list[View] = [view for view in every if not view.later]
         self.later = [
             (Lane(name, threads=1, each=32, everybody=48), gr.State({}), [view for view in every if view.later == name])

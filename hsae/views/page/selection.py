@@ -9,6 +9,8 @@ ScopeChoice = Literal["cls", "patches", "all", "chosen"]
 SCOPES: tuple[ScopeChoice, ...] = ("cls", "patches", "all", "chosen")
 SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
 FIRST_PHOTO = "animals/dog"
+SURPRISE = "surprise"
+"""In place of a concept: any of them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Selection:
     """None: the views show the photo's strongest feature (`Models.focus`)."""
     image: str = FIRST_PHOTO
     """Key of a starter photograph or of an upload; "" for none."""
+    concept: str = ""
+    """WordNet id of what is looked for in the photograph; "" for what the photograph shows."""
     view: str = "layers"
     """The open tab, one of `TABS`."""
     method: str = ""

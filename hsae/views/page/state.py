@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
@@ -12,7 +13,7 @@ from hsae.relevancy import METHODS
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
-from hsae.views.page.selection import SCOPES, SHOWS, Selection
+from hsae.views.page.selection import SCOPES, SHOWS, SURPRISE, Selection
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
 
@@ -71,7 +72,9 @@ class Choices:
     def _model(self, selection: Selection, value: str) -> Selection:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
-        return replace(selection, model=value, layer=layer, latent=None, method="", edit="", patches="", pair="")
+        return replace(
+            selection, model=value, layer=layer, latent=None, concept="", method="", edit="", patches="", pair=""
+        )
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
@@ -96,6 +99,14 @@ class Choices:
         if value and value not in starter_keys() and value not in self.photos:
             raise InputError(f"photo {value[:80]!r}", "one of the starter photographs", "Pick one on the left.")
         return replace(selection, image=value)
+
+    def _concept(self, selection: Selection, value: str) -> Selection:
+        nodes = [wnid for _, wnid in self.models[selection.model].concepts]
+        if value == SURPRISE and nodes:
+            value = random.choice(nodes)
+        if value and value not in nodes:
+            raise InputError(f"concept {value[:40]!r}", "a WordNet id above some of the model's classes")
+        return replace(selection, concept=value)
 
     def _view(self, selection: Selection, value: str) -> Selection:
         return replace(selection, view=_one_of("view", value, VIEWS))
@@ -137,6 +148,7 @@ _CHOOSERS = {
     "latent": Choices._latent,
     "feature": Choices._feature,
     "image": Choices._image,
+    "concept": Choices._concept,
     "method": Choices._method,
     "edit": Choices._edit,
     "scope": Choices._scope,

@@ -98,12 +98,16 @@ def line_chart(
     selected: str,
     *,
     top: float | None = None,
+    wide: bool = False,
 ) -> str:
-    """Curves over layers as SVG, each layer a column to click; None leaves a gap. `top`: end of the y axis."""
+    """Curves over layers as SVG, each layer a column to click; None leaves a gap.
+
+    top: end of the y axis. wide: twice as wide, for a chart that has a row for itself.
+    """
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
         return f'<figure class="hsae-chart"><figcaption>{esc(title)}</figcaption><p>not measured</p></figure>'
-    frame = _Frame(len(layers), top or nice_top(known))
+    frame = _Frame(len(layers), top or nice_top(known), width=1000 if wide else 420)
     parts = [_y_axis(frame)]
     parts += [_x_label(frame, at, layer, layer == selected) for at, layer in enumerate(layers)]
     parts += [_curve(frame, rank, values) for rank, values in enumerate(series.values())]

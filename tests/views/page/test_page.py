@@ -47,8 +47,8 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     page = page_over(desk)
     first = page.choices.first()
     selection, drawn, *rest = page.draw(first, {})
-    always = {"strip", "link", "picture", "thumbnails", "sees", "active", "tabs"}
-    assert changed(page, [selection, drawn, *rest]) == always | {"emergence", "fires", "layers"}
+    always = {"strip", "link", "picture", "thumbnails", "sees", "active", "concept", "film", "curve", "tabs"}
+    assert changed(page, [selection, drawn, *rest]) == always | {"fires", "layers"}
     assert changed(page, page.draw(first, drawn)) == set()
     feature = page.draw(page.choices.choose(first, "latent", "2"), drawn)
     assert changed(page, feature) == {"link", "active", "tabs", "feature"}
@@ -89,7 +89,7 @@ def test_the_page_waits_until_every_backbone_is_there(artifact):
     held.set_result(Session(artifact))
     done = page.wait(first, waiting[1])
     assert not done[-1].active
-    assert {"sees", "active", "emergence"} <= changed(page, done[:-1])
+    assert {"sees", "active", "film"} <= changed(page, done[:-1])
 
 
 @pytest.mark.parametrize("view", VIEWS)

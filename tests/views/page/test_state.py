@@ -78,7 +78,8 @@ def test_what_is_not_there_cannot_be_chosen(choices, field, value):
     shows=st.sampled_from(["", "control"]),
 )
 def test_a_link_restores_everything(choices, layer, latent, image, view, method, edit, scope, patches, shows):
-    selection = Selection("unsaved", layer, latent, image, view, method, edit, scope, patches, shows=shows)
+    what = {"method": method, "edit": edit, "scope": scope, "patches": patches, "shows": shows}
+    selection = Selection("unsaved", layer, latent, image, view=view, **what)
     restored, problems = choices.from_query(dict(parse_qsl(choices.query(selection)[1:], keep_blank_values=True)))
     assert (restored, problems) == (selection, [])
 

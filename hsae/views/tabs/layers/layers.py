@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from hsae.hierarchy import wordnet
 from hsae.report.columns import LAYER_NUMBERS
 from hsae.report.shown_names import OLDER, status, status_of
-from hsae.views.page.desk import NO_PROBE, OLDER_RULE, Desk, branching_path, said_name, trust, unsaid
+from hsae.views.page.desk import OLDER_RULE, Desk, said_name, trust, unsaid
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import line_chart, short_layer
-from hsae.views.parts.markup import button, notice, number, percent, table
+from hsae.views.parts.markup import button, number, percent, table
 from hsae.views.parts.overlay import overlay_chart
 from hsae.views.parts.view import View, picker
 
@@ -38,38 +37,13 @@ _COLUMNS = (
 
 
 def build(desk: Desk) -> list[View]:
-    """What each layer makes of the photo and fires at it, then charts about the layers and their table."""
-    photo, fires, charts = picker(elem_id="emergence"), picker(elem_id="fires"), picker(elem_id="layers")
+    """What fires at the photo in each layer, then charts about the layers and their table."""
+    fires, charts = picker(elem_id="fires"), picker(elem_id="layers")
     reads = ("model", "layer", "image")
     return [
-        View("emergence", reads, [photo], lambda s: [_emergence(desk, s)], tab="layers", pickers=[photo]),
         View("fires", reads, [fires], lambda s: [_fires(desk, s)], tab="layers", pickers=[fires], quiet=True),
         View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
     ]
-
-
-def _emergence(desk: Desk, selection: Selection) -> str:
-    model, session = desk.model(selection), desk.session(selection)
-    if not model.has_classes:
-        return notice(NO_PROBE)
-    layers, taxonomy = model.artifact.layers, model.taxonomy
-    first = session.classes(top=1)["wnid"].iloc[0]
-    nodes = [first, *reversed(branching_path(model, first, last=3))]
-    chances: dict[str, list[float]] = {node: [] for node in nodes}
-    for layer in layers:
-        classes = session.classes(layer, top=len(taxonomy.classes))
-        mass = taxonomy.members[:, taxonomy.columns(classes["wnid"])] @ classes["probability"].to_numpy(float)
-        for node in nodes:
-            chances[node].append(float(mass[taxonomy.position(node)]))
-    return emergence_html(layers, {wordnet().name(node): values for node, values in chances.items()}, selection.layer)
-
-
-def emergence_html(layers: Sequence[str], chances: Mapping[str, Sequence[float]], selected: str) -> str:
-    """How likely the probe of each layer finds a class, and the branches above it, in the photo; the class first."""
-    name = next(iter(chances))
-    chart = line_chart(f"This photo: where it becomes “{name}”", layers, chances, selected, top=1.0)
-    hint = "probability of the class, and of the branches of WordNet above it, read out after each layer; click a layer"
-    return f'{chart}<p class="hsae-hint">{hint} to go there</p>'
 
 
 def _fires(desk: Desk, selection: Selection) -> str:

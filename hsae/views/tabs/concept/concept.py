@@ -1,0 +1,113 @@
+"""Over the tabs: where, layer by layer, a concept is in the photograph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hsae.hierarchy import wordnet
+from hsae.views.page.desk import NO_PROBE, Desk, branching_path
+from hsae.views.page.models import Model
+from hsae.views.page.selection import SURPRISE, Selection
+from hsae.views.parts.charts import line_chart
+from hsae.views.parts.markup import button, esc, notice
+from hsae.views.parts.view import View, asset, picker
+from hsae.views.tabs.concept.film import Film, film_html, masks_html, told
+
+_SIDE = 168
+"""Of a frame, in pixels: twice its size on the page."""
+_PLAY = '<button type="button" class="hsae-pick" data-play aria-label="Play the film">▶ play</button>'
+_HINT = (
+    "Each frame is your photo after one more layer. Bright: what speaks for the concept there; the percentage is what"
+    " the layer's own calibrated readout says. Click a frame to go to its layer."
+)
+
+
+def build(desk: Desk) -> list[View]:
+    """Concept box, film with its sentence, and the curve."""
+    with gr.Row(elem_id="concept-row"):
+        box = gr.Dropdown([], value=None, label="Concept", elem_id="concept", scale=0, min_width=240)
+        suggestions = picker(elem_id="concepts", scale=4, min_width=260)
+    film = gr.HTML(js_on_load=asset("parts/pick.js") + asset("tabs/concept/film.js"), apply_default_css=False,
+                   elem_id="film")  # fmt: skip
+    masks = gr.HTML(apply_default_css=False, elem_id="film-masks")
+    curve = picker(elem_id="curve")
+    reads = ("model", "image", "concept")
+    return [
+        View("concept", reads, [suggestions, box], lambda s: _box(desk, s), pickers=[suggestions], quiet=True,
+             choosers=[(box.input, "concept", box)]),
+        View("film", (*reads, "layer"), [film], lambda s: [_film(desk, s)], pickers=[film]),
+        View("curve", (*reads, "layer"), [curve], lambda s: [_curve(desk, s)], pickers=[curve], quiet=True),
+        View("masks", reads, [masks], lambda s: [_masks(desk, s)], later="film", quiet=True),
+    ]  # fmt: skip
+
+
+def concept_of(desk: Desk, selection: Selection) -> str:
+    """The concept that is looked for: the chosen one, else the photograph's class or the nearest branch above it that
+    one plain word names ("dog" for a German shepherd)."""
+    if selection.concept:
+        return selection.concept
+    model = desk.model(selection)
+    first = desk.session(selection).classes(top=1)["wnid"].iloc[0]
+    return next((node for node in _up(model, first) if _plain(wordnet().name(node))), first)
+
+
+def _up(model: Model, wnid: str) -> list[str]:
+    """A class, and the branches above it in rising order."""
+    return [wnid, *reversed(branching_path(model, wnid, last=6))]
+
+
+def _plain(name: str) -> bool:
+    return name.isalpha() and name.islower()
+
+
+def _box(desk: Desk, selection: Selection) -> list[Any]:
+    model = desk.model(selection)
+    if not model.has_classes:
+        return ["", gr.Dropdown([], value=None, visible=False)]
+    here = concept_of(desk, selection)
+    first = desk.session(selection).classes(top=1)["wnid"].iloc[0]
+    faces = [button(wordnet().name(node), ("concept", node), pressed=node == here) for node in _up(model, first)[:5]]
+    faces.append(button("surprise me", ("concept", SURPRISE)))
+    return [
+        f'<div class="hsae-presets"><span>in this photo:</span>{"".join(faces)}</div>',
+        gr.Dropdown(model.concepts, value=here, visible=True),
+    ]
+
+
+def _film(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    if not model.has_classes:
+        return notice(NO_PROBE)
+    concept = concept_of(desk, selection)
+    chances = desk.session(selection).node_probabilities([concept, *_above(model, concept)])
+    names = {wordnet().name(node): values for node, values in chances.items()}
+    name = wordnet().name(concept)
+    film = Film(desk.photos.crop(model, selection.image, _SIDE), name, chances[concept])
+    return (
+        f'{film_html(film, selection.layer)}<p class="hsae-told">{_PLAY} <b>{esc(told(name, names))}</b></p>'
+        f'<p class="hsae-hint">{_HINT}</p>'
+    )
+
+
+def _above(model: Model, concept: str) -> list[str]:
+    """Up to three branches above a concept, in rising order."""
+    return [node for node in reversed(branching_path(model, concept, last=4)) if node != concept][:3]
+
+
+def _curve(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    if not model.has_classes:
+        return ""
+    concept = concept_of(desk, selection)
+    chances = desk.session(selection).node_probabilities([concept, *_above(model, concept)])
+    series = {wordnet().name(node): list(values.values()) for node, values in chances.items()}
+    title = f"How sure each layer is of “{wordnet().name(concept)}” and of the branches above it"
+    return line_chart(title, model.artifact.layers, series, selection.layer, top=1.0, wide=True)
+
+
+def _masks(desk: Desk, selection: Selection) -> str:
+    if not desk.model(selection).has_classes:
+        return ""
+    return masks_html(desk.session(selection).concept_maps(concept_of(desk, selection)), "film")

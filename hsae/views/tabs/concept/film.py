@@ -1,0 +1,107 @@
+"""The film: the photograph once per layer, with what the layer's answer does not come from dimmed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from hsae.relevancy import RelevancyMap
+from hsae.views.parts.charts import image_uri, short_layer, strongest_place
+from hsae.views.parts.markup import attributes, bar, esc, percent
+
+_MASK = 56
+"""Side of a mask in pixels; the browser enlarges it smoothly."""
+_WIDE = 12
+"""Frames that fit side by side; of more layers each frame keeps its width and the film scrolls."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A photograph and how likely a concept is in it, after each layer."""
+
+    photo: Image.Image
+    """The square that the model sees."""
+    concept: str
+    """Its name in words."""
+    chances: Mapping[str, float]
+    """Probability of the concept by layer, in [0, 1]."""
+
+
+def film_html(film: Film, selected: str) -> str:
+    """One frame per layer to click: the photograph, the layer and the probability; the whole photograph stays bright
+    until `masks_html` says what comes from where."""
+    frames = "".join(_frame(film, layer, chance, layer == selected) for layer, chance in film.chances.items())
+    width = 100 / min(len(film.chances), _WIDE)
+    return (
+        f'<div class="hsae-film" role="group" aria-label="{esc(film.concept)}, layer by layer"'
+        f' style="--photo:url({image_uri(film.photo)});--frame:{width:.2f}%">{frames}</div>'
+    )
+
+
+def _frame(film: Film, layer: str, chance: float, pressed: bool) -> str:
+    told = f"layer {short_layer(layer)}: {film.concept} {percent(chance)}"
+    return (
+        f'<button type="button" class="hsae-pick hsae-frame" {attributes(("layer", layer))}'
+        f' aria-pressed="{str(pressed).lower()}" aria-label="{esc(told)}" title="{esc(told)}">'
+        '<span class="hsae-still"><i></i></span>'
+        f"{bar(chance)}<b>{percent(chance)}</b><small>{esc(short_layer(layer))}</small></button>"
+    )
+
+
+def masks_html(maps: Mapping[str, RelevancyMap], root: str) -> str:
+    """Style that dims each frame of the film below the element `root` where its map is not positive.
+
+    Layer names come from artifacts, whose index allows letters, digits, _ . and - only.
+    """
+    rules = "".join(
+        f'#{root} [data-value="{layer}"] .hsae-still i{{mask-image:url({mask_uri(found)})}}'
+        for layer, found in maps.items()
+    )
+    return f"<style>{rules}</style>"
+
+
+def mask_uri(found: RelevancyMap) -> str:
+    """The positive part of a map as the alpha of a small image: what speaks for the target stays bright."""
+    alpha = np.sqrt(np.clip(found.displayed(_MASK, _MASK), 0, 1))  # the eye takes a half for much less than half
+    pixels = np.zeros((_MASK, _MASK, 2), dtype=np.uint8)
+    pixels[..., 1] = np.round(255 * alpha)
+    buffer = BytesIO()
+    Image.fromarray(pixels, "LA").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def places(maps: Mapping[str, RelevancyMap]) -> dict[str, str]:
+    """Where each layer's map is strongest, in words."""
+    return {layer: strongest_place(found.values) for layer, found in maps.items()}
+
+
+def told(concept: str, chances: Mapping[str, Mapping[str, float]]) -> str:
+    """When each branch is first more likely than not and stays so, in one sentence.
+
+    chances: probability by layer of the concept first, then of the branches above it.
+    """
+    since = {name: settled(list(values.values()), list(values)) for name, values in chances.items()}
+    own = since[concept]
+    first = (
+        f"First more {concept} than not at layer {short_layer(own)}."
+        if own
+        else f"No layer up to the last is more for {concept} than against it."
+    )
+    above = [f"{name} since layer {short_layer(layer)}" for name, layer in since.items() if layer and name != concept]
+    return f"{first} {_sentence(above)}".strip()
+
+
+def settled(values: Sequence[float], layers: Sequence[str]) -> str | None:
+    """The first layer from which on all values are above one half; None when the last one is not."""
+    start = next((at for at in range(len(values), 0, -1) if values[at - 1] <= 0.5), 0)
+    return layers[start] if start < len(values) else None
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
