@@ -17,7 +17,6 @@ __all__ = [
     "method_maps",
     "record",
     "relevancy_map",
-    "relevancy_maps",
     "target_maps",
     "usable_methods",
 ]

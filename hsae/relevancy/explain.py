@@ -34,22 +34,8 @@ def relevancy_map(
     which is used when none is named, and why. token: where the latent is read (`Place`).
     InputError for an unknown method, layer, latent or token, and for a method the backbone cannot serve.
     """
-    return relevancy_maps(backbone, sae, image, layer, [latent], method=method, token=token)[0]
-
-
-def relevancy_maps(
-    backbone: Backbone,
-    sae: SparseAutoencoder,
-    image: ImageSource | Tensor,
-    layer: str,
-    latents: Iterable[int],
-    *,
-    method: str | None = None,
-    token: Place = "cls",
-) -> tuple[RelevancyMap, ...]:
-    """`relevancy_map` of several latents: they share the forward pass."""
-    targets = [latent_target(backbone, sae, layer, latent, token) for latent in latents]
-    return target_maps(backbone, image, layer, targets, method=method)
+    target = latent_target(backbone, sae, layer, latent, token)
+    return target_maps(backbone, image, layer, [target], method=method)[0]
 
 
 def target_maps(

@@ -54,10 +54,7 @@ def train_bank(
     An SAE whose L0 ends more than a tenth off its target is a warning in the log and in the summary.
     TrainingError when a loss is not finite or the checkpoint is of another run; InputError for unknown layers.
     """
-    sae, train = sae or SAEConfig(), train or TrainConfig()
-    names = tuple(store.layers) if layers == "all" else tuple(layers)
-    if not names or set(names) - set(store.layers):
-        raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
+    sae, train, names = sae or SAEConfig(), train or TrainConfig(), _chosen(store, layers)
     rank, of = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     settings = {"sae": asdict(sae), "train": asdict(train), "store": store.manifest.content, "layers": names}
     bank, history = new_bank(store, names, sae), []
@@ -78,6 +75,14 @@ def train_bank(
     if checkpoint and rank == 0:
         write_summary(Path(checkpoint), settings, history, missed)
     return {name: module.eval().requires_grad_(False) for name, module in bank.items()}
+
+
+def _chosen(store: ActivationStore | OnlineActivations, layers: Sequence[str] | Literal["all"]) -> tuple[str, ...]:
+    """The named layers; InputError for one that the store does not have."""
+    names = tuple(store.layers) if layers == "all" else tuple(layers)
+    if not names or set(names) - set(store.layers):
+        raise InputError(f"layers {names}", f"some of {', '.join(store.layers)}")
+    return names
 
 
 def learning_rate(step: int, steps: int, train: TrainConfig) -> float:

@@ -162,7 +162,7 @@ def correlation(a, b):
 
 
 def test_attention_rollout_is_the_control_that_ignores_the_latent(backbone, sae, pixels):
-    one, other = relevancy_maps(backbone, sae, pixels, "block_03", [3, 4], method="attention_rollout")
+    one, other = (relevancy_map(backbone, sae, pixels, "block_03", j, method="attention_rollout") for j in (3, 4))
     np.testing.assert_array_equal(one.values, other.values)
     assert one.target_value != other.target_value
 
@@ -172,7 +172,8 @@ def test_latents_of_one_image_share_a_forward_pass(sae, pixels, method, monkeypa
     backbone, passes = tiny_dinov2(), []
     embed = backbone.embed
     monkeypatch.setattr(backbone, "embed", lambda pixels: passes.append(1) or embed(pixels))
-    together = relevancy_maps(backbone, sae, pixels, "block_02", [3, 7, 3], method=method)
+    targets = [LatentTarget(sae, latent) for latent in (3, 7, 3)]
+    together = target_maps(backbone, pixels, "block_02", targets, method=method)
     assert len(passes) == 1
     alone = [relevancy_map(backbone, sae, pixels, "block_02", latent, method=method) for latent in (3, 7, 3)]
     for one, expected in zip(together, alone, strict=True):

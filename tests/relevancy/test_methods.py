@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import gelu, linear, silu
 
 from hsae.errors import InputError
-from hsae.relevancy import METHODS, relevancy_map, relevancy_maps
+from hsae.relevancy import METHODS, relevancy_map
 from hsae.relevancy.rules import attn_lrp
 from hsae.relevancy.targets import LatentTarget
 from hsae.relevancy.trace import record_direct
@@ -241,4 +241,4 @@ def test_maps_of_a_cnns_earlier_stage_are_brought_to_the_grid_of_the_layer():
 @pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.attention != "none"])
 def test_a_cnn_says_which_methods_work(method):
     with pytest.raises(InputError, match="grad_cam, input_gradient, activation, projection"):
-        relevancy_maps(PlainBackbone(), colour_sae(), random_pixels(), "stage_1", [0], method=method, token="mean")
+        relevancy_map(PlainBackbone(), colour_sae(), random_pixels(), "stage_1", 0, method=method, token="mean")
