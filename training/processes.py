@@ -32,7 +32,7 @@ IGNORED = {
 }
 """What `accelerate launch` can be asked for and passes on by these variables, and hsae does not do."""
 PATIENCE = timedelta(days=7)
-"""The first process analyses, packs and publishes alone; the others wait and must not take it for dead."""
+"""The first process analyses, packs and publishes alone; the others wait and must not take it for broken off."""
 
 
 def new_accelerator(config: RunConfig) -> Accelerator:

@@ -46,7 +46,7 @@ class OnlineActivations:
         self.manifest = self._extraction.describe(backbone, samples)
         counts = {shape[0] for shape in extraction.shapes(backbone).values()}
         if len(counts) != 1:
-            raise InputError(f"layers with {sorted(counts)} tokens an image", "the same number in all layers")
+            raise InputError(f"layers with {sorted(counts)} tokens per image", "the same number in all layers")
         (self.tokens_per_image,) = counts
 
     @property

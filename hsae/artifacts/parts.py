@@ -25,7 +25,7 @@ _MAX_DOCUMENT_BYTES = 256 * 2**20
 
 
 class Parts(Protocol):
-    """Each part as it comes; whoever asks checks the content."""
+    """Each part as it comes, unchecked."""
 
     @property
     def curves(self) -> Any: ...
@@ -78,7 +78,7 @@ class GivenParts:
 
 @dataclass(frozen=True)
 class StoredParts:
-    """Parts in files; `index` lists all of the artifact's layers, also those nobody asked for."""
+    """Parts in files; `index` lists all of the artifact's layers, also those that are left out."""
 
     files: VerifiedFiles
     index: Index

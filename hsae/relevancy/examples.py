@@ -56,7 +56,7 @@ def _starter() -> tuple[Samples, dict[str, int]]:
 
 @lru_cache(maxsize=_PHOTOS_KEPT)
 def _looked_at(backbone: Backbone, layers: tuple[str, ...], key: str) -> tuple[Image.Image, Tensor, dict[str, Tensor]]:
-    """A starter photograph as the backbone sees it, its pixels and its activations; 0.4 MB a layer for DINOv2-S."""
+    """A starter photograph as the backbone sees it, its pixels and its activations; 0.4 MB per layer for DINOv2-S."""
     samples, rows = _starter()
     crop = backbone.preprocessing.crop(samples.read(rows[key]).image)
     pixels = backbone.pixels([crop])

@@ -1,4 +1,4 @@
-"""tree.json: the trees of all layers, how well each layer knows each WordNet node, and where nodes emerge."""
+"""tree.json: the trees of all layers, how well a layer tells each WordNet node, and where nodes emerge."""
 
 from __future__ import annotations
 

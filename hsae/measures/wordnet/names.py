@@ -165,7 +165,7 @@ def choose_names(taxonomy: Taxonomy, choice: LabelledScores, confirm: LabelledSc
 
 
 def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
-    """The columns `node` ... `named`, one row a latent, with the numbers of the test images."""
+    """The columns `node` ... `named`, one row per latent, with the numbers of the test images."""
     found = detect(chosen.taxonomy, chosen.node, chosen.threshold, test)
     return pd.DataFrame(
         {

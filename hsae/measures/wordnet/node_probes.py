@@ -14,7 +14,7 @@ RIDGE = 1e-2  # of the mean variance of a standardised dimension, which is 1
 
 @dataclass(frozen=True, eq=False)
 class NodeProbes:
-    """score = (x - mean) W, one column a node."""
+    """score = (x - mean) W, one column per node."""
 
     W: Tensor
     """`[d_in, n_nodes]`, in units of x."""

@@ -32,7 +32,7 @@ from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
 
 _PATIENCE = 8.0  # seconds
-_EVENTS = 320  # under way at once, more than all lanes have room for: Gradio itself makes nobody wait
+_EVENTS = 320  # under way at once, more than all lanes have room for: so Gradio itself queues none
 
 
 def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
@@ -59,7 +59,7 @@ def launch(
     mcp: bool = False,
     block: bool = True,
 ) -> str:
-    """Start the server; returns its address. Nothing is served from disk but uploads that nobody has looked at yet.
+    """Start the server; returns its address. Nothing is served from disk but uploads that were not read yet.
 
     mcp: its public functions are also tools for AI assistants, at /gradio_api/mcp.
     """

@@ -54,7 +54,7 @@ class Desk:
             return selection.latent
         try:
             active = self.active(selection)
-        except HsaeError:  # without a backbone or a photograph the table still knows a good one to start with
+        except HsaeError:  # without a backbone or a photograph the table still has a good one to start with
             active = pd.DataFrame()
         if len(active):
             return int(active["latent"].iloc[0])

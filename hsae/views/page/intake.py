@@ -46,7 +46,7 @@ class Intake:
             await _drain(receive)  # or the sender would see a broken connection in place of the sentence
             await PlainTextResponse(refused.sentence, refused.status)(scope, receive, send)
         except ClientDisconnect:
-            pass  # nobody is left to be answered
+            pass  # the client is gone
         return None
 
     async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:

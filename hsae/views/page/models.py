@@ -175,7 +175,7 @@ class Model:
         """Of every layer, with what chance would give (`scatter.densities`)."""
         return densities({layer: self.latents(layer) for layer in self.artifact.layers}, self.taxonomy)
 
-    @lru_cache(maxsize=64)  # noqa: B019 - a model lives as long as the app
+    @lru_cache(maxsize=64)  # noqa: B019 - a model is kept as long as the app runs
     def latents(self, layer: str) -> pd.DataFrame:
         """The artifact's table of a layer as it may be shown (`report.shown_names`); shared, so leave it unchanged."""
         return as_shown(self.artifact.latents(layer))
@@ -230,7 +230,7 @@ def _without_patches(models: Iterable[Model], patches: Model) -> Model | None:
 
 
 def _short_name(id: str) -> str:
-    """A Hub id or "starter" as it is; of a folder only its own name, since a path is nobody else's business."""
+    """A Hub id or "starter" as it is; of a folder only its own name, since paths are private."""
     path = Path(id)
     if not path.is_dir():
         return id

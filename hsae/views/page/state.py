@@ -58,7 +58,7 @@ class Choices:
         return selection, problems
 
     def query(self, selection: Selection) -> str:
-        """The query string that restores a selection; an upload stays out of it, since it is nobody else's."""
+        """The query string that restores a selection; an upload stays out of it, since no other visitor has it."""
         return "?" + urlencode(dict(self._stated(selection)))
 
     def _stated(self, selection: Selection) -> Iterator[tuple[str, object]]:

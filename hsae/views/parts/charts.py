@@ -53,7 +53,7 @@ def cell_css(share: float) -> str:
 
 
 def is_signed(relevancy: RelevancyMap) -> bool:
-    """Whether a map speaks against the target anywhere."""
+    """Whether a map is negative anywhere."""
     return bool((relevancy.values < 0).any())
 
 
@@ -163,7 +163,7 @@ def _curve(frame: _Frame, rank: int, values: Sequence[float | None]) -> str:
 
 
 def _column(frame: _Frame, at: int, layer: str, series: Mapping[str, Sequence[float | None]]) -> str:
-    """The part of the chart that belongs to a layer: it answers clicks and says its numbers."""
+    """The part of the chart that belongs to a layer: a click selects it, its title has the numbers."""
     read = ", ".join(f"{name} {number(values[at])}" for name, values in series.items())
     return _area(frame, at, "column", attributes(("layer", layer)), f"<title>{esc(f'{layer}: {read}')}</title>")
 

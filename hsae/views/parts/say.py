@@ -1,4 +1,4 @@
-"""The only place where the app speaks in toasts: Gradio draws their text as HTML, and what visitors wrote is in it."""
+"""Toasts, all made here: Gradio draws their text as HTML, and what visitors wrote is in it."""
 
 from __future__ import annotations
 
