@@ -1,4 +1,4 @@
-"""No run on activations that another model's run has trained on already: a fine-tune may keep its image side as it was."""
+"""No run on activations that another model's run was trained on: a fine-tune may keep its image side as it was."""
 
 from __future__ import annotations
 
