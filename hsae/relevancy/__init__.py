@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsae.relevancy.explain import layer_maps, method_maps, relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy.explain import layer_maps, method_maps, relevancy_map, target_maps
 from hsae.relevancy.maps import RelevancyMap
 from hsae.relevancy.methods import METHODS, Method, default_method, usable_methods
 from hsae.relevancy.trace import Trace, record

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
-from hsae.relevancy import METHODS, layer_maps, method_maps, record, relevancy_map, relevancy_maps, target_maps
+from hsae.relevancy import METHODS, layer_maps, method_maps, record, relevancy_map, target_maps
 from hsae.relevancy.targets import ClassTarget, LatentTarget
 from tests.tiny_models import (
     PATCH,
