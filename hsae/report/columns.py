@@ -195,7 +195,8 @@ COLUMNS = (
 """The columns of latents.parquet, in their order."""
 
 LAYER_NUMBERS = {
-    "acc1_x": "probe on x", "acc1_x_hat": "on x̂", "acc1_z": "on z", "probe_kept": "probe kept", "fvu": "FVU",
+    "acc1_x": "probe on x", "acc1_x_hat": "refitted on x̂", "acc1_x_on_x_hat": "unchanged on x̂",
+    "acc1_z": "refitted on z", "ece_x": "calibration error", "probe_kept": "probe kept", "fvu": "FVU",
     "mse": "mse", "var": "variance", "l0": "L0", "dead": "dead", "n_multi_class": "latents of 2+ classes",
     "n_significant": "beat chance", "median_height": "median height", "median_coverage": "median coverage",
     "median_log2_coverage": "octaves of coverage over chance",

@@ -62,11 +62,19 @@ def write_figures(
     return [write_figure(folder, name, figure, table) for name, (figure, table) in figures.items()]
 
 
+_ACCURACIES = {
+    "acc1_x": "x",
+    "acc1_x_hat": "reconstruction, refitted",
+    "acc1_x_on_x_hat": "reconstruction, probe of x",
+    "acc1_z": "z, refitted",
+}
+
+
 def layers_figure(curves: Curves) -> tuple[Figure, pd.DataFrame]:
     """Figure 1: probe accuracy on x, x_hat and z; FVU; mse with variance; L0, by layer."""
     table = pd.DataFrame({name: _numbers(row) for name, row in curves.items()}).T.rename_axis("layer")
     figure, axes = panels(2, 2)
-    _lines(axes[0], table, {"acc1_x": "x", "acc1_x_hat": "reconstruction", "acc1_z": "z"}, "probe accuracy (top 1)")
+    _lines(axes[0], table, _ACCURACIES, "probe accuracy (top 1)")
     _lines(axes[1], table, {"fvu": "SAE"}, "fraction of variance unexplained")
     axes[1].axhline(1, color="grey", linestyle=":", label="always the mean")
     axes[1].legend(loc="upper right")

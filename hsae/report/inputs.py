@@ -15,8 +15,9 @@ from torch import Tensor
 from hsae.hierarchy import Taxonomy
 from hsae.measures.activity import LatentActivity, latent_activity
 from hsae.measures.directions import matched_latents, random_directions
-from hsae.measures.probes import LinearProbe, fit_probe
+from hsae.measures.probes import LinearProbe, ProbeSettings, fit_probe
 from hsae.measures.sparse_latents import image_latents, sparse_latents
+from hsae.measures.splits import rows_apart
 from hsae.measures.wordnet import LabelledScores
 from hsae.report.hierarchy import LabelledLatents
 from hsae.sae.model import SparseAutoencoder
@@ -40,6 +41,10 @@ class LabelledActivations:
     def flat(self) -> tuple[Tensor, Tensor]:
         """Activations `[n_images x tokens, d_in]`, each with the label of its image."""
         return self.x.flatten(0, 1), self.labels.repeat_interleave(self.x.shape[1])
+
+    def subset(self, images: Tensor) -> LabelledActivations:
+        """Some of the images: a mask or their numbers."""
+        return LabelledActivations(self.x[images], self.labels[images])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,8 @@ class LayerInputs:
     """None for images without labels: measures that need classes are left out."""
     tau: float = 0.5
     around: Surroundings = field(default_factory=Surroundings)
+    choice: LabelledActivations | None = None
+    """Images that choose the penalties and temperatures of probes; by default training images are set apart for it."""
 
     @cached_property
     def z(self) -> csr_array:
@@ -117,21 +124,51 @@ class LayerInputs:
         return LabelledScores(torch.cat(parts).numpy(), self.heldout.labels[has_label].numpy())
 
     @cached_property
-    def readings(self) -> dict[str, Callable[[Tensor], Tensor]]:
+    def readings(self) -> dict[str, Reading]:
         """What probes read of activations: x, their reconstruction x_hat, or the latents z."""
-        return {"x": lambda part: part, "x_hat": lambda part: self.sae(part)[0], "z": self.sae.encode}
+        return {
+            "x": Reading(lambda part: part),
+            "x_hat": Reading(lambda part: self.sae(part)[0]),
+            "z": Reading(self.sae.encode, ProbeSettings(scale="common")),
+        }
 
     @cached_property
     def probes(self) -> dict[str, LinearProbe]:
-        """A probe for each of `readings`, trained on that input."""
-        n_classes = len(self.labelled.taxonomy.classes)
-        return {name: _fit_reading(reading, *self.train.flat, n_classes) for name, reading in self.readings.items()}
+        """A probe for each of `readings`, trained on that input, its penalty and temperature chosen for it."""
+        n_classes, (train, choice) = len(self.labelled.taxonomy.classes), self._probe_images
+        return {name: _fit_reading(reading, train, choice, n_classes) for name, reading in self.readings.items()}
+
+    @property
+    def _probe_images(self) -> tuple[LabelledActivations, LabelledActivations]:
+        """Images to train probes and to choose on; all tokens of an image are in one of the two."""
+        if self.choice is not None:
+            return self.train, self.choice
+        apart = torch.zeros(len(self.train.labels), dtype=torch.bool)
+        apart[torch.from_numpy(rows_apart(self.train.labels.tolist(), ProbeSettings.share_apart))] = True
+        return self.train.subset(~apart), self.train.subset(apart)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a probe reads of activations `[n, d_in]`, and how it is fitted."""
+
+    of: Callable[[Tensor], Tensor]
+    settings: ProbeSettings = field(default_factory=ProbeSettings)
+
+    @torch.no_grad()
+    def all_of(self, x: Tensor) -> Tensor:
+        """The features of all activations, in memory."""
+        return torch.cat([self.of(part) for part in x.split(1024)])
 
 
 @torch.no_grad()
-def _fit_reading(reading: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, n_classes: int) -> LinearProbe:
-    """A probe on `reading(x)`: computed once where that fits into memory, otherwise batch by batch in every epoch."""
-    size = 4 * len(x) * reading(x[:1]).shape[-1]
+def _fit_reading(
+    reading: Reading, train: LabelledActivations, choice: LabelledActivations, n_classes: int
+) -> LinearProbe:
+    """A probe on `reading.of(x)`, computed once where that fits into memory, otherwise batch by batch."""
+    (x, labels), (held, truth), settings = train.flat, choice.flat, reading.settings
+    size = 4 * len(x) * reading.of(x[:1]).shape[-1]
     if size > MAX_FEATURE_BYTES:
-        return fit_probe(x, labels, n_classes, transform=reading)
-    return fit_probe(torch.cat([reading(part) for part in x.split(1024)]), labels, n_classes)
+        return fit_probe(x, labels, n_classes, choice=(held, truth), reading=reading.of, settings=settings)
+    features = (reading.all_of(held), truth)
+    return fit_probe(reading.all_of(x), labels, n_classes, choice=features, settings=settings)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hsae.measures.calibration import calibration_error
 from hsae.measures.directions import matched_latents, neuron_directions, principal_directions
 from hsae.measures.entropy import class_mass, entropy
 from hsae.measures.orthogonality import orthogonality, random_orthogonality
@@ -88,14 +89,22 @@ def orthogonality_part(inputs: LayerInputs) -> Part:
 
 @torch.no_grad()
 def accuracy_part(inputs: LayerInputs) -> Part:
-    """acc1 and acc5 of probes on x, x_hat and z, each trained on that input."""
+    """acc1, acc5, ece, penalty and temperature of probes on x, x_hat and z, each fitted to that input.
+
+    Beside them the probe of x as it is: on reconstructions (acc1_x_on_x_hat), and uncalibrated (ece_x_uncalibrated).
+    """
     x, labels = inputs.heldout.flat
     x, labels = x[labels >= 0], labels[labels >= 0]
     numbers: dict[str, Any] = {}
     for name, reading in inputs.readings.items():
-        features = torch.cat([reading(part) for part in x.split(1024)])
-        numbers |= {f"acc{top}_{name}": inputs.probes[name].accuracy(features, labels, top) for top in (1, 5)}
-    return {}, numbers
+        probe, features = inputs.probes[name], reading.all_of(x)
+        numbers |= {f"acc{top}_{name}": probe.accuracy(features, labels, top) for top in (1, 5)}
+        numbers[f"ece_{name}"] = calibration_error(probe.logits(features).softmax(-1), labels)
+        numbers |= {f"penalty_{name}": probe.penalty, f"temperature_{name}": probe.temperature}
+    of_x = inputs.probes["x"]
+    numbers["acc1_x_on_x_hat"] = of_x.accuracy(inputs.readings["x_hat"].all_of(x), labels)
+    plain = (of_x.logits(x) * of_x.temperature).softmax(-1)
+    return {}, numbers | {"ece_x_uncalibrated": calibration_error(plain, labels)}
 
 
 def entropy_part(inputs: LayerInputs) -> Part:

@@ -1,12 +1,17 @@
 """A probe finds what is linearly there, and nothing where nothing is."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hsae.errors import InputError, TrainingError
-from hsae.measures.probes import LinearProbe, fit_probe
+from hsae.measures.probes import LinearProbe, ProbeSettings, fit_probe
+from hsae.measures.splits import rows_apart
+
+QUICK = ProbeSettings(epochs=2, steps=20, penalties=(0.01,))
 
 
 def separable(n: int = 600, d_in: int = 20, n_classes: int = 5, seed: int = 0):
@@ -31,11 +36,15 @@ def test_a_probe_is_as_good_as_logistic_regression():
     labels = torch.randint(6, (3000,), generator=generator)
     x = 0.8 * torch.randn(6, 30, generator=generator)[labels] + 2 * torch.randn(3000, 30, generator=generator)
     train, held = slice(0, 2000), slice(2000, None)
-    probe = fit_probe(x[train], labels[train], 6)
-    oracle = linear_model.LogisticRegression(max_iter=1000).fit(x[train].numpy(), labels[train].numpy())
-    theirs = oracle.score(x[held].numpy(), labels[held].numpy())
+    settings = ProbeSettings(penalties=(0.01,), epochs=30)
+    probe = fit_probe(x[train], labels[train], 6, choice=(x[held], labels[held]), settings=settings)
+    standard = (x - probe.mean) / probe.std
+    oracle = linear_model.LogisticRegression(C=1 / (2000 * 0.01), max_iter=1000)
+    oracle.fit(standard[train].numpy(), labels[train].numpy())
+    theirs = oracle.score(standard[held].numpy(), labels[held].numpy())
     assert 0.4 < theirs < 0.9
-    assert abs(probe.accuracy(x[held], labels[held]) - theirs) < 0.02
+    assert abs(probe.accuracy(x[held], labels[held]) - theirs) < 0.01
+    torch.testing.assert_close(probe.W, torch.from_numpy(oracle.coef_.T).float(), atol=0.03, rtol=0.05)
 
 
 def test_logits_and_top_k_by_hand():
@@ -54,7 +63,7 @@ def test_logits_and_top_k_by_hand():
     assert torch.tensor(probe.accuracy(x, torch.tensor([-1, -1, -1]))).isnan()
 
 
-def test_a_transform_is_the_same_as_materialised_features():
+def test_a_reading_is_the_same_as_materialised_features():
     x, labels = separable()
     weight = torch.randn(20, 50, requires_grad=True)
 
@@ -63,9 +72,9 @@ def test_a_transform_is_the_same_as_materialised_features():
 
     with torch.no_grad():
         features = relu_features(x)
-    lazy = fit_probe(x, labels, 5, transform=relu_features, epochs=3, batch_size=100)
-    whole = fit_probe(features, labels, 5, epochs=3, batch_size=100)
-    plain = fit_probe(x, labels, 5, epochs=3, batch_size=100)
+    lazy = fit_probe(x, labels, 5, reading=relu_features, settings=QUICK)
+    whole = fit_probe(features, labels, 5, settings=QUICK)
+    plain = fit_probe(x, labels, 5, settings=QUICK)
     assert lazy.W.shape == (50, 5)
     torch.testing.assert_close(lazy.logits(features), whole.logits(features), atol=1e-4, rtol=1e-4)
     assert plain.W.shape == (20, 5)
@@ -115,7 +124,7 @@ def test_every_dimension_counts_whatever_its_unit():
 
 def test_the_same_seed_gives_the_same_probe():
     x, labels = separable()
-    first, second, other = (fit_probe(x, labels, 5, seed=seed, epochs=2).W for seed in (1, 1, 2))
+    first, second, other = (fit_probe(x, labels, 5, settings=replace(QUICK, seed=seed)).W for seed in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
@@ -123,7 +132,7 @@ def test_the_same_seed_gives_the_same_probe():
 @given(st.integers(1, 40), st.integers(1, 8))
 def test_mean_and_std_are_those_of_the_activations(n, d_in):
     x = 10 * torch.randn(n, d_in) + 3
-    probe = fit_probe(x, torch.zeros(n, dtype=torch.long), 2, epochs=1, batch_size=7)
+    probe = fit_probe(x, torch.zeros(n, dtype=torch.long), 2, choice=(x[:0], torch.zeros(0).long()), settings=QUICK)
     torch.testing.assert_close(probe.mean, x.mean(0), atol=1e-4, rtol=1e-4)
     if n > 1:
         torch.testing.assert_close(probe.std, x.std(0, correction=0), atol=1e-3, rtol=1e-3)
@@ -150,3 +159,61 @@ def test_activations_that_are_not_finite(bad):
     x[17, 3] = bad
     with pytest.raises(TrainingError, match="not finite"):
         fit_probe(x, labels, 5)
+
+
+def noisy(n: int, seed: int, d_in: int = 60, n_classes: int = 4):
+    """Classes that few of many dimensions tell, and not well."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(n_classes, (n,), generator=generator)
+    x = torch.randn(n, d_in, generator=generator)
+    x[torch.arange(n), labels] += 1.5
+    return x, labels
+
+
+def test_few_noisy_images_call_for_a_strong_penalty():
+    few, test = noisy(150, seed=0), noisy(2000, seed=3)
+    chosen = fit_probe(*few, 4, choice=noisy(1000, seed=1))
+    assert chosen.penalty >= 0.03
+    weakest = ProbeSettings(penalties=(0.0001,), steps=500)
+    assert chosen.accuracy(*test) > fit_probe(*few, 4, choice=noisy(1000, seed=1), settings=weakest).accuracy(*test)
+
+
+def test_what_only_large_weights_tell_calls_for_a_weak_penalty():
+    x = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)) + 10 * torch.randn(4000, 1)
+    labels = (x[:, 0] > x[:, 1]).long()
+    chosen = fit_probe(x[:2000], labels[:2000], 2, choice=(x[2000:3000], labels[2000:3000]))
+    assert chosen.penalty <= 0.001
+    assert chosen.accuracy(x[3000:], labels[3000:]) > 0.95
+
+
+def test_the_choice_decides_and_is_not_trained_on():
+    x, labels = noisy(800, seed=0)
+    shuffled = (x, labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))])
+    probe = fit_probe(x, labels, 4, choice=shuffled)
+    assert probe.penalty == ProbeSettings.penalties[0]
+    assert probe.temperature > 5
+    assert fit_probe(x, labels, 4, choice=noisy(800, seed=1)).accuracy(*noisy(800, seed=2)) > 0.6
+
+
+def test_without_a_choice_a_share_of_every_class_is_set_apart():
+    x, labels = noisy(400, seed=0)
+    apart = torch.zeros(400, dtype=torch.bool)
+    apart[rows_apart(labels.tolist(), ProbeSettings.share_apart)] = True
+    found = fit_probe(x, labels, 4)
+    assert torch.equal(found.W, fit_probe(x[~apart], labels[~apart], 4, choice=(x[apart], labels[apart])).W)
+    once = fit_probe(torch.randn(3, 4), torch.tensor([0, 1, 2]), 3)
+    assert (once.penalty, once.temperature) == (ProbeSettings.unchosen, 1)
+
+
+def test_seldom_features_of_one_unit_are_not_blown_up_on_a_common_scale():
+    x, labels = noisy(600, seed=0)
+    x[:, 40:] *= torch.rand(600, 20) < 0.01
+    each, common = (fit_probe(x, labels, 4, settings=ProbeSettings(scale=scale)) for scale in ("each", "common"))
+    assert each.std[50] < 0.5 < common.std[50]
+    assert len(set(common.std.tolist())) == 1
+
+
+def test_the_temperature_divides_the_logits_and_changes_no_prediction():
+    probe = fit_probe(*noisy(300, seed=0), 4)
+    x = torch.randn(20, 60)
+    torch.testing.assert_close(replace(probe, temperature=2.0).logits(x) * 2, replace(probe, temperature=1.0).logits(x))

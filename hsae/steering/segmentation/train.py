@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
-from hsae.measures.probes import fit_probe
+from hsae.measures.probes import ProbeSettings, fit_probe
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.observed import Observed, patch_places
 
@@ -56,10 +56,15 @@ def gather(backbone: Backbone, seen: Iterable[Observed], layers: Sequence[str], 
 
 
 def train_head(lessons: Lessons, layer: str, classes: Sequence[str], seed: int = 0) -> PatchHead:
-    """The head at a layer that tells the lessons' classes apart, by logistic regression."""
-    probe = fit_probe(lessons.x[layer], lessons.labels, len(classes), epochs=10, seed=seed)
-    W = probe.W / probe.std[:, None]
-    return PatchHead(W, probe.b - probe.mean @ W, tuple(classes))
+    """The head at a layer that tells the lessons' classes apart, by logistic regression.
+
+    Every seventh picture chooses the penalty and the temperature; its patches are not trained on.
+    """
+    x, labels, apart = lessons.x[layer], lessons.labels, lessons.pictures % 7 == 6
+    choice, settings = (x[apart], labels[apart]), ProbeSettings(seed=seed)
+    probe = fit_probe(x[~apart], labels[~apart], len(classes), choice=choice, settings=settings)
+    W = probe.W / probe.std[:, None] / probe.temperature
+    return PatchHead(W, probe.b / probe.temperature - probe.mean @ W, tuple(classes))
 
 
 def _some(rows: np.ndarray, generator: np.random.Generator) -> np.ndarray:

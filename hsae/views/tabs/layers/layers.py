@@ -29,9 +29,12 @@ _OVERLAID = {
     "share_significant": "Share of features of 2+ classes that beat chance",
     "mean_coverage": "Mean coverage",
 }
-_SHARES = ("acc1_x", "acc1_x_hat", "acc1_z", "dead")
+_ACCURACIES = {
+    "x": "acc1_x", "x̂, refitted": "acc1_x_hat", "x̂, unchanged": "acc1_x_on_x_hat", "z, refitted": "acc1_z"
+}  # fmt: skip
+_SHARES = ("acc1_x", "acc1_x_hat", "acc1_x_on_x_hat", "acc1_z", "ece_x", "dead")
 _COLUMNS = (
-    *("acc1_x", "acc1_x_hat", "acc1_z", "fvu", "mse", "var", "l0", "dead"),
+    *("acc1_x", "acc1_x_hat", "acc1_x_on_x_hat", "acc1_z", "ece_x", "fvu", "mse", "var", "l0", "dead"),
     *("n_multi_class", "median_height", "median_coverage", "n_significant"),
 )
 
@@ -115,7 +118,7 @@ def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], 
         values = [curves.get(layer, {}).get(measure) for layer in layers]
         return [float(value) if isinstance(value, int | float) else None for value in values]
 
-    accuracy = {name: read(key) for name, key in {"x": "acc1_x", "x̂": "acc1_x_hat", "z": "acc1_z"}.items()}
+    accuracy = {name: values for name, key in _ACCURACIES.items() if any(values := read(key))}
     covered = {"measured": read("mean_coverage"), "chance": read("null_mean_coverage")}
     charts = [
         line_chart("Probe accuracy: share of held-out images named right", layers, accuracy, selected, top=1.0),
