@@ -12,7 +12,8 @@ from hsae.artifacts.strangers_json import check_plain, is_count, is_number, is_t
 from hsae.errors import ArtifactError
 from hsae.version import __version__
 
-SCHEMA = 1
+SCHEMA = 2
+"""What is written; every one from 1 on is read. Schema 1 has no temperatures of probes."""
 INDEX = "hsae.json"
 PROBES, CURVES, TREE = "probes.safetensors", "curves.json", "tree.json"
 EXTRAS = {
@@ -134,8 +135,8 @@ def _check_keys(where: str, value: Any, expected: set[str], *, more: bool = Fals
 
 
 def _check_schema(value: object) -> None:
-    expected = f"schema {SCHEMA}, which this hsae {__version__} reads"
-    require(is_count(value, SCHEMA, SCHEMA), INDEX, f"schema {value!r:.40}", expected)
+    expected = f"schema 1 to {SCHEMA}, which this hsae {__version__} reads"
+    require(is_count(value, 1, SCHEMA), INDEX, f"schema {value!r:.40}", expected)
 
 
 def _check_backbone(value: dict[str, Any]) -> None:

@@ -31,7 +31,10 @@ def save_artifact(
     card: str | None = None,
     figures: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `artifact` to `folder`, in place of an artifact that may be there; returns the folder."""
+    """Write `artifact` to `folder`, in place of an artifact that may be there; returns the folder.
+
+    What was read in an older schema is written in that schema.
+    """
     if dtype not in ("float16", "float32"):
         raise InputError(f"dtype {dtype!r}", "float16 or float32")
     target = Path(folder).resolve()
@@ -40,7 +43,8 @@ def save_artifact(
         for name in artifact.layers:
             _write_layer(artifact, name, temporary, dtype)
         if artifact.classes:
-            write_probes(temporary / PROBES, {name: artifact.probe(name) for name in artifact.layers}, dtype)
+            probes = {name: artifact.probe(name) for name in artifact.layers}
+            write_probes(temporary / PROBES, probes, dtype, artifact.index.schema)
         write_json(temporary / CURVES, artifact.curves, compact=True)
         write_json(temporary / TREE, artifact.tree, compact=True)
         for name in artifact.documents:

@@ -191,6 +191,11 @@ COLUMNS = (
         "kind", "text", "of patches: one place and high norm are artefacts; object, background; missing for none",
         later=True,
     ),
+    Column(
+        "node_worth", "float32",
+        "what the name is expected to tell of an image it is said of, in bits: precision log2(1 / pi) on the confirm "
+        "images; lists are ordered by it", later=True,
+    ),
 )  # fmt: skip
 """The columns of latents.parquet, in their order."""
 

@@ -115,17 +115,35 @@ def split_images(choose: LabelledImages, test: LabelledImages, confirm_share: fl
 
 @torch.no_grad()
 def name_layer(sae: SparseAutoencoder, layer: str, splits: Splits, rule: NameRule) -> NamedLayer:
-    """Name the latents of a layer, and as many random directions of N(0, cov(x)), by the same rule."""
-    columns, numbers = _named(sae.pre_activation, sae.d_sae, layer, splits, rule)
+    """Name the latents of a layer, and as many random directions of N(0, cov(x)), by the same rule.
+
+    Latents that fire on no choice image have no name.
+    """
+    fires = splits.choice.scores(layer, sae.encode, sae.d_sae).scores.max(0) > 0
+    columns, numbers = _named(_Scored(layer, sae.pre_activation, sae.d_sae), splits, rule, fires)
     directions = random_directions(splits.choice.tokens(layer), sae.d_sae, rule.seed)
-    _, random = _named(lambda x: x @ directions.T, sae.d_sae, layer, splits, rule)
+    _, random = _named(_Scored(layer, lambda x: x @ directions.T, sae.d_sae), splits, rule)
     return NamedLayer(columns, numbers | {"random": random})
 
 
-def _named(score: Score, n: int, layer: str, splits: Splits, rule: NameRule) -> tuple[pd.DataFrame, dict[str, Any]]:
-    choice, confirm = (images.scores(layer, score, n) for images in (splits.choice, splits.confirm))
-    chosen = choose_names(splits.choice.taxonomy, choice, confirm, rule)
-    test = splits.test.scores(layer, score, n)
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """What is named: `n` scores of the activations of a layer."""
+
+    layer: str
+    score: Score
+    n: int
+
+    def of(self, images: LabelledImages) -> LabelledScores:
+        return images.scores(self.layer, self.score, self.n)
+
+
+def _named(
+    scored: _Scored, splits: Splits, rule: NameRule, fires: NDArray[np.bool_] | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    choice, confirm = scored.of(splits.choice), scored.of(splits.confirm)
+    chosen = choose_names(splits.choice.taxonomy, choice, confirm, rule, fires)
+    test = scored.of(splits.test)
     columns = name_columns(chosen, test)
     precision = columns.node_precision[columns.named == 1]
     median = None if precision.isna().all() else float(precision.median())

@@ -20,7 +20,8 @@ SILENT, UNASSIGNED = "silent", "unassigned"
 UNNAMED = "unnamed"
 """Label of a latent whose name is refused."""
 OF_A_NAME = (
-    "node_ap_gain", "node_mcc", "node_precision", "node_recall", "node_lift", "node_threshold", "best_node_f1", "ap",
+    "node_ap_gain", "node_mcc", "node_precision", "node_recall", "node_lift", "node_threshold", "node_worth",
+    "best_node_f1", "ap",
 )  # fmt: skip
 """Columns that say how well a node fits: they mean nothing to those who are not told which."""
 _NO_NAMES = (SILENT, UNASSIGNED, UNNAMED, "")
@@ -87,12 +88,17 @@ def name_f1(table: pd.DataFrame) -> pd.Series:
 
 
 def telling(table: pd.DataFrame) -> pd.Series:
-    """How much a name tells when it is said: precision x log2(1 / pi) in bits, pi = precision / lift; 0 without one."""
-    part = table.reindex(columns=["node_precision", "node_lift"]).astype(float)
+    """How much a name is expected to tell when it is said, in bits (`node_worth`); 0 without one.
+
+    It is known before any test image is looked at, so that the order of a list is not chosen by what scores it. Tables
+    of older versions have no such column: there precision x log2(1 / pi) of the test images, pi = precision / lift.
+    """
+    part = table.reindex(columns=["node_precision", "node_lift", "node_worth"]).astype(float)
     precision, lift = part["node_precision"], part["node_lift"]
-    measured = (status(table) == KEPT) & (precision > 0) & (lift > 0)
+    measured = (precision > 0) & (lift > 0)
     pi = (precision / lift).where(measured, 1.0)
-    return (precision * np.log2(1 / pi)).where(measured, 0.0)
+    older = (precision * np.log2(1 / pi)).where(measured, 0.0)
+    return part["node_worth"].fillna(older).where(status(table) == KEPT, 0.0)
 
 
 def said_first(active: pd.DataFrame) -> pd.DataFrame:

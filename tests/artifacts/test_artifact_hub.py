@@ -121,7 +121,7 @@ def test_a_file_of_the_hub_is_checked_like_any_other(server, tmp_path):
 def test_every_failure_has_its_own_words(server, tmp_path, monkeypatch):
     server.publish("org/empty", {"README.md": b""})
     server.publish("org/gated", {"hsae.json": b""})
-    server.publish("org/future", {"hsae.json": b'{"schema": 2}'})
+    server.publish("org/future", {"hsae.json": b'{"schema": 3}'})
     server.publish("org/private", contents(GOLDEN / "schema_1"))
     server.repo("org/gated").gated = server.repo("org/private").private = True
     assert Artifact.load("org/private").layers  # control: with the token it opens
@@ -131,7 +131,7 @@ def test_every_failure_has_its_own_words(server, tmp_path, monkeypatch):
         "has no model org/other": lambda: Artifact.load("org/other"),
         "has no model org/private.*log in": lambda: Artifact.load("org/private"),
         "is gated": lambda: Artifact.load("org/gated"),
-        "schema 2": lambda: Artifact.load("org/future"),
+        "schema 3": lambda: Artifact.load("org/future"),
         "has no revision v9": lambda: Artifact.load("org/name", revision="v9"),
         r"has no file hsae\.json": lambda: Artifact.load("org/empty"),
         "is no revision": lambda: Artifact.load("org/name", revision="../x"),

@@ -9,7 +9,7 @@ from hsae.errors import ArtifactError
 from tests.artifacts.conftest import edit_json, refused
 
 INDEX_DEFECTS = {
-    "newer schema": (lambda x: x.update(schema=2), "schema 2"),
+    "newer schema": (lambda x: x.update(schema=3), "schema 3"),
     "schema true": (lambda x: x.update(schema=True), "schema True"),
     "schema missing": (lambda x: x.pop("schema") and None, "schema None"),
     "not an object": (lambda x: [x], "a list"),

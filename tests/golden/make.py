@@ -1,4 +1,4 @@
-"""Make the golden artifact of the current schema: `python tests/golden/make.py tests/golden/schema_1`.
+"""Make the golden artifact of the current schema: `python -m tests.golden.make tests/golden/schema_2`.
 
 Never make an old schema's folder again: it stands for the artifacts that are out there.
 """
@@ -19,6 +19,8 @@ from hsae.sae.model import SparseAutoencoder
 
 D_IN, D_SAE, LAYERS = 8, 16, {"block_01": ("topk", 4), "block_02": ("relu", 1)}
 CLASSES = ["n02085620", "n02123045", "n02124075", "n04285008"]  # chihuahua, tabby, Egyptian cat, sports car
+
+NAMES = {"rule": {"min_precision": 0.25}, "n_images": {"choice": 60, "confirm": 20, "test": 20}}
 
 
 def ramp(*shape: int, shift: int = 0) -> torch.Tensor:
@@ -55,10 +57,20 @@ def make_latents() -> pd.DataFrame:
     )
 
 
+def make_nodes() -> pd.DataFrame:
+    """Latent 1 is named after the cats, latent 2 is refused, the others tell no node."""
+    steps = np.arange(D_SAE)
+    told = (steps == 1) | (steps == 2)
+    numbers = {"node_ap_gain": 0.5, "node_mcc": 0.5, "node_precision": 0.75, "node_recall": 0.25, "node_lift": 3.0}
+    numbers |= {"node_threshold": -1.5, "node_p": 0.125, "node_q": 0.25, "node_worth": 1.5}
+    columns = {name: np.where(told, value, np.nan) for name, value in numbers.items()}
+    return pd.DataFrame({"node": np.where(told, "n02121808", None), "named": (steps == 1).astype(int), **columns})
+
+
 def make_probe() -> LinearProbe:
-    """W and b are ramps, mean 0.5, std 2."""
+    """W and b are ramps, mean 0.5, std 2, temperature 1.25."""
     n = len(CLASSES)
-    return LinearProbe(ramp(D_IN, n), ramp(n), torch.full((D_IN,), 0.5), torch.full((D_IN,), 2.0))
+    return LinearProbe(ramp(D_IN, n), ramp(n), torch.full((D_IN,), 0.5), torch.full((D_IN,), 2.0), 1.25)
 
 
 def make_artifact() -> Artifact:
@@ -67,9 +79,9 @@ def make_artifact() -> Artifact:
     return Artifact.from_parts(
         backbone={"id": "golden", "revision": None, "weights_sha256": "0" * 64, "image_size": 28, "token": "cls"},
         dataset={"id": "four classes", "split": None, "n_images": 100, "classes": CLASSES},
-        taxonomy={"tau": 0.5, "q": None, "nulls": []},
+        taxonomy={"tau": 0.5, "q": None, "nulls": [], "names": NAMES},
         saes={name: make_sae(*kind, shift) for shift, (name, kind) in enumerate(LAYERS.items())},
-        latents={name: make_latents() for name in LAYERS},
+        latents={name: make_latents().join(make_nodes()) for name in LAYERS},
         top_images={name: images for name in LAYERS},
         probes={name: make_probe() for name in LAYERS},
         curves={name: {"fvu": 0.25, "l0": 4, "acc1_x": 0.75, "median_height": None} for name in LAYERS},
@@ -78,4 +90,4 @@ def make_artifact() -> Artifact:
 
 
 if __name__ == "__main__":
-    make_artifact().save(Path(sys.argv[1]), card="# The golden artifact of schema 1\n")
+    make_artifact().save(Path(sys.argv[1]), card="# The golden artifact of schema 2\n")

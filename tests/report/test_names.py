@@ -96,6 +96,18 @@ def test_a_planted_latent_is_named_beside_random_directions(tmp_path):
     assert nothing.numbers["median_precision"] is None
 
 
+def test_a_dead_latent_is_not_named(tmp_path):
+    """Its pre-activation tells cats as well as before, but it never fires."""
+    sae = random_sae(0, d_in=8, d_sae=12)
+    with torch.no_grad():
+        sae.W_enc[:, 4] = torch.eye(8)[0]
+        sae.b_enc[4] = -1e4
+    splits = split_images(layer_images(tmp_path, 1), layer_images(tmp_path, 2), 0.25, seed=0)
+    named = name_layer(sae, "block_01", splits, RULE)
+    assert named.columns.named[4] == 0
+    assert named.columns.node.isna()[4]
+
+
 def test_confirm_images_choose_nothing(tmp_path):
     """Without a sign in the confirm images, what was chosen is the same and is refused."""
     sae = random_sae(0, d_in=8, d_sae=12)

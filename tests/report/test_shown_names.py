@@ -90,6 +90,14 @@ def test_a_name_tells_its_precision_times_its_bits():
     assert telling(odd).tolist() == [0, 0, 0]
 
 
+def test_what_a_name_tells_was_known_before_the_test_images():
+    known = TABLE.assign(node_worth=[1.25, 2.5, np.nan, np.nan, 3.5, np.nan])
+    assert telling(known).tolist() == [1.25, 0, 0, 0, 0, 0]
+    measured_otherwise = known.assign(node_precision=0.1, node_lift=1.1)
+    assert telling(measured_otherwise).equals(telling(known))
+    assert not telling(measured_otherwise.drop(columns="node_worth")).equals(telling(known))  # control
+
+
 def test_what_is_said_comes_first_and_the_rest_as_it_came():
     known = {"named": 1, "node": CAT, "node_lift": 12.0, "node_precision": [0.9, 0.4, 0.8, 0.3]}
     active = pd.DataFrame({"latent": [0, 1, 2, 3], "said": [False, True, False, True]}).assign(**known)

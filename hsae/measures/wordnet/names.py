@@ -145,27 +145,35 @@ def name_latents(
     return name_columns(choose_names(taxonomy, choice, confirm, rule), test)
 
 
-def choose_names(taxonomy: Taxonomy, choice: LabelledScores, confirm: LabelledScores, rule: NameRule) -> ChosenNames:
+def choose_names(
+    taxonomy: Taxonomy,
+    choice: LabelledScores,
+    confirm: LabelledScores,
+    rule: NameRule,
+    fires: NDArray[np.bool_] | None = None,
+) -> ChosenNames:
     """Node and threshold of every latent from the choice images, and from the confirm images whether they are kept.
 
-    InputError when no node of the choice images has less than `rule.max_share` of them.
+    fires: the latents that fire on any choice image, `[n_latents]`; the others tell no node, however well their
+    pre-activations would. InputError when no node of the choice images has less than `rule.max_share` of them.
     """
     nodes = candidate_nodes(taxonomy, choice, rule.max_share)
     if not len(nodes):
         got = f"{len(choice.labels)} choice images of {len(np.unique(choice.labels))} classes"
         raise InputError(got, f"images under a WordNet node with less than {rule.max_share:g} of them")
     best = best_nodes(choice, taxonomy.members[nodes], rule.min_said)
-    node = np.where(best.node == MISSING, MISSING, nodes[best.node])
-    confirmed = detect(taxonomy, node, best.threshold, confirm)
+    told = (best.node != MISSING) & (True if fires is None else fires)
+    node, threshold = np.where(told, nodes[best.node], MISSING), np.where(told, best.threshold, np.float32(np.nan))
+    confirmed = detect(taxonomy, node, threshold, confirm)
     p = _p_values(taxonomy, node, nodes, confirm, rule)
     q = benjamini_hochberg(pd.Series(p)).to_numpy()
     with np.errstate(invalid="ignore"):
         named = (q < rule.alpha) & (confirmed.precision >= rule.min_precision) & (confirmed.lift >= rule.min_lift)
-    return ChosenNames(taxonomy, node, best.threshold, p, q, named, confirmed)
+    return ChosenNames(taxonomy, node, threshold, p, q, named, confirmed)
 
 
 def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
-    """The columns `node` ... `named`, one row per latent, with the numbers of the test images."""
+    """The columns from `node` on, one row per latent, with the numbers of the test images."""
     found = detect(chosen.taxonomy, chosen.node, chosen.threshold, test)
     return pd.DataFrame(
         {
@@ -179,6 +187,7 @@ def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
             "node_p": chosen.p,
             "node_q": chosen.q,
             "named": chosen.named.astype(np.int64),
+            "node_worth": chosen.worth,
         }
     )
 

@@ -34,7 +34,7 @@ def test_planted_names_are_given_and_noise_has_none():
 def test_the_columns_are_those_of_the_artifact():
     later = [column.name for column in COLUMNS if column.later]
     table = name_latents(TAXONOMY, *PARTS, RULE)
-    assert list(table.columns) == later[later.index("node") : later.index("named") + 1]
+    assert list(table.columns) == [name for name in later if name == "named" or name.startswith("node")]
     assert table.node_threshold.dtype == np.float32  # a score compares with it as it did on the choice images
 
 
@@ -152,3 +152,21 @@ def test_images_that_allow_no_node_are_refused():
 
 def test_labels_are_balanced():
     assert np.bincount(balanced_labels(0)).tolist() == [20] * len(CLASSES)
+
+
+def test_a_latent_that_never_fires_on_the_choice_images_has_no_name():
+    fires = np.ones(40, dtype=bool)
+    fires[1] = False
+    chosen = choose_names(TAXONOMY, *PARTS[:2], RULE, fires)
+    table = name_columns(chosen, PARTS[2])
+    assert table.named[:3].tolist() == [1, 0, 1]
+    assert table.loc[1, ["node", "node_threshold", "node_precision", "node_q", "node_worth"]].isna().all()
+    assert choose_names(TAXONOMY, *PARTS[:2], RULE).named[1]  # control
+
+
+def test_what_a_name_is_worth_is_stored_and_no_test_image_changes_it():
+    chosen = choose_names(TAXONOMY, *PARTS[:2], RULE)
+    tables = [name_columns(chosen, test) for test in (PARTS[2], noise(9))]
+    assert tables[0].node_worth.equals(tables[1].node_worth)
+    np.testing.assert_array_equal(tables[0].node_worth, chosen.worth)
+    assert not tables[0].node_precision.equals(tables[1].node_precision)  # control
