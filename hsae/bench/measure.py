@@ -31,7 +31,6 @@ from hsae.sae.model import SparseAutoencoder
 
 RULE = NameRule(permutations=2000)
 CONTAINMENT = 0.5
-PROBE_EPOCHS = 10
 Numbers = dict[str, Any]
 
 
@@ -123,9 +122,13 @@ class Measurer:
         return self._probe
 
     def _fit(self, sae: SparseAutoencoder | None) -> LinearProbe:
-        """A probe of x, or of the reconstruction x_hat."""
-        x = self.layer.x if sae is None else torch.cat([sae(part)[0] for part in self.layer.x.split(1024)])
-        return fit_probe(x, self.layer.labels, len(self.layer.taxonomy.classes), epochs=PROBE_EPOCHS)
+        """A probe of x, or of the reconstruction x_hat; penalty and temperature are chosen on the choice images."""
+        choice = self.layer.images.splits.choice
+        x, held = self.layer.x, choice.tokens(self.layer.name)
+        if sae is not None:
+            x, held = (torch.cat([sae(part)[0] for part in whole.split(1024)]) for whole in (x, held))
+        truth = torch.from_numpy(choice.labels)
+        return fit_probe(x, self.layer.labels, len(self.layer.taxonomy.classes), choice=(held, truth))
 
     def _tree(self, contestant: Contestant, names: ChosenNames) -> Numbers:
         """Edges and paths against WordNet, on the test images; minus those of random directions at the same rates."""
