@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +31,7 @@ from hsae.relevancy.targets import ClassTarget, NodeTarget, Place, latent_target
 from hsae.report.active import active_table
 from hsae.report.shown_names import labels
 from hsae.steering.classification import SteeringResult, steer_all
+from hsae.steering.contributions import Contributions, ReadNode, contributions
 from hsae.steering.downstream import latent_changes, later_layers
 from hsae.steering.editor import Editor
 from hsae.steering.edits import Edit
@@ -40,6 +42,16 @@ from hsae.steering.segmentation.maps import Segmentation, segment
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What carries a WordNet node in an image, in nats of its log-odds."""
+
+    latents: pd.DataFrame
+    """`Session.active_latents` with a column contribution, the largest in size first: all that are active."""
+    parts: Contributions
+    """With the error, the base and the total that they add up to."""
 
 
 class Session:
@@ -211,6 +223,20 @@ class Session:
             for layer in layers
         }
         return layer_maps(self.backbone, self.crop, targets)
+
+    def contributions(self, layer: str, wnid: str) -> Carried:
+        """What carries a WordNet node: its log-odds at the last layer, split over the latents active at a layer.
+
+        Exact at the last layer, of first order before it (`steering.contributions`). LabelError for a node above none
+        of the classes, InputError for one above all of them.
+        """
+        members = torch.tensor(self._main.taxonomy.members[self._main.taxonomy.position(wnid)])
+        node, sae = ReadNode(self._readout("probe"), members), self.artifact.sae(layer)
+        parts = contributions(node, sae, layer, self.artifact.token, self.activations(layer))
+        active = self.active_latents(layer, top=sae.d_sae)
+        active.insert(2, "contribution", parts.latents[active["latent"]])
+        order = active["contribution"].abs().sort_values(ascending=False, kind="stable").index
+        return Carried(active.loc[order].reset_index(drop=True), parts)
 
     def relevancy(
         self, layer: str, latent: int, method: str | None = None, place: Iterable[tuple[int, int]] | None = None

@@ -275,3 +275,17 @@ def test_the_map_of_a_concept_explains_its_log_odds(session):
         assert found.target_value == pytest.approx(np.logaddexp(cats, dogs) - birds, rel=1e-4)
         assert found.values.shape == session.backbone.grid(layer, 56, 56)
     assert session.concept_maps(ANIMAL) == {}, "nothing speaks for or against what is always so"
+
+
+def test_what_carries_a_node_adds_up_at_the_last_layer(session):
+    carried = session.contributions("block_03", CLASSES[0])
+    active = session.active_latents("block_03")
+    assert sorted(carried.latents["latent"]) == sorted(active["latent"])
+    assert carried.latents["contribution"].abs().is_monotonic_decreasing
+    parts = carried.parts
+    assert carried.latents["contribution"].sum() + parts.error + parts.base == pytest.approx(parts.total, abs=1e-4)
+    probability = session.classes(top=3).set_index("wnid")["probability"][CLASSES[0]]
+    assert 1 / (1 + np.exp(-parts.total)) == pytest.approx(probability, abs=1e-5)
+    assert session.contributions("block_02", CLASSES[0]).parts.total == pytest.approx(parts.total, abs=1e-4)
+    with pytest.raises(LabelError, match="n04285008"):
+        session.contributions("block_03", "n04285008")
