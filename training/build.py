@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,11 +21,13 @@ from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
 from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings
 from hsae.report.layer import RULES, LayerReport, report_layer
+from hsae.report.names import Splits
 from hsae.report.tree import LayerStructure
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
 from training.looks import class_groups, describe_encoder, second_encoder
+from training.names import about_names, name_run, name_settings, name_splits
 from training.random_baseline import open_random_run, random_layer
 from training.run_config import RunConfig
 from training.stores import Stores
@@ -47,20 +50,27 @@ def build_artifact(
         other_embeddings=None if encoder is None else _embeddings(encoder),
         groups=class_groups(config, stores.heldout) if classes else None,
     )
+    splits = name_splits(stores, taxonomy)
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
         train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
         here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
         starter = stores.starter.layer(name)
-        reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here), starter)
+        choice = _choice(stores, splits, name)
+        reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here, choice), starter)
+    named = name_run(saes, splits)
     rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
     rules |= {} if encoder is None else {"second_encoder": describe_encoder(encoder)}
+    rules |= about_names(named, splits)
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset=describe_dataset(config, len(stores.source), classes),
         taxonomy=rules,
         saes=saes,
-        latents={name: report.latents for name, report in reports.items()},
+        latents={
+            name: named[name].onto(report.latents) if name in named else report.latents
+            for name, report in reports.items()
+        },
         top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
         probes={name: report.probe for name, report in reports.items() if report.probe is not None},
         curves={name: significant(report.curves, 6) for name, report in reports.items()},
@@ -98,7 +108,8 @@ def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
         "random_backbone": None if random_run is None else random_run.sha256,
         "artifact_dtype": config.artifact_dtype,
         "dataset_name": config.dataset_name,
-        "labels": [stores.train.labelling, stores.heldout.labelling],
+        "labels": [store.labelling for store in (stores.train, stores.heldout, stores.choice) if store is not None],
+        "names": None if stores.choice is None else name_settings(),
     }
 
 
@@ -116,6 +127,13 @@ def _embeddings(store: ActivationStore) -> Tensor:
 def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
     """A layer's activations with the labels of their images."""
     return LabelledActivations(store.layer(layer), store.labels)
+
+
+def _choice(stores: Stores, splits: Splits | None, layer: str) -> LabelledActivations | None:
+    """The images that choose names choose penalties and temperatures of probes too; those that confirm do not."""
+    if stores.choice is None or splits is None:
+        return None
+    return _labelled(stores.choice, layer).subset(torch.from_numpy(splits.choice.images))
 
 
 def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) -> TopImages:

@@ -44,9 +44,10 @@ class RunConfig:
     """Split of `data` to measure on; without one, `heldout_share` of the images of every class is set apart."""
     heldout_share: float = 0.2
     """Share of every class to measure on, in place of a split."""
-    choice_share: float = 0.0
+    choice_share: float | None = None
     """Share of the training images of every class to set apart: of these, three quarters choose what latents are named
-    after and every setting that is chosen, and the others confirm it."""
+    after and every setting that is chosen, and the others confirm it. Default: 0.15 of a source whose classes have 20
+    images or more in the median; with fewer, with a stream and without labels: none, and latents have no such names."""
     label_map: str | None = None
     """File that maps class names to WordNet ids (CSV, JSON, an index of Keras or Kaggle), or imagenet-1k, cifar-100 or
     cifar-10, or none to take all images without labels."""
@@ -112,7 +113,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 < self.heldout_share < 1:
             raise InputError(f"heldout_share {self.heldout_share}", "a share between 0 and 1")
-        if not 0 <= self.choice_share < 1:
+        if self.choice_share is not None and not 0 <= self.choice_share < 1:
             raise InputError(f"choice_share {self.choice_share}", "0, or a share below 1")
         if self.stream and (not self.heldout_split or self.copies != 1 or self.choice_share):
             got = f"heldout_split {self.heldout_split}, copies {self.copies}, choice_share {self.choice_share}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +30,10 @@ Images = TypeVar("Images", Samples, SampleStream)
 
 SPLIT = "heldout.json"
 """Which rows a run has set apart."""
+CHOICE_SHARE, ENOUGH = 0.15, 20
+"""Share of the images set apart to choose on, by default, and from how many images of a class on, in the median."""
+
+log = logging.getLogger("hsae.training")
 
 
 @dataclass(frozen=True)
@@ -126,15 +132,34 @@ def _source_split(config: RunConfig, source: DataSource, number: int) -> Split:
     """The images of one source, and its part of the record."""
     data = load_samples(source.name, split=source.split, label_map=source.label_map, limit=config.data_limit)
     data = _relabelled(data, config)
-    shares = {"choice": config.choice_share} | ({} if source.heldout_split else {"heldout": config.heldout_share})
-    images = {"images": data.images_fingerprint, "shares": shares}
-    rows = _kept_rows(Path(config.run) / SPLIT, str(number), images) or _rows_apart(data, shares)
+    recorded = _recorded(Path(config.run) / SPLIT, str(number), data.images_fingerprint)
+    shares = {"choice": _choice_share(config, source, data, recorded)}
+    shares |= {} if source.heldout_split else {"heldout": config.heldout_share}
+    rows = _kept_rows(recorded, shares) or _rows_apart(data, shares)
     used = np.concatenate(list(rows.values()))
     train = data.subset(np.setdiff1d(np.arange(len(data)), used))
     heldout = _heldout(config, source) if source.heldout_split else data.subset(rows["heldout"])
     choice = data.subset(rows["choice"]) if len(rows["choice"]) else None
+    images = {"images": data.images_fingerprint, "shares": shares}
     record = {str(number): images | {name: apart.tolist() for name, apart in rows.items()}} if len(used) else {}
     return Split(train, heldout, choice, record)
+
+
+def _choice_share(config: RunConfig, source: DataSource, data: Samples, recorded: dict[str, Any]) -> float:
+    """What the run says; else what it was before, whatever became of the labels; else by the size of the classes."""
+    before = recorded.get("shares", {}).get("choice")
+    if config.choice_share is not None or before is not None:
+        return before if config.choice_share is None else config.choice_share
+    sizes = list(Counter(label for label in data.labels if label is not None).values())
+    if not sizes:
+        return 0.0
+    median = float(np.median(sizes))
+    if median < ENOUGH:
+        log.warning(
+            "%s has %g images a class in the median, fewer than %d: none is set apart to choose names of latents on",
+            source.name, median, ENOUGH,
+        )  # fmt: skip
+    return CHOICE_SHARE if median >= ENOUGH else 0.0
 
 
 def _rows_apart(data: Samples, shares: dict[str, float]) -> dict[str, np.ndarray]:
@@ -152,17 +177,25 @@ def _heldout(config: RunConfig, source: DataSource) -> Samples:
     return _relabelled(load_samples(source.name, split=source.heldout_split, label_map=source.label_map), config)
 
 
-def _kept_rows(path: Path, source: str, images: dict[str, Any]) -> dict[str, np.ndarray] | None:
-    """The rows set apart before of the same images of a source; StoreError when the file that says so is damaged."""
+def _recorded(path: Path, source: str, fingerprint: str) -> dict[str, Any]:
+    """What was set apart before of the same images of a source; StoreError when the file that says so is damaged."""
     if not path.is_file():
-        return None
+        return {}
     try:
         kept = json.loads(path.read_text(encoding="utf-8")).get(source) or {}
-        rows = {name: np.array(kept.pop(name), dtype=np.int64) for name in images["shares"] if name in kept}
+        if kept.get("images") != fingerprint:
+            return {}
+        rows = {name: np.array(kept[name], dtype=np.int64) for name in ("choice", "heldout") if name in kept}
+        return {"shares": dict(kept.get("shares", {}))} | rows
     except (OSError, AttributeError, ValueError, TypeError) as error:
         do = "Delete it: other images may be set apart then, and all activations are made again."
         raise StoreError(f"{path} is damaged: {error}", "which rows are set apart", do) from error
-    return rows if kept == images and rows.keys() == images["shares"].keys() else None
+
+
+def _kept_rows(recorded: dict[str, Any], shares: dict[str, float]) -> dict[str, np.ndarray] | None:
+    """The rows set apart before, when the shares are the same."""
+    known = recorded.get("shares") == shares and shares.keys() <= recorded.keys()
+    return {name: recorded[name] for name in shares} if known else None
 
 
 def _copied(samples: Samples, config: RunConfig) -> Samples:

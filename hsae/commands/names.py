@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from hsae.data.samples import Samples, load_samples
 from hsae.errors import InputError
 from hsae.hierarchy import Taxonomy
 from hsae.measures.wordnet import NameRule
-from hsae.report.names import NamedLayer, labelled_images, name_layer, split_images
-from hsae.report.shown_names import labels
+from hsae.report.names import describe_names, labelled_images, name_layer, split_images
 
 _SPLIT = re.compile(r"(?P<source>.+):(?P<split>[A-Za-z0-9_-]{2,})")  # two letters or more: C:\photos is a path
 SHOWN = {
@@ -75,17 +73,9 @@ def run(options: argparse.Namespace) -> None:
     named_layers = {
         layer: name_layer(artifact.sae(layer), layer, splits, rule) for layer in tqdm(artifact.layers, desc="layers")
     }
-    said = {
-        "rule": asdict(rule),
-        "confirm_share": options.confirm_share,
-        "n_images": splits.counts,
-        "n_classes": len(taxonomy.classes),
-        "layers": {layer: named.numbers for layer, named in named_layers.items()},
-    }
+    said = describe_names(rule, options.confirm_share, splits, named_layers)
     said |= {role: [_short(text) for text in texts] for role, texts in given.items()}
-    tables = {
-        layer: _renamed(artifact.latents(layer).assign(**_values(named))) for layer, named in named_layers.items()
-    }
+    tables = {layer: named.onto(artifact.latents(layer)) for layer, named in named_layers.items()}
     print(replace_tables(folder, tables, {"names": said}))
     print(summary(said["layers"]))
 
@@ -98,15 +88,6 @@ def summary(layers: dict[str, Any]) -> str:
         for name, numbers in layers.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").to_string(float_format="{:.3f}".format, na_rep="-")
-
-
-def _values(named: NamedLayer) -> dict[str, Any]:
-    return {name: named.columns[name].to_numpy() for name in named.columns}
-
-
-def _renamed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the label that the rule allows: the node's first word, or "unnamed"."""
-    return table.assign(label=labels(table))
 
 
 def _opened(artifact: Artifact, text: str) -> Source:

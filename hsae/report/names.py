@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from hsae.measures.directions import random_directions
 from hsae.measures.plain import significant
 from hsae.measures.splits import rows_apart
 from hsae.measures.wordnet import LabelledScores, NameRule, choose_names, name_columns, name_score
+from hsae.report.shown_names import labels
 from hsae.sae.model import SparseAutoencoder
 
 _CELLS = 2**25  # tokens x latents at once
@@ -69,12 +70,12 @@ class LabelledImages:
 
 def labelled_images(stores: Sequence[ActivationStore], taxonomy: Taxonomy) -> LabelledImages:
     """All images that have a label; InputError without one, LabelError for classes that the taxonomy lacks."""
-    labels = np.concatenate([_columns(store, taxonomy) for store in stores])
-    images = np.flatnonzero(labels >= 0)
+    classes = np.concatenate([_columns(store, taxonomy) for store in stores])
+    images = np.flatnonzero(classes >= 0)
     if not len(images):
-        got = f"{len(labels)} images without labels in {', '.join(str(store.folder) for store in stores)}"
+        got = f"{len(classes)} images without labels in {', '.join(str(store.folder) for store in stores)}"
         raise InputError(got, "labelled images", "Name sources with classes.")
-    return LabelledImages(tuple(stores), taxonomy, images, labels[images])
+    return LabelledImages(tuple(stores), taxonomy, images, classes[images])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,11 @@ class NamedLayer:
     """`node` ... `named` of the artifact's table."""
     numbers: dict[str, Any]
     """n_named, median_precision of the named, and the name score, all on the test images; `random` directions' too."""
+
+    def onto(self, table: pd.DataFrame) -> pd.DataFrame:
+        """An artifact's table with these columns, and with the labels that they allow."""
+        whole = table.assign(**{name: self.columns[name].to_numpy() for name in self.columns})
+        return whole.assign(label=labels(whole))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +117,19 @@ def split_images(choose: LabelledImages, test: LabelledImages, confirm_share: fl
         raise InputError(f"{len(choose.labels)} images that choose, each of another class", "several of a class")
     choice = np.setdiff1d(np.arange(len(choose.labels)), confirm)
     return Splits(choose.subset(choice), choose.subset(confirm), test)
+
+
+def describe_names(
+    rule: NameRule, confirm_share: float, splits: Splits, layers: Mapping[str, NamedLayer]
+) -> dict[str, Any]:
+    """What an artifact says of its names: the rule, the splits, and what the names of each layer are worth."""
+    return {
+        "rule": asdict(rule),
+        "confirm_share": confirm_share,
+        "n_images": splits.counts,
+        "n_classes": len(splits.test.taxonomy.classes),
+        "layers": {layer: named.numbers for layer, named in layers.items()},
+    }
 
 
 @torch.no_grad()

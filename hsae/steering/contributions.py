@@ -24,7 +24,7 @@ from hsae.measures.wordnet.node_probabilities import node_log_odds
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.readout import Readout
 
-_POINTS = 32  # of Gauss and Legendre on the line: exact to rounding for the log-odds of linear logits
+_POINTS = 128  # of Gauss and Legendre: the log-odds of linear logits bend where another class becomes the likeliest
 
 LogOdds = Callable[[Tensor], Tensor]
 
@@ -97,8 +97,8 @@ def contributions(
 def _mean_gradient(log_odds: LogOdds, start: Tensor, stop: Tensor) -> Tensor:
     """Mean gradient on the straight line between two states of the tokens, `[tokens, d_in]` like them."""
     places, weights = np.polynomial.legendre.leggauss(_POINTS)
-    shares, weights = (torch.from_numpy(values).float()[:, None, None] for values in ((places + 1) / 2, weights / 2))
-    return (_gradient(log_odds, start + shares * (stop - start)) * weights).sum(0)
+    shares, mean = (torch.from_numpy(values).float()[:, None, None] for values in ((places + 1) / 2, weights / 2))
+    return (_gradient(log_odds, start + shares * (stop - start)) * mean).sum(0)
 
 
 def _gradient(log_odds: LogOdds, tokens: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def activations(backbone):
 
 def read_node(backbone, token="cls", members=MEMBERS) -> ReadNode:
     generator = torch.Generator().manual_seed(1)
-    W, b = torch.randn(WIDTH, 5, generator=generator), torch.randn(5, generator=generator)
+    W, b = 0.1 * torch.randn(WIDTH, 5, generator=generator), torch.randn(5, generator=generator)
     probe = LinearProbe(W, b, torch.zeros(WIDTH), torch.full((WIDTH,), 1.5), 0.5)
     return ReadNode(Readout(backbone, probe, tuple("abcde"), LAST, token), members)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
@@ -199,3 +200,27 @@ def test_a_tracker_that_is_not_there_is_an_error_that_lists_those_one_can_choose
 
 def test_a_finished_training_leaves_its_summary_and_no_checkpoint(finished):
     assert [file.name for file in (finished[2].parent / "training").iterdir()] == ["summary.json"]
+
+
+def test_a_run_with_enough_images_names_its_latents_itself(backbone_folder, tmp_path):
+    """Blue and red pictures, half of each class under one node: what tells them is named, on images of its own."""
+    generator = np.random.default_rng(0)
+    for wnid, colour in {"n02123045": 0, "n02123394": 0, "n02958343": 2, "n04490091": 2}.items():
+        for number in range(40):
+            pixels = generator.integers(0, 60, (28, 28, 3), np.uint8)
+            pixels[..., colour] += 180
+            file = tmp_path / "images" / wnid / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+    config = RunConfig(
+        run=str(tmp_path / "run"), backbone=backbone_folder, data=str(tmp_path / "images"), image_size=28,
+        layers="block_03",
+    )  # fmt: skip
+    folder = run(config, SAEConfig(d_sae=48, k=4), TrainConfig(epochs=2, batch_size=64), Accelerator())
+    artifact = Artifact.load(folder)
+    names, table = artifact.taxonomy_rule["names"], artifact.latents("block_03")
+    assert names["n_images"] == {"choice": 16, "confirm": 4, "test": 32}
+    assert names["layers"]["block_03"]["n_named"] == (table.named == 1).sum()
+    assert set(table.named) <= {0, 1}
+    assert (table.label[table.named == 0] == "unnamed").all()
+    assert artifact.probe("block_03").temperature != 1

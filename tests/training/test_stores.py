@@ -90,3 +90,37 @@ def test_what_was_set_apart_stays_so_under_other_labels(data, tmp_path):
     file.write_text("[]")
     with pytest.raises(StoreError, match="is damaged"):
         splits(config)
+
+
+def many(tmp_path, a_class: int) -> str:
+    """A folder of as many images of a cat and of a dog."""
+    for number in range(2 * a_class):
+        file = tmp_path / "many" / (CAT, DOG)[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(number))
+    return str(tmp_path / "many")
+
+
+def test_classes_with_enough_images_give_some_to_choose_on_by_default(tmp_path, caplog):
+    config = RunConfig(run=str(tmp_path / "run"), data=many(tmp_path, 20))
+    split = splits(config)
+    assert [len(side) for side in (split.train, split.choice, split.heldout)] == [28, 4, 8]
+    assert {sample.wnid for sample in split.choice} == {CAT, DOG}
+    assert not caplog.records
+    assert splits(replace(config, choice_share=0.0)).choice is None
+    assert splits(replace(config, label_map="none")).choice is None
+
+
+def test_classes_with_few_images_give_none_and_say_so(tmp_path, caplog):
+    split = splits(RunConfig(run=str(tmp_path / "run"), data=many(tmp_path, 19)))
+    assert split.choice is None
+    assert "19 images a class in the median, fewer than 20" in caplog.text
+
+
+def test_what_was_set_apart_to_choose_on_stays_so_when_labels_are_gone(tmp_path):
+    config = RunConfig(run=str(tmp_path / "run"), data=many(tmp_path, 20), image_size=SIDE)
+    first = splits(config)
+    extract(config, first, tiny_dinov2(), Accelerator())
+    unlabelled = splits(replace(config, label_map="none"))
+    assert unlabelled.record == first.record
+    assert len(unlabelled.choice) == 4
