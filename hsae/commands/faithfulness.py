@@ -45,7 +45,7 @@ def _score(
     subject = Subject(backbone, artifact.sae(layer), layer, artifact.token)
     top = artifact.top_images(layer)
     photos = {latent: [key for key, _ in images["starter"]] for latent, images in enumerate(top)}
-    return score_layer(subject, samples, photos, config)
+    return score_layer(subject, samples, photos, config, load_samples("starter:cutouts"))
 
 
 def _write(

@@ -30,7 +30,7 @@ BACKGROUNDS = 60
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, write."""
-    samples, tables = load_samples("starter"), []
+    samples, tables = load_samples("starter:cutouts"), []
     for source in options.artifacts:
         artifact = Artifact.load(source)
         backbone = artifact.load_backbone()

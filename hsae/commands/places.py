@@ -107,7 +107,7 @@ def _inside(sae: SparseAutoencoder, x: Tensor, inside: Tensor) -> np.ndarray:
 
 def _pictures(backbone: Backbone, backgrounds: str | None, n: int, seed: int) -> Iterator[Scene]:
     """`n` objects, each on a background; the same ones for the same seed."""
-    starter = load_samples("starter")
+    starter = load_samples("starter:cutouts")
     side = backbone.preprocessing.image_size
     if backgrounds is None:
         yield from scenes(starter, n, side, seed)

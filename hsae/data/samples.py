@@ -201,6 +201,7 @@ def load_samples(
 ) -> Samples:
     """Open images: "starter", a folder (of class folders, or without labels), parquet or tar files, a Hub id.
 
+    "starter:photos" are the packaged natural photographs alone, "starter:cutouts" those with a mask of the object.
     `split` is a folder under the root, a prefix of file names, or a split of a Hub data set (default: "train" where
     there is one). `label_map` ({name: wnid}, a CSV or JSON file of it, an index of Keras or Kaggle, "imagenet-1k",
     "cifar-100" or "cifar-10") names classes that are not wnids; "none" takes no labels. `shuffle_seed` permutes the
@@ -211,7 +212,7 @@ def load_samples(
     if origin.kind == "starter" and (split or label_map):
         raise InputError("the starter was asked for with a split or label map", "neither: it has its own labels")
     make: dict[str, Callable[[], Listing]] = {
-        "starter": list_starter,
+        "starter": lambda: list_starter(origin.name),
         "folder": lambda: list_folder(Path(origin.name).expanduser(), split, label_map),
         "parquet": lambda: list_parquet(origin.files, origin.name, label_map),
         "tar": lambda: list_tars(origin.files, origin.name, label_map),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hsae.data.starter import is_starter
 from hsae.errors import InputError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -30,8 +31,8 @@ def find_source(source: str | Path | Sequence[str | Path], split: str | None = N
     """Find out what `source` is; files are those of the `split`. Raises InputError, naming what was tried."""
     if not source:
         raise InputError("no source of images was named", "starter, a folder, parquet or tar files, or a Hub id")
-    if source == "starter":
-        return Source("starter", "starter")
+    if is_starter(source):
+        return Source("starter", str(source))
     if not isinstance(source, str | Path):
         return _files([Path(file).expanduser() for file in source], ", ".join(map(str, source)), split)
     path = Path(source).expanduser()

@@ -50,11 +50,16 @@ class LayerScores:
 
 
 def score_layer(
-    subject: Subject, samples: Samples, photos: Mapping[int, Sequence[str]], config: FaithfulnessConfig
+    subject: Subject,
+    samples: Samples,
+    photos: Mapping[int, Sequence[str]],
+    config: FaithfulnessConfig,
+    cutouts: Samples | None = None,
 ) -> LayerScores:
-    """Score every method that is usable at the subject's layer, on photographs and on scenes made of `samples`.
+    """Score every method that is usable at the subject's layer, on photographs and on scenes.
 
-    photos: for each latent keys of samples that move it. InputError when fewer than two photographs move two of them.
+    photos: for each latent keys of samples that move it; cutouts: samples with masks, of which the scenes are made
+    (default: `samples`). InputError when fewer than two photographs move two of the latents.
     """
     generator = np.random.default_rng(config.seed)
     able = sorted(latent for latent, keys in photos.items() if keys)
@@ -65,7 +70,7 @@ def score_layer(
     first = subject.backbone.pixels([samples.read(0).image])
     methods = usable_methods(subject.backbone, first, subject.layer)
     removed = pd.DataFrame(_on_photos(subject, samples, shared, methods, config, generator))
-    placed = list(_on_scenes(subject, samples, able, methods, config, generator))
+    placed = list(_on_scenes(subject, cutouts or samples, able, methods, config, generator))
     chooses = pd.unique(removed["photo"])[::2]
     choice, scored = (removed[removed["photo"].isin(chooses) == side] for side in (True, False))
     return LayerScores(scored, pd.DataFrame(asdict(row) for row in placed), chosen_method(choice, RANDOM), len(chooses))

@@ -56,7 +56,7 @@ def photo_bank(backbone: Backbone, samples: Samples, layer: str, token: Token) -
 def starter_bank(backbone: Backbone, layer: str, token: Token, stored: PhotoBank | None = None) -> PhotoBank:
     """The bank of the packaged photographs: the `stored` one if it is of that layer and token, else computed once.
 
-    Computing takes one forward pass per photograph, 297 of them; other threads wait for the first.
+    Computing takes one forward pass per photograph, about 520 of them; other threads wait for the first.
     """
     if stored is not None and (stored.layer, stored.token) == (layer, token):
         return stored

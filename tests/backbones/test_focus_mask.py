@@ -40,7 +40,7 @@ def test_equals_the_whole_onnx_graph(focus, focus_wheel, decoder):
 
 @pytest.mark.slow
 def test_masks_of_pasted_objects_lie_on_them(focus, decoder):
-    chosen = list(scenes(load_samples("starter"), 12, 224, seed=3))
+    chosen = list(scenes(load_samples("starter:cutouts"), 12, 224, seed=3))
     masks = [foreground_mask(scene.image, focus) for scene in chosen]
 
     def iou(a, b):

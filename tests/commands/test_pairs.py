@@ -19,7 +19,7 @@ COLOURS = ("red", "green", "blue", "grey", "black")
 @pytest.fixture(scope="module")
 def pictures() -> list[dict[str, Image.Image]]:
     backgrounds = [Image.new("RGB", (SIDE, SIDE), colour) for colour in COLOURS]
-    samples = load_samples("starter").subset(range(0, 290, 40))
+    samples = load_samples("starter:cutouts").subset(range(0, 290, 40))
     return [variations(*pair) for pair in settings(samples, backgrounds, 10)]
 
 

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 import hsae
 from hsae.backbones.base import Preprocessing
 from hsae.data.samples import load_samples
-from hsae.data.starter import STARTER_CSV
 from hsae.errors import ImageError
 from hsae.views.page.uploads import read_upload
 
@@ -26,7 +25,7 @@ def same(one: Image.Image, other: Image.Image) -> bool:
 
 
 def starter_file(row: int) -> Path:
-    return STARTER_CSV.parent / STARTER_CSV.read_text(encoding="utf-8").splitlines()[row + 1].split(",")[1]
+    return STARTER.encoded(row)
 
 
 @pytest.mark.slow

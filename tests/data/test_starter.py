@@ -12,7 +12,7 @@ from PIL import Image
 from hsae.backbones.base import Preprocessing
 from hsae.data.sample import decode_sample
 from hsae.data.samples import Samples, load_samples
-from hsae.data.starter import STARTER_CSV, list_starter
+from hsae.data.starter import TABLES, list_starter, list_tables, starter_names
 from hsae.errors import InputError
 from tests.data.conftest import CAT, OAK
 
@@ -33,7 +33,7 @@ def table(tmp_path):
 
 
 def test_cut_outs_have_masks_and_stand_in_the_middle_of_a_white_square(table):
-    oak, cat = Samples(list_starter(table))
+    oak, cat = Samples(list_tables([table], "here"))
     assert (oak.key, oak.wnid, oak.label) == ("plants/oak", OAK, 1)
     assert oak.image.size == (16, 16)
     rows, columns = np.mgrid[:16, :16]
@@ -57,13 +57,13 @@ def test_a_centre_crop_keeps_all_of_a_cut_out(tmp_path, size):
 
 
 def test_stores_of_the_cut_outs_as_they_were_before_are_told(table):
-    listing = list_starter(table)
+    listing = list_tables([table], "here")
     assert Samples(listing).fingerprint != Samples(replace(listing, form="")).fingerprint
 
 
 def test_a_missing_table_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="starter"):
-        list_starter(tmp_path / "images.csv")
+        list_tables([tmp_path / "images.csv"], "starter")
 
 
 def test_the_starter_takes_no_split():
@@ -71,9 +71,28 @@ def test_the_starter_takes_no_split():
         load_samples("starter", split="train")
 
 
-@pytest.mark.skipif(not STARTER_CSV.is_file(), reason="the starter photographs are not packaged here")
-def test_every_packaged_photograph_is_a_labelled_cut_out():
-    samples = load_samples("starter")
+def test_the_starter_has_both_parts_and_each_is_a_source_of_its_own():
+    """Labels of a part are places in the classes of that part, and mean the same synsets as in the whole."""
+    whole, parts = load_samples("starter"), [load_samples(name) for name in TABLES]
+    wnids = [[samples.classes[label] for label in samples.labels] for samples in (whole, *parts)]
+    keys = [[samples.key(row) for row in range(len(samples))] for samples in (whole, *parts)]
+    assert wnids[0] == wnids[1] + wnids[2]
+    assert keys[0] == keys[1] + keys[2] == list(starter_names())
+    assert [part.name for part in parts] == list(TABLES)
+    assert list_starter("starter:photos").classes != list_starter().classes
+
+
+def test_a_part_that_there_is_not_is_an_input_error():
+    with pytest.raises(InputError, match="starter:paintings"):
+        load_samples("starter:paintings")
+
+
+def test_natural_photographs_fill_their_picture():
+    assert all(sample.mask is None for sample in load_samples("starter:photos", limit=8))
+
+
+def test_every_cut_out_is_labelled_and_has_a_mask():
+    samples = load_samples("starter:cutouts")
     keys = set()
     for sample in samples:
         assert sample.mask is not None, sample.key

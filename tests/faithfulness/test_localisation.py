@@ -52,7 +52,7 @@ def test_coverage_counts_the_pixels_of_every_patch():
 
 
 def test_only_the_object_differs_between_a_scene_and_its_background():
-    found = list(scenes(load_samples("starter"), 5, 112, seed=3))
+    found = list(scenes(load_samples("starter:cutouts"), 5, 112, seed=3))
     assert len({scene.key for scene in found}) > 1
     for scene in found:
         differs = (np.asarray(scene.image, int) != np.asarray(scene.background)).any(-1)
@@ -62,7 +62,7 @@ def test_only_the_object_differs_between_a_scene_and_its_background():
         assert 0.01 < scene.mask.mean() < 0.5
         rows, cols = np.flatnonzero(scene.mask.any(1)), np.flatnonzero(scene.mask.any(0))
         assert 0.38 * 112 < max(np.ptp(rows), np.ptp(cols)) + 1 < 0.72 * 112
-    for scene, same in zip(found, scenes(load_samples("starter"), 5, 112, seed=3), strict=True):
+    for scene, same in zip(found, scenes(load_samples("starter:cutouts"), 5, 112, seed=3), strict=True):
         assert np.array_equal(np.asarray(scene.image), np.asarray(same.image))
 
 
@@ -77,4 +77,4 @@ def test_photographs_without_a_mask_make_no_scene():
     with pytest.raises(InputError, match="no mask"):
         paste(sample, Image.new("RGB", (32, 32)), np.random.default_rng(0))
     with pytest.raises(InputError, match="two or more"):
-        next(scenes(load_samples("starter").take(1), 1, 32))
+        next(scenes(load_samples("starter:cutouts").take(1), 1, 32))

@@ -99,7 +99,7 @@ CONFIG = FaithfulnessConfig(n_photos=4, n_scenes=3, baselines=("mean",), progres
 
 @pytest.fixture(scope="module")
 def samples():
-    return load_samples("starter").take(4)
+    return load_samples("starter:cutouts").take(4)
 
 
 @pytest.fixture(scope="module")

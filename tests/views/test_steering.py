@@ -75,7 +75,7 @@ def test_every_pane_answers_with_and_without_an_edit(desk, selection, monkeypatc
     near = pd.DataFrame(
         {"before": ["animals/dog"], "before_cosine": [0.9], "after": ["food/lemon"], "after_cosine": [0.8]}
     )
-    monkeypatch.setattr(type(desk.session(selection)), "nearest", lambda *_, **__: near)  # 297 forward passes
+    monkeypatch.setattr(type(desk.session(selection)), "nearest", lambda *_, **__: near)  # 521 forward passes
     latent = steer_panes.steered(desk, selection)[0]
     for shows in steer_panes.PANES:
         for edit in ("", f"{latent}~2"):

@@ -25,7 +25,7 @@ from hsae.artifacts.extras import add_document
 from hsae.artifacts.index import EXTRAS
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
-from hsae.data.starter import STARTER_CSV
+from hsae.data.starter import starter_names
 from hsae.hierarchy import Taxonomy
 from hsae.report.inputs import LabelledActivations, LayerInputs
 from hsae.report.layer import LayerReport, report_layer
@@ -89,7 +89,7 @@ def built(backbone: Backbone, images: Path) -> Artifact:
     x = backbone.run([samples.read(row).image for row in range(len(samples))], LAYERS)
     saes = {layer: random_sae(seed).requires_grad_(False) for seed, layer in enumerate(LAYERS)}
     reports = {layer: reported(saes[layer], x[layer][:, :1], labels, taxonomy) for layer in LAYERS}
-    key = STARTER_CSV.read_text(encoding="utf-8").splitlines()[1].split(",")[0]
+    key = next(iter(starter_names()))
     photos = [{"dataset": [[0, 1.0]], "starter": [[key, 1.0], ["animals/dog", 0.5]]}] * 24
     return Artifact.from_parts(
         backbone={

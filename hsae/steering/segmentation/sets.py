@@ -53,7 +53,7 @@ class Amounts:
 
 def starter_sets(backbone: Backbone, layers: Sequence[str], amounts: Amounts) -> Sets:
     """Coarse kinds, from the starter's cut-outs on others' blurred colours: every fourth of each kind is for tests."""
-    samples, classes = load_samples("starter"), (BACKGROUND, *KINDS)
+    samples, classes = load_samples("starter:cutouts"), (BACKGROUND, *KINDS)
     kept = held_out(_classes(samples, classes))
     backgrounds = [blur_photo(sample.image, backbone.preprocessing.image_size) for sample in samples]
 
@@ -86,7 +86,7 @@ def photograph_sets(backbone: Backbone, layers: Sequence[str], sources: Sequence
         return photographs(train, 0, CHOICE)
 
     backgrounds = natural_backgrounds((sample.image for sample in train), backbone, BACKGROUNDS)
-    cut_outs = Composites(load_samples("starter"), classes, backgrounds, amounts.seed)
+    cut_outs = Composites(load_samples("starter:cutouts"), classes, backgrounds, amounts.seed)
     return Sets(
         classes,
         train=lambda: photographs(train, CHOICE, CHOICE + amounts.per_class),

@@ -26,11 +26,25 @@ from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import bar, button, esc, notice, number, percent, picture_button, table
 from hsae.views.parts.view import View, picker
 
-THUMBNAILS = (
-    FIRST_PHOTO, "animals/european_bear", "animals/dromedary", "animals/elephant", "animals/pig_golden",
-    "animals/chimp", "animals/tiger", "animals/edward_bear", "food/orange", "food/pepper", "food/lemon",
-    "vehicles/garbagetruck",
-)  # fmt: skip
+STRIP = {
+    "mammals": (
+        FIRST_PHOTO, "photos/mammals/red_panda", "photos/mammals/koala", "photos/mammals/panda",
+        "photos/mammals/gorilla", "photos/mammals/bison",
+    ),
+    "other animals": (
+        "photos/birds/penguin", "photos/birds/scarlet_macaw", "photos/fish/fish_25", "photos/insects/butterfly",
+        "photos/crabs/crab", "photos/reptiles/crocodile",
+    ),
+    "places": (
+        "photos/monuments/india_gate", "photos/monuments/monument_3", "photos/monuments/qutub_minar",
+        "photos/monuments/great_stupa", "photos/monuments/navajo", "photos/energy/dam_1",
+    ),
+    "things": (
+        "photos/household/bucket", "photos/household/pan", "photos/household/chair", "photos/household/volleyball",
+        "photos/tools/scissors_3", "photos/tools/screw_driver_1",
+    ),
+}  # fmt: skip
+"""Photographs to start with, by theme: things that people know and the packaged model has classes for."""
 _SHOWN = 10
 
 
@@ -56,14 +70,14 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
 
 
 def _thumbnails(selection: Selection) -> list[Any]:
+    themes = "".join(_theme(theme, keys, selection.image) for theme, keys in STRIP.items())
+    return [f'<div class="hsae-themes">{themes}</div>', selection.image if selection.image in starter_keys() else None]
+
+
+def _theme(theme: str, keys: tuple[str, ...], chosen: str) -> str:
     names = starter_keys()
-    buttons = [
-        picture_button(thumbnail(key), names[key], ("image", key), pressed=key == selection.image)
-        for key in THUMBNAILS
-        if key in names
-    ]
-    strip = f'<div class="hsae-thumbs" role="group" aria-label="Starter photos">{"".join(buttons)}</div>'
-    return [strip, selection.image if selection.image in names else None]
+    buttons = [picture_button(thumbnail(key), names[key], ("image", key), pressed=key == chosen) for key in keys]
+    return f'<div class="hsae-thumbs" role="group" aria-label="Starter photos: {theme}">{"".join(buttons)}</div>'
 
 
 def _sees(desk: Desk, selection: Selection) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import threading
 from collections import OrderedDict
@@ -12,7 +11,7 @@ from functools import cache, lru_cache
 from PIL import Image
 
 from hsae.data.samples import Samples, load_samples
-from hsae.data.starter import STARTER_CSV
+from hsae.data.starter import starter_names
 from hsae.errors import InputError
 from hsae.session import Session
 from hsae.views.page.models import Model
@@ -90,14 +89,12 @@ class Photos:
             self._photos.popitem(last=False)
 
 
-@cache
 def starter_keys() -> dict[str, str]:
-    """Key -> name in words of every starter photograph, in the order of the table."""
-    with STARTER_CSV.open(encoding="utf-8", newline="") as lines:
-        return {row["key"]: row["name"] for row in csv.DictReader(lines)}
+    """Key -> name in words of every starter photograph, natural ones first."""
+    return starter_names()
 
 
-@lru_cache(maxsize=400)
+@lru_cache(maxsize=600)
 def thumbnail(key: str, side: int = 96) -> str:
     """A starter photograph as a small data URI."""
     image = _starter_photo(key).image.copy()

@@ -8,7 +8,7 @@ from typing import Literal
 ScopeChoice = Literal["cls", "patches", "all", "chosen"]
 SCOPES: tuple[ScopeChoice, ...] = ("cls", "patches", "all", "chosen")
 SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
-FIRST_PHOTO = "animals/dog"
+FIRST_PHOTO = "photos/farm/dog"
 SURPRISE = "surprise"
 """In place of a concept: any of them."""
 

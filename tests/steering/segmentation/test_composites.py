@@ -16,7 +16,7 @@ GREEN = Image.new("RGB", (SIDE, SIDE), (0, 255, 0))
 
 
 def composites(rows, seed: int = 0) -> Composites:
-    return Composites(load_samples("starter").subset(rows), CLASSES, [GREEN], seed)
+    return Composites(load_samples("starter:cutouts").subset(rows), CLASSES, [GREEN], seed)
 
 
 def test_truth_is_exact_and_pictures_are_repeatable():
@@ -48,5 +48,5 @@ def test_objects_of_one_class_cannot_stand_beside_another():
 
 
 def test_cut_outs_of_no_class_are_left_out():
-    plants_only = Composites(load_samples("starter").take(6), (BACKGROUND, "n00017222"), [GREEN])
+    plants_only = Composites(load_samples("starter:cutouts").take(6), (BACKGROUND, "n00017222"), [GREEN])
     assert list(plants_only.alone(1)) == []

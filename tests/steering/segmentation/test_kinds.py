@@ -22,7 +22,7 @@ def test_a_photograph_is_of_the_first_class_above_it():
 
 
 def test_the_starter_photographs_can_teach_every_kind():
-    samples = load_samples("starter")
+    samples = load_samples("starter:cutouts")
     kinds = [class_of(samples.classes[label], KINDS) for label in samples.labels if label is not None]
     counts = [kinds.count(kind) for kind in range(len(KINDS))]
     assert min(counts) >= 10

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hsae.errors import InputError
-from hsae.views.page.photo import THUMBNAILS
+from hsae.views.page.photo import STRIP
 from hsae.views.page.photos import Photo, Photos, starter_keys, thumbnail
 
 
@@ -87,6 +87,8 @@ def test_who_looks_at_another_photo_does_not_wait_for_a_model(desk):
             slow.seen.set()
 
 
-def test_every_thumbnail_is_a_starter_photo_and_small():
-    assert set(THUMBNAILS) <= set(starter_keys())
-    assert sum(len(thumbnail(key)) for key in THUMBNAILS) < 100_000
+def test_the_strip_has_natural_photographs_by_theme_and_is_small():
+    keys = [key for theme in STRIP.values() for key in theme]
+    assert len(set(keys)) == len(keys) >= 24
+    assert set(keys) <= {key for key in starter_keys() if key.startswith("photos/")}
+    assert sum(len(thumbnail(key)) for key in keys) < 160_000
