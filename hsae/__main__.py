@@ -28,6 +28,7 @@ COMMANDS = {
     "nearest": Row("hsae.commands.nearest", "Store where the starter photographs lie in the last layer."),
     "pairs": Row("hsae.commands.pairs", "Tell which features follow object, background, colour, texture or place."),
     "places": Row("hsae.commands.places", "Measure where latents of patches fire: at one place, on objects, together."),
+    "photographs": Row("hsae.commands.photographs", "Measure how true classes and names of labelled photographs are."),
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
 }
