@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.examples import strongest_rows, write_examples
 from hsae.artifacts.documents.profiles import write_profiles
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.top_images_file import TopImages
 from hsae.backbones.base import Backbone
-from hsae.data.samples import load_samples
+from hsae.data.samples import Samples, load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
 from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings
@@ -37,9 +38,9 @@ NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 
 
 def build_artifact(
-    config: RunConfig, backbone: Backbone, stores: Stores, saes: dict[str, SparseAutoencoder]
+    config: RunConfig, backbone: Backbone, stores: Stores, saes: dict[str, SparseAutoencoder], heldout_images: Samples
 ) -> Artifact:
-    """Probe and analyse every layer, and put everything together."""
+    """Probe and analyse every layer, and put everything together; heldout_images: those of `stores.heldout`."""
     classes = stores.heldout.classes
     taxonomy = Taxonomy(classes) if classes else None
     random_run = open_random_run(config, classes)
@@ -59,6 +60,7 @@ def build_artifact(
         choice = _choice(stores, splits, name)
         reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here, choice), starter)
     named = name_run(saes, splits)
+    top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
     rules |= {} if encoder is None else {"second_encoder": describe_encoder(encoder)}
     rules |= about_names(named, splits)
@@ -71,13 +73,14 @@ def build_artifact(
             name: named[name].onto(report.latents) if name in named else report.latents
             for name, report in reports.items()
         },
-        top_images={name: _top_images(report, stores, starter_keys) for name, report in reports.items()},
+        top_images=top_images,
         probes={name: report.probe for name, report in reports.items() if report.probe is not None},
         curves={name: significant(report.curves, 6) for name, report in reports.items()},
         tree={} if taxonomy is None else write_tree(taxonomy, _structures(reports)),
         extras={
             "profiles": write_profiles({name: report.profiles for name, report in reports.items()}),
             "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
+            **_examples(config, heldout_images, top_images),
         },
     )
 
@@ -107,10 +110,20 @@ def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
         "second_encoder": config.second_encoder,
         "random_backbone": None if random_run is None else random_run.sha256,
         "artifact_dtype": config.artifact_dtype,
+        **({"examples": [config.examples, config.examples_licence, config.examples_source]} if config.examples else {}),
         "dataset_name": config.dataset_name,
         "labels": [store.labelling for store in (stores.train, stores.heldout, stores.choice) if store is not None],
         "names": None if stores.choice is None else name_settings(),
     }
+
+
+def _examples(config: RunConfig, images: Samples, top_images: dict[str, TopImages]) -> dict[str, Any]:
+    """The document of thumbnails, where the run is told to keep any."""
+    if not config.examples:
+        return {}
+    rows = strongest_rows(top_images.values(), config.examples)
+    shown = ((row, images.read(row).image) for row in rows)
+    return {"examples": write_examples(shown, config.examples_licence, config.examples_source)}
 
 
 def _starter_bank(config: RunConfig, store: ActivationStore, keys: list[str]) -> PhotoBank:

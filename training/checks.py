@@ -11,6 +11,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, imported without `as`
 
 from hsae.activations.extraction import shape_per_image
+from hsae.artifacts.documents.examples import check_rights
 from hsae.artifacts.index import check_dataset
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
@@ -71,6 +72,8 @@ def _check_settings(config: RunConfig) -> None:
         raise InputError(f"tau {config.tau}", "a share above 0, at most 1")
     if config.artifact_dtype not in ("float16", "float32"):
         raise InputError(f"artifact_dtype {config.artifact_dtype!r}", "float16 or float32")
+    if config.examples:
+        check_rights(config.examples, config.examples_licence, config.examples_source)
 
 
 def _check_destination(config: RunConfig) -> None:

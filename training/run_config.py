@@ -83,6 +83,12 @@ class RunConfig:
     """Backbone whose embeddings of the held-out images judge monosemanticity too; best not of the SAEs' own family."""
     random_backbone_run: str | None = None
     """Folder of a finished run on this backbone's `@random` twin, to report as a baseline."""
+    examples: int = 0
+    """Thumbnails of held-out images to keep in the artifact, at most: only of images that may be passed on."""
+    examples_licence: str = ""
+    """Licence of those images, shown beside them."""
+    examples_source: str = ""
+    """Where those images come from, shown beside them."""
     artifact_dtype: Dtype = "float16"
     """float16 or float32, for the SAE weights on disk."""
     log_with: str | None = None

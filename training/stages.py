@@ -57,7 +57,7 @@ def run(
         settings = _settings(stores, sae, train) | {"analysis": analysis_settings(config, stores)}
         record = Record(folder, settings, content_sha256)
         if accelerator.is_main_process and not record.done():
-            artifact = build_artifact(config, backbone, stores, saes)
+            artifact = build_artifact(config, backbone, stores, saes, split.heldout)
             with record.renewed():
                 save_with_card(artifact, folder, config.artifact_dtype, command)
         if accelerator.is_main_process and config.push_to_hub:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from hsae.artifacts.documents.examples import read_examples
 from hsae.artifacts.save import save_artifact
 from hsae.errors import InputError
 from hsae.report.columns import LAYER_NUMBERS
@@ -73,6 +74,7 @@ def render_card(
         command=command,
         license=license,
         figures=figures,
+        examples=read_examples(artifact.document("examples")),
     )
     return _tidy(str(card))
 

@@ -18,7 +18,16 @@ INDEX = "hsae.json"
 PROBES, CURVES, TREE = "probes.safetensors", "curves.json", "tree.json"
 EXTRAS = {
     name: f"{name}.json"
-    for name in ("causal", "comparison", "faithfulness", "profiles", "scoreboard", "segmentation", "starter")
+    for name in (
+        "causal",
+        "comparison",
+        "examples",
+        "faithfulness",
+        "profiles",
+        "scoreboard",
+        "segmentation",
+        "starter",
+    )
 }
 """Files that an artifact may have or lack: what was measured on it afterwards."""
 CFG, WEIGHTS, LATENTS, TOP_IMAGES = "cfg.json", "sae_weights.safetensors", "latents.parquet", "top_images.json"

@@ -18,16 +18,22 @@ _FORMS = {"number": number, "percent": percent}
 
 
 def card_html(
-    row: pd.Series, latent: int, layer: str, best: Sequence[tuple[str, float]], tau: float | None = None
+    row: pd.Series,
+    latent: int,
+    layer: str,
+    best: Sequence[tuple[str, float]],
+    tau: float | None = None,
+    own: str = "",
 ) -> str:
     """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
 
-    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
+    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule;
+    own: what `own_images_html` shows, first of all.
     """
     return (
         f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
         f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
-        f"<p>{evidence_html(row, tau)}</p><h3>Starter photos that move it most</h3>{_photos(best)}</article>"
+        f"<p>{evidence_html(row, tau)}</p>{own}<h3>Starter photos that move it most</h3>{_photos(best)}</article>"
     )
 
 

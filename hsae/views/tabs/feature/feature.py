@@ -21,6 +21,7 @@ from hsae.views.parts.view import View, picker
 from hsae.views.tabs.compare.compare import matched_html
 from hsae.views.tabs.feature.card import card_html, numbers_html
 from hsae.views.tabs.feature.causal import causal_html
+from hsae.views.tabs.feature.own_images import own_images_html
 from hsae.views.tabs.feature.profile import profile_html
 from hsae.views.tabs.hierarchy.trees import family_html
 from hsae.views.tabs.relevancy.relevancy import method_of
@@ -87,7 +88,8 @@ def _card(desk: Desk, selection: Selection) -> list[str]:
     related += causal_html(model.artifact.document("causal"), selection.layer, latent, row)
     random = {"monosemanticity": model.curve(selection.layer, "monosemanticity_random")}
     drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
-    return [card_html(row, latent, selection.layer, best, tau), drawn + related + numbers_html(row, random)]
+    own = own_images_html(model.artifact, selection.layer, latent)
+    return [card_html(row, latent, selection.layer, best, tau, own), drawn + related + numbers_html(row, random)]
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:

@@ -1,0 +1,93 @@
+"""examples.json: thumbnails that are read as they were written, bounded, and with the rights they come with."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsae.artifacts.documents.examples import MAX_BYTES, SIDE, read_examples, strongest_rows, write_examples
+from hsae.errors import ArtifactError, InputError
+from hsae.views.tabs.feature.own_images import own_images_html
+
+RIGHTS = ("CC BY 4.0", "Li et al.")
+
+
+def noise(side=300, seed=0):
+    """The picture that compresses worst."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, 2 * side, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def in_document(image, **more):
+    stream = BytesIO()
+    image.save(stream, "WEBP")
+    text = base64.b64encode(stream.getvalue()).decode()
+    return {"licence": "a", "source": "b", "images": {"3": text}} | more
+
+
+def test_what_is_written_is_read_small():
+    examples = read_examples(write_examples([(7, noise()), (2, Image.new("RGB", (10, 20), (9, 200, 9)))], *RIGHTS))
+    assert (examples.licence, examples.source, sorted(examples.encoded)) == (*RIGHTS, [2, 7])
+    assert examples.image(7).size == (SIDE, SIDE // 2)
+    assert examples.image(2).size == (10, 20)
+    assert np.abs(np.asarray(examples.image(2)).mean((0, 1)) - (9, 200, 9)).max() < 12
+    assert all(len(data) <= MAX_BYTES for data in examples.encoded.values())
+    assert examples.image(3) is None
+    assert read_examples(None) is None
+
+
+@pytest.mark.parametrize("rights", [("", "someone"), ("CC0", " ")])
+def test_nothing_is_kept_without_licence_and_source(rights):
+    with pytest.raises(InputError, match="shown beside"):
+        write_examples([(0, noise())], *rights)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"licence": "a", "source": "b", "images": {"x": ""}}, {"licence": "a", "source": "b", "images": [1]},
+     in_document(noise(20), licence=3), {"licence": "a", "source": "b", "images": {"1": "!!"}},
+     {"licence": "a", "source": "b", "images": {"1": base64.b64encode(bytes(MAX_BYTES + 1)).decode()}}],
+)  # fmt: skip
+def test_a_broken_document_is_an_error(document):
+    with pytest.raises(ArtifactError):
+        read_examples(document)
+
+
+def test_what_is_no_small_picture_is_an_error():
+    with pytest.raises(ArtifactError, match="at most 96"):
+        read_examples(in_document(Image.new("RGB", (SIDE + 1, 40)))).image(3)
+    text = base64.b64encode(b"no picture").decode()
+    with pytest.raises(ArtifactError, match="broken"):
+        read_examples({"licence": "a", "source": "b", "images": {"3": text}}).image(3)
+
+
+def test_the_strongest_of_every_latent_come_first():
+    first = [{"dataset": [[4, 9.0], [5, 8.0]]}, {"dataset": []}]
+    second = [{"dataset": [[6, 1.0], [4, 0.5], [7, 0.1]]}]
+    assert strongest_rows([first, second], 10) == [4, 6, 5, 7]
+    assert strongest_rows([first, second], 3) == [4, 6, 5]
+    assert strongest_rows([], 3) == []
+
+
+class OneFeature:
+    """An artifact with examples of rows 3 and 4; its feature fires on 3, on 5 and on 4."""
+
+    def __init__(self, document):
+        self.dataset = {"id": "<b>mine</b>"}
+        self.document = lambda name: document if name == "examples" else None
+
+    def top_images(self, layer):
+        return [{"dataset": [[3, 2.0], [5, 1.0], [4, 0.5]], "starter": []}]
+
+
+def test_the_card_shows_its_own_images_with_their_rights():
+    html = own_images_html(OneFeature(write_examples([(3, noise()), (4, noise())], "<i>CC</i>", "me")), "b", 0)
+    assert html.index("image 3 of") < html.index("image 4 of")
+    assert "image 5 of" not in html
+    assert "me, &lt;i&gt;CC" in html
+    assert "<b>mine" not in html
+    assert own_images_html(OneFeature(None), "b", 0) == ""
