@@ -16,6 +16,7 @@ from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
 from hsae.views.page.models import BackboneLoading
 from hsae.views.page.selection import Selection
+from hsae.views.page.squares import split_key, square_box
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import build_tabs
 from hsae.views.page.uploads import photo_input, read_upload
@@ -168,7 +169,11 @@ class Page:
 
     def picture(self, key: str) -> Image.Image | None:
         """The photograph to show; after an upload that cannot be read, the one before it again."""
-        return square_marked(self.desk.photos.image(key)) if key else None
+        if not key:
+            return None
+        whole, place = split_key(key)
+        image = self.desk.photos.image(whole)
+        return square_marked(image, square_box(image.size, place))
 
     def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""

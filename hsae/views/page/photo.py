@@ -22,6 +22,7 @@ from hsae.views.page.desk import (
 )
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.page.selection import FIRST_PHOTO, Selection
+from hsae.views.page.squares import split_key, squares_html
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import bar, button, esc, notice, number, percent, picture_button, table
 from hsae.views.parts.view import View, picker
@@ -55,13 +56,14 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
         placeholder="Drop a photo, paste it, or click to choose one", alt_text="The chosen photograph",
         elem_id="photo",
     )  # fmt: skip
-    thumbnails = picker(elem_id="thumbnails")
+    squares, thumbnails = picker(elem_id="square"), picker(elem_id="thumbnails")
     names = [(name, key) for key, name in starter_keys().items()]
     more = gr.Dropdown(names, value=None, label=f"or one of all {len(names)} starter photos", elem_id="more-photos")
     sees = gr.HTML(apply_default_css=False, elem_id="sees")
     active = picker(elem_id="active")
     looks = ("model", "layer", "latent", "image")
     return [
+        View("square", ("image",), [squares], lambda s: [_squares(desk, s)], pickers=[squares]),
         View("thumbnails", ("image",), [thumbnails, more], _thumbnails, pickers=[thumbnails],
              choosers=[(more.input, "image", more)]),
         View("sees", ("model", "image"), [sees], lambda s: [_sees(desk, s)]),
@@ -70,8 +72,15 @@ def build(desk: Desk) -> tuple[list[View], gr.Image]:
 
 
 def _thumbnails(selection: Selection) -> list[Any]:
-    themes = "".join(_theme(theme, keys, selection.image) for theme, keys in STRIP.items())
-    return [f'<div class="hsae-themes">{themes}</div>', selection.image if selection.image in starter_keys() else None]
+    photo, _ = split_key(selection.image)
+    themes = "".join(_theme(theme, keys, photo) for theme, keys in STRIP.items())
+    return [f'<div class="hsae-themes">{themes}</div>', photo if photo in starter_keys() else None]
+
+
+def _squares(desk: Desk, selection: Selection) -> str:
+    photo, place = split_key(selection.image)
+    known = photo in starter_keys() or photo in desk.photos
+    return squares_html(desk.photos.image(photo).size, place) if known else ""
 
 
 def _theme(theme: str, keys: tuple[str, ...], chosen: str) -> str:

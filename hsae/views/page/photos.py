@@ -15,6 +15,7 @@ from hsae.data.starter import starter_names
 from hsae.errors import InputError
 from hsae.session import Session
 from hsae.views.page.models import Model
+from hsae.views.page.squares import split_key, square_box
 from hsae.views.parts.charts import image_uri
 
 KEPT = 32
@@ -76,11 +77,19 @@ class Photos:
     def _photo(self, key: str) -> Photo:
         if not key:
             raise InputError("There is no photo yet", do="Pick one on the left, or drop your own there.")
-        photo = self._photos.get(key) or _starter_photo(key)  # decoded outside the lock
+        photo = self._photos.get(key) or self._made(key)  # decoded outside the lock
         with self._lock:
             photo = self._photos.get(key) or photo
             self._keep(key, photo)
         return photo
+
+    def _made(self, key: str) -> Photo:
+        """A starter photograph, or of any photograph the part with the chosen square, which is then its whole."""
+        whole, place = split_key(key)
+        if whole == key:
+            return _starter_photo(key)
+        image = self._photo(whole).image
+        return Photo(image.crop(square_box(image.size, place)))
 
     def _keep(self, key: str, photo: Photo) -> None:
         self._photos[key] = photo

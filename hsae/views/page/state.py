@@ -14,6 +14,7 @@ from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
 from hsae.views.page.selection import SCOPES, SHOWS, SURPRISE, Selection
+from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
 
@@ -37,7 +38,8 @@ class Choices:
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
         """The selection after a click that sets a field; InputError when there is no such field or value.
 
-        Besides the fields: "place", a layer of a model written starter|block_07; "feature", a latent written
+        Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer of a model
+        written starter|block_07; "feature", a latent written
         block_07:12; "preset", a photograph and an edit written animals/dog|7~2; and "link", a whole query string.
         """
         if field == "link":
@@ -96,7 +98,8 @@ class Choices:
         return self._latent(self._layer(selection, layer), latent)
 
     def _image(self, selection: Selection, value: str) -> Selection:
-        if value and value not in starter_keys() and value not in self.photos:
+        photo, _ = split_key(value)
+        if photo and photo not in starter_keys() and photo not in self.photos:
             raise InputError(f"photo {value[:80]!r}", "one of the starter photographs", "Pick one on the left.")
         return replace(selection, image=value)
 
@@ -107,6 +110,9 @@ class Choices:
         if value and value not in nodes:
             raise InputError(f"concept {value[:40]!r}", "a WordNet id above some of the model's classes")
         return replace(selection, concept=value)
+
+    def _square(self, selection: Selection, value: str) -> Selection:
+        return self._image(selection, placed(selection.image, int(_one_of("square", value, tuple(map(str, PLACES))))))
 
     def _view(self, selection: Selection, value: str) -> Selection:
         return replace(selection, view=_one_of("view", value, VIEWS))
@@ -149,6 +155,7 @@ _CHOOSERS = {
     "feature": Choices._feature,
     "image": Choices._image,
     "concept": Choices._concept,
+    "square": Choices._square,
     "method": Choices._method,
     "edit": Choices._edit,
     "scope": Choices._scope,

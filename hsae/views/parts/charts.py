@@ -26,11 +26,8 @@ def image_uri(image: Image.Image, format: str = "JPEG") -> str:
     return f"data:image/{format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def square_marked(image: Image.Image) -> Image.Image:
-    """The image with everything greyed but its central square, which is all a model sees (`Preprocessing.crop`)."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
+def square_marked(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """The image with everything greyed but a square (left, top, right, bottom), which is all a model sees."""
     marked = Image.blend(image, Image.new("RGB", image.size, (128, 128, 128)), 0.65)
     marked.paste(image.crop(box), box)
     return marked

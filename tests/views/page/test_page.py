@@ -47,7 +47,7 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     page = page_over(desk)
     first = page.choices.first()
     selection, drawn, *rest = page.draw(first, {})
-    always = {"strip", "link", "picture", "thumbnails", "sees", "active", "concept", "film", "curve", "tabs"}
+    always = {"strip", "link", "picture", "square", "thumbnails", "sees", "active", "concept", "film", "curve", "tabs"}
     assert changed(page, [selection, drawn, *rest]) == always | {"fires", "layers"}
     assert changed(page, page.draw(first, drawn)) == set()
     feature = page.draw(page.choices.choose(first, "latent", "2"), drawn)

@@ -69,7 +69,7 @@ def test_what_is_not_there_cannot_be_chosen(choices, field, value):
 @given(
     layer=st.sampled_from(LAYERS),
     latent=st.none() | st.integers(0, N - 1),
-    image=st.sampled_from(["", "animals/dog", "food/lemon"]),
+    image=st.sampled_from(["", "animals/dog", "food/lemon", "photos/farm/dog@25"]),
     view=st.sampled_from(VIEWS),
     method=st.sampled_from(["", "activation", "input_gradient"]),
     edit=st.sampled_from(["", "3~1.5_4~-2"]),

@@ -81,13 +81,13 @@ def test_the_strongest_place_in_words(at, words):
     assert strongest_place(values) == words
 
 
-def test_only_the_central_square_stays_as_it_is():
+def test_only_the_chosen_square_stays_as_it_is():
     image = Image.new("RGB", (40, 20), (250, 10, 10))
-    marked = np.asarray(square_marked(image))
+    marked = np.asarray(square_marked(image, (10, 0, 30, 20)))
     assert (marked[:, 10:30] == [250, 10, 10]).all()
     assert (marked[:, :10] != [250, 10, 10]).any(-1).all()
     square = Image.new("RGB", (20, 20), "red")
-    assert (np.asarray(square_marked(square)) == np.asarray(square)).all()
+    assert (np.asarray(square_marked(square, (0, 0, 20, 20))) == np.asarray(square)).all()
 
 
 def test_an_image_becomes_a_data_uri_that_decodes_again():

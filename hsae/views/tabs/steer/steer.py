@@ -14,6 +14,7 @@ from hsae.steering.edits import Edit
 from hsae.views.page.desk import Desk, numbered_name
 from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
 from hsae.views.page.selection import Selection
+from hsae.views.page.squares import split_key
 from hsae.views.parts.markup import esc
 from hsae.views.parts.patches import grid_payload, patch_grid
 from hsae.views.parts.view import Controls, View, picker
@@ -91,7 +92,8 @@ def _scope(desk: Desk, selection: Selection) -> list[Any]:
 
 def _export(desk: Desk, selection: Selection) -> str:
     edit = desk.session(selection).signed(edit_of(desk, selection))
-    image = selection.image if not selection.image.startswith("upload-") else "your-photo.jpg"
+    photo, _ = split_key(selection.image)
+    image = photo if not photo.startswith("upload-") else "your-photo.jpg"
     return export_html(edit, image)
 
 
