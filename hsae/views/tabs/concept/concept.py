@@ -54,8 +54,9 @@ def concept_of(desk: Desk, selection: Selection) -> str:
 
 
 def _up(model: Model, wnid: str) -> list[str]:
-    """A class, and the branches above it in rising order."""
-    return [wnid, *reversed(branching_path(model, wnid, last=6))]
+    """A class, and the branches above it that are concepts, in rising order."""
+    concepts = {node for _, node in model.concepts}
+    return [wnid, *(node for node in reversed(branching_path(model, wnid, last=6)) if node in concepts)]
 
 
 def _plain(name: str) -> bool:

@@ -13,11 +13,17 @@ CARNIVORE, ANIMAL = "n02075296", "n00015388"
 
 
 def test_a_photograph_opens_with_the_nearest_plain_word(desk, choices):
-    selection = choices.first()
+    selection = choices.choose(choices.first(), "image", "animals/dog")
     concept = concept_of(desk, selection)
     first = desk.session(selection).classes(top=1)["wnid"].iloc[0]
     assert concept in wordnet().ancestors(first)
     assert wordnet().name(concept).isalpha()
+
+
+def test_what_opens_the_page_can_be_chosen(desk, choices):
+    for photo in ("animals/dog", "photos/farm/dog", "photos/household/pan"):
+        selection = choices.choose(choices.first(), "image", photo)
+        assert choices.choose(selection, "concept", concept_of(desk, selection)).image == photo
 
 
 def test_the_chosen_concept_is_the_one_shown(desk, choices):
