@@ -337,9 +337,8 @@ class Session:
         where it has none. control_seed: also add a random direction of the same norm at the same patches.
         """
         editor, last = self._editor([edit]), self._main.artifact.layers[-1]
-        size = self.backbone.preprocessing.image_size
         head = head or self._main.patch_head
-        return segment(editor, edit, self._activations, head, last, size=size, control_seed=control_seed)
+        return segment(editor, edit, self._activations, head, last, control_seed)
 
     @cached_property
     def patch_head(self) -> PatchHead:

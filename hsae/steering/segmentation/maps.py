@@ -61,15 +61,14 @@ def segment(
     start: Mapping[str, Tensor],
     head: PatchHead,
     layer: str,
-    *,
-    size: int,
     control_seed: int | None = None,
 ) -> Segmentation:
-    """The classes a head assigns to one image of `size` x `size` pixels, before and after an edit.
+    """The classes that a head assigns to the pixels the backbone sees of one image, before and after an edit.
 
     start: cached activations, also at `layer`, where the head reads.
     """
     backbone = editor.backbone
+    size = backbone.preprocessing.image_size
     _, tokens = first_layer(backbone, [edit], start)
     run = editor.run([edit], start, [layer])
     before = class_map(backbone, head, start[layer], layer, size)

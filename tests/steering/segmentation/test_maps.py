@@ -31,8 +31,7 @@ def coloured(edit: Edit, seed: int | None = None):
         red_with_one_green_patch(),
         COLOURS,
         "stage_1",
-        size=SIDE,
-        control_seed=seed,
+        seed,
     )
 
 
@@ -81,13 +80,13 @@ def test_in_a_transformer_edited_patches_reach_others_by_attention():
     start = backbone.run_pixels(random_pixels())
     edit = Edit("block_01", [{"latent": 3, "mode": "add", "amount": 90.0}], [0, 1, 2, 3])
     saes, refs = {"block_01": random_sae()}, {"block_01": np.ones(24)}
-    found = segment(Editor(backbone, saes, refs), edit, start, head, "block_03", size=SIDE, control_seed=0)
+    found = segment(Editor(backbone, saes, refs), edit, start, head, "block_03", control_seed=0)
     assert found.target.reshape(4, PATCH, 4, PATCH).any((1, 3))[0].all()
     assert found.target.mean() == pytest.approx(0.25)
     assert found.target_changed > 0
     last = Edit("block_03", [{"latent": 3, "mode": "add", "amount": 90.0}], "cls")
     ends = Editor(backbone, {"block_03": random_sae()}, {"block_03": np.ones(24)})
-    at_the_end = segment(ends, last, start, head, "block_03", size=SIDE)
+    at_the_end = segment(ends, last, start, head, "block_03")
     np.testing.assert_array_equal(at_the_end.before, at_the_end.after)  # no block is left to hand it on
     assert np.isnan(at_the_end.target_changed)
 
