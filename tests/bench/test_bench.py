@@ -72,7 +72,7 @@ def test_probes_lead_and_random_directions_are_zero(frame):
     assert 0 < stable["nested", 0] <= 1
     assert stable.notna().sum() == 1
     inside = frame[["R_low", "R", "R_high"]].dropna()
-    assert ((inside.R_low <= inside.R + 0.05) & (inside.R_high + 0.05 >= inside.R)).all()
+    assert ((inside.R_low <= inside.R) & (inside.R_high >= inside.R)).all()
 
 
 def test_sae_rows_have_what_saes_have(frame):
