@@ -1,6 +1,6 @@
 """Figure 1 of Olson et al. (arXiv 2505.15970) on a run's stored activations, beside our SAEs at equal L0.
 
-    python training/figure_one.py runs/olson_small [--layers block_01,...] [--l1 0.01] [--l1_raw 0.01]
+    python training/figure_one.py runs/olson_small [--layers block_01,...] [--l1 0.02] [--l1_raw 0.001]
 
 A ReLU SAE with *one* L1 weight for all layers, as the paper has it: then L0 and reconstruction change with depth, and
 with the unit. Its loss is ||x_hat - x||^2 / d_in + l1 sum |z|, once with x as it is (`raw`, in which late layers are
@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a run whose activations are stored")
     parser.add_argument("--layers", help="names separated by commas (default: all)")
-    parser.add_argument("--l1", type=float, default=0.01, help="weight in normalised units")
-    parser.add_argument("--l1_raw", type=float, default=0.01, help="weight in raw units")
+    parser.add_argument("--l1", type=float, default=0.02, help="weight in normalised units")
+    parser.add_argument("--l1_raw", type=float, default=0.001, help="weight in raw units")
     parser.add_argument("--ours", choices=[name for name, row in VARIANTS.items() if row.uses_k], default="topk")
     parser.add_argument("--d_sae", type=int, default=1536)
     parser.add_argument("--epochs", type=int, default=TrainConfig.epochs)

@@ -8,8 +8,9 @@ import pytest
 import hsae
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.documents.causal import resumed
+from hsae.artifacts.documents.causal import resumed, write_causal
 from hsae.commands.causal import spread
+from hsae.steering.causal.experiment import Setting
 
 STARTER = Path(hsae.__file__).parent / "starter" / "artifact"
 
@@ -26,6 +27,12 @@ def test_only_a_run_of_the_same_rules_is_resumed():
     assert resumed(before, {"rules": {"seed": 0}, "layers": {}}) == before
     assert resumed(before, {"rules": {"seed": 1}, "layers": {}}) == {"rules": {"seed": 1}, "layers": {}}
     assert resumed(None, {"rules": {}, "layers": {}})["layers"] == {}
+
+
+def test_a_document_with_fewer_controls_is_measured_again():
+    now = write_causal({}, Setting(), 24, "toy")
+    older = {"rules": {k: v for k, v in now["rules"].items() if k != "conditions"}, "layers": {"block_12": 1}}
+    assert resumed(older, now)["layers"] == {}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hsae.artifacts.documents.reading import listed, place, real, within
-from hsae.steering.causal.experiment import Setting
+from hsae.steering.causal.experiment import CONDITIONS, Setting
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,8 @@ class Advantage:
 
 def write_causal(layers: Mapping[str, dict[str, Any]], setting: Setting, n_images: int, data: str) -> dict[str, Any]:
     """Plain JSON; layers: what `LayerTest.run` returns, by name."""
-    return {
-        "rules": {**asdict(setting), "data": data, "n_images": n_images, "unit": "p999", "siblings": "least distance"},
-        "layers": dict(layers),
-    }
+    fixed = {"unit": "p999", "siblings": "least distance", "conditions": list(CONDITIONS)}
+    return {"rules": {**asdict(setting), "data": data, "n_images": n_images, **fixed}, "layers": dict(layers)}
 
 
 def resumed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
