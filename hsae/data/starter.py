@@ -17,7 +17,7 @@ TABLES = {"starter:photos": STARTER / "photos.csv", "starter:cutouts": STARTER /
 
 def is_starter(source: object) -> bool:
     """Whether `source` names the packaged photographs or a part of them."""
-    return source == "starter" or source in TABLES
+    return isinstance(source, str) and source in ("starter", *TABLES)
 
 
 def list_starter(name: str = "starter") -> Listing:
