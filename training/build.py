@@ -46,11 +46,7 @@ def build_artifact(
     random_run = open_random_run(config, classes)
     encoder = second_encoder(config, stores.heldout, backbone.device)
     starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
-    around = Surroundings(
-        embeddings=_embeddings(stores.heldout),
-        other_embeddings=None if encoder is None else _embeddings(encoder),
-        groups=class_groups(config, stores.heldout) if classes else None,
-    )
+    around = _surroundings(config, stores.heldout, encoder)
     splits = name_splits(stores, taxonomy)
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
@@ -61,9 +57,7 @@ def build_artifact(
         reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here, choice), starter)
     named = name_run(saes, splits)
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
-    rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
-    rules |= {} if encoder is None else {"second_encoder": describe_encoder(encoder)}
-    rules |= about_names(named, splits)
+    rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset=describe_dataset(config, len(stores.source), classes),
@@ -83,6 +77,21 @@ def build_artifact(
             **_examples(config, heldout_images, top_images),
         },
     )
+
+
+def _surroundings(config: RunConfig, heldout: ActivationStore, encoder: ActivationStore | None) -> Surroundings:
+    """What all layers are measured with."""
+    return Surroundings(
+        embeddings=_embeddings(heldout),
+        other_embeddings=None if encoder is None else _embeddings(encoder),
+        groups=class_groups(config, heldout) if heldout.classes else None,
+    )
+
+
+def _rules(config: RunConfig, taxonomy: Taxonomy | None, encoder: ActivationStore | None) -> dict[str, Any]:
+    """By what rules classes were chosen for latents, and which second encoder looked at their images."""
+    rules = NO_RULES if taxonomy is None else taxonomy.rules | RULES | {"tau": config.tau}
+    return rules if encoder is None else rules | {"second_encoder": describe_encoder(encoder)}
 
 
 def describe_dataset(config: RunConfig, n_images: int, classes: tuple[str, ...]) -> dict[str, Any]:
