@@ -122,6 +122,11 @@ class Model:
         blank = Image.new("RGB", (backbone.preprocessing.image_size,) * 2)
         return usable_methods(backbone, backbone.pixels([blank]), self.artifact.layers[-1])
 
+    @cached_property
+    def calibrated(self) -> bool:
+        """Whether the probes' probabilities were made to mean what they say, on images of their own."""
+        return any(self.artifact.probe(layer).temperature != 1 for layer in self.artifact.layers)
+
     @property
     def best_layer(self) -> str:
         """The layer with most features that beat chance; of several the one whose probe is right most often."""

@@ -9,6 +9,7 @@ import gradio as gr
 from hsae.views.page.desk import Desk
 from hsae.views.parts.markup import attributes
 from hsae.views.parts.view import View, picker
+from hsae.views.tabs.carries import carries
 from hsae.views.tabs.compare import compare
 from hsae.views.tabs.feature import feature
 from hsae.views.tabs.hierarchy import hierarchy
@@ -17,6 +18,7 @@ from hsae.views.tabs.relevancy import relevancy
 from hsae.views.tabs.steer import steer
 
 TABS: dict[str, Callable[[Desk], list[View]]] = {
+    "carries": carries.build,
     "layers": layers.build,
     "hierarchy": hierarchy.build,
     "feature": feature.build,

@@ -71,6 +71,14 @@ def bar(share: float, css: str = "") -> str:
     return f'<span class="hsae-bar {css}" aria-hidden="true"><i style="width:{width:.1f}%"></i></span>'
 
 
+def signed_bar(share: float) -> str:
+    """A bar from the middle to the right for a gain, to the left for a loss; a share in [-1, 1] of half its width."""
+    side = "left" if share > 0 else "right"
+    width = 50 * min(abs(share), 1.0)
+    sign = "gain" if share > 0 else "loss"
+    return f'<span class="hsae-signed {sign}" aria-hidden="true"><i style="{side}:50%;width:{width:.1f}%"></i></span>'
+
+
 def percent(share: float | None) -> str:
     """A share with two significant digits: 71 %, 4.3 %, <0.1 %; – when unknown."""
     if share is None or not math.isfinite(share):

@@ -20,8 +20,9 @@ _SIDE = 168
 _PLAY = '<button type="button" class="hsae-pick" data-play aria-label="Play the film">▶ play</button>'
 _HINT = (
     "Each frame is your photo after one more layer. Bright: what speaks for the concept there; the percentage is what"
-    " the layer's own calibrated readout says. Click a frame to go to its layer."
+    " the layer's own probe says{}. Click a frame to go to its layer."
 )
+_UNCALIBRATED = ", which in this model is not calibrated: it is often surer than it is right"
 
 
 def build(desk: Desk) -> list[View]:
@@ -88,7 +89,7 @@ def _film(desk: Desk, selection: Selection) -> str:
     film = Film(desk.photos.crop(model, selection.image, _SIDE), name, chances[concept])
     return (
         f'{film_html(film, selection.layer)}<p class="hsae-told">{_PLAY} <b>{esc(told(name, names))}</b></p>'
-        f'<p class="hsae-hint">{_HINT}</p>'
+        f'<p class="hsae-hint">{_HINT.format("" if model.calibrated else _UNCALIBRATED)}</p>'
     )
 
 

@@ -11,7 +11,7 @@ from hsae.hierarchy import Taxonomy
 from hsae.steering.classification import SteeringResult
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import button, esc, named_node, number, percent, picture_button, points, table
+from hsae.views.parts.markup import button, esc, named_node, number, percent, picture_button, points, signed_bar, table
 
 _SHOWN = 5
 _VISIBLE = 5e-4  # a change of 0.05 points
@@ -174,11 +174,3 @@ def _in_points(wnids: Sequence[str], gained: Sequence[float], lasts: Sequence[st
 
 def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{number(abs(value))}"
-
-
-def signed_bar(share: float) -> str:
-    """A bar from the middle to the right for a gain, to the left for a loss; a share in [-1, 1] of half its width."""
-    side = "left" if share > 0 else "right"
-    width = 50 * min(abs(share), 1.0)
-    sign = "gain" if share > 0 else "loss"
-    return f'<span class="hsae-signed {sign}" aria-hidden="true"><i style="{side}:50%;width:{width:.1f}%"></i></span>'

@@ -1,0 +1,72 @@
+"""Tab Carries: which features of a layer carry the concept in the photograph, as bars that add up."""
+
+from __future__ import annotations
+
+from hsae.hierarchy import wordnet
+from hsae.session import Carried
+from hsae.views.page.desk import NO_PROBE, Desk, said_name, trust, unsaid
+from hsae.views.page.selection import Selection
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import button, esc, notice, number, signed_bar, table
+from hsae.views.parts.view import View, picker
+from hsae.views.tabs.concept.concept import concept_of
+
+_SHOWN = 10
+_EXACT = "These parts add up exactly: the concept is read at this very layer."
+_FIRST_ORDER = "Up to this layer the parts are estimates (of first order); “not explained” is what they leave out."
+
+
+def build(desk: Desk) -> list[View]:
+    """One table."""
+    panel = picker(elem_id="carries")
+    reads = ("model", "layer", "image", "concept")
+    return [View("carries", reads, [panel], lambda s: [_carries(desk, s)], tab="carries", pickers=[panel])]
+
+
+def _carries(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    if not model.has_classes:
+        return notice(NO_PROBE)
+    concept = concept_of(desk, selection)
+    carried = desk.session(selection).contributions(selection.layer, concept)
+    return carries_html(carried, wordnet().name(concept), selection.layer, last=model.artifact.layers[-1])
+
+
+def carries_html(carried: Carried, concept: str, layer: str, last: str) -> str:
+    """The largest contributions by feature, then all others together, the error, the base and their sum, in nats."""
+    shown, parts = carried.latents.head(_SHOWN), carried.parts
+    others = carried.latents["contribution"].iloc[_SHOWN:]
+    together = [
+        (f"the other {len(others)} active features", float(others.sum())),
+        ("what the features leave out of this layer (error)", parts.error),
+        ("without any of it (base)", parts.base),
+        *([] if layer == last else [("not explained", parts.rest)]),
+    ]
+    values = [*shown["contribution"], *(value for _, value in together)]
+    full = max(map(abs, values), default=0.0) or 1.0
+    rows = [
+        [
+            button(said_name(row, int(row["latent"])), ("latent", int(row["latent"])), title=unsaid(row)),
+            _amount(float(row["contribution"]), full),
+            trust(row) if row["said"] else "",
+        ]
+        for _, row in shown.iterrows()
+    ]
+    rows += [[esc(name), _amount(value, full), ""] for name, value in together]
+    rows.append([f"<b>log-odds of {esc(concept)}, in all</b>", f"<b>{_said(parts.total)}</b>", ""])
+    heads = ["feature", f"speaks against · for “{concept}”", "its name is"]
+    hint = _EXACT if layer == last else _FIRST_ORDER
+    return (
+        f"<h3>What carries “{esc(concept)}” at layer {esc(short_layer(layer))}</h3>"
+        f"{table('Contributions', heads, rows)}"
+        f'<p class="hsae-hint">{hint} Log-odds: 0 is even, +2.2 is 90 %, −2.2 is 10 %. A feature without a name is'
+        " one whose name did not prove true on other photographs: its page shows what it fires for.</p>"
+    )
+
+
+def _amount(value: float, full: float) -> str:
+    return f"{signed_bar(value / full)} {_said(value)}"
+
+
+def _said(value: float) -> str:
+    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
