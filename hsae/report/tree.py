@@ -29,6 +29,7 @@ from hsae.measures.wordnet import (
 )
 from hsae.measures.wordnet.names import detect
 from hsae.measures.wordnet.node_probes import NodeProbes, best_thresholds
+from hsae.report.cascade import layer_cascade
 from hsae.report.hierarchy import LabelledLatents, best_nodes
 
 CONTAINMENTS = (0.5, 0.7, 0.9)
@@ -41,7 +42,8 @@ class LayerStructure:
     """What a layer adds to the artifact's tree."""
 
     tree: dict[str, Any]
-    """Plain JSON: rule, latents, edges of the loosest tree; scores with null and checks by containment; absorption."""
+    """Plain JSON: rule, latents, edges of the loosest tree; scores with null and checks by containment; absorption;
+    the learned tree."""
     nodes: NodeScores
     """For the emergence over layers."""
 
@@ -76,6 +78,7 @@ def layer_structure(
             **_list_edges(tree, nodes, data, soft, matched),
             "scores": {str(c): score_tree_with_null(t, nodes, taxonomy) for c, t in trees.items()},
             "checks": {str(c): taxonomy_checks(t, z, nodes, taxonomy) for c, t in trees.items()},
+            "cascade": layer_cascade(data, decoder, tau),
             "absorption": {
                 "soft": _mean(soft),
                 "soft_matched": _mean(matched),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hsae.artifacts.documents.reading import item, listed, place, share, within
-from hsae.hierarchy import Taxonomy
+from hsae.artifacts.documents.reading import item, listed, place, real, share, within
+from hsae.hierarchy import Taxonomy, wordnet
 from hsae.measures.plain import rounded
 from hsae.measures.wordnet import NodeScores, emergence, median_by_height
 from hsae.report.tree import LayerStructure
@@ -14,12 +14,17 @@ from hsae.report.tree import LayerStructure
 Edge = tuple[int, int, float]
 """Parent, child, and the share of the child's images on which the parent fires."""
 
+Concept = tuple[str | None, list[int]]
+"""WordNet node of a learned concept, if it has one, and the latents under it, those that it explains best first."""
+
 
 def write_tree(taxonomy: Taxonomy, layers: Mapping[str, LayerStructure]) -> dict[str, Any]:
     """Plain JSON, layers in the order given.
 
     layers      by name: rule, latents [latent, images, node], edges [parent, child, containment, lift, soft absorption,
-                the same matched by class] of the loosest tree; scores with null and checks by containment; absorption
+                the same matched by class] of the loosest tree; scores with null and checks by containment; absorption;
+                cascade: the tree of a cascaded SAE, fvu, concepts [images, node], edges [concept, latent, strength],
+                scores with null
     nodes       [wnid, height, leaf_count] of every class set of WordNet
     node_scores by layer, in the order of `nodes`: latent, ap_gain, p, chance (mean of the best latent under permuted
                 labels), probe_ap_gain (the ceiling); latent -1 and null for nodes that were not tested
@@ -54,6 +59,20 @@ def read_edges(tree: Mapping[str, Any], layer: str, n: int) -> list[Edge]:
     """The edges of a layer of `n` latents."""
     edges = [(place(item(e, 0), n), place(item(e, 1), n), share(item(e, 2))) for e in _edges(tree, layer)]
     return [(a, b, c) for a, b, c in edges if a is not None and b is not None and c is not None]
+
+
+def read_concepts(tree: Mapping[str, Any], layer: str, n: int) -> list[Concept]:
+    """The concepts of a layer of `n` latents that have any, the one with most latents first."""
+    cascade = within(tree, "layers", layer, "cascade")
+    nodes = [item(row, 1) for row in listed(within(cascade, "concepts"))]
+    below: dict[int, list[tuple[float, int]]] = {}
+    for edge in listed(within(cascade, "edges")):
+        concept, latent, strength = place(item(edge, 0), len(nodes)), place(item(edge, 1), n), real(item(edge, 2))
+        if concept is not None and latent is not None and strength is not None:
+            below.setdefault(concept, []).append((-strength, latent))
+    known = [node if isinstance(node, str) and node in wordnet() else None for node in nodes]
+    concepts = [(known[concept], [latent for _, latent in sorted(latents)]) for concept, latents in below.items()]
+    return sorted(concepts, key=lambda concept: -len(concept[1]))
 
 
 def read_node_scores(tree: Mapping[str, Any], node: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, float]]:

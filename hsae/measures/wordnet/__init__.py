@@ -19,7 +19,7 @@ from hsae.measures.wordnet.names import ChosenNames, NameRule, choose_names, nam
 from hsae.measures.wordnet.node_scores import BestLatents, NodeScores, node_scores
 from hsae.measures.wordnet.nodes import LabelledScores, NodeFits, candidate_nodes, node_fits
 from hsae.measures.wordnet.nulls import LayerNull, label_permutation_test, layer_permutation_test, set_nulls
-from hsae.measures.wordnet.tree import EdgeRule, FeatureTree, feature_tree
+from hsae.measures.wordnet.tree import EdgeRule, FeatureTree, feature_tree, learned_tree
 from hsae.measures.wordnet.tree_checks import taxonomy_checks
 from hsae.measures.wordnet.tree_scores import TreeScores, score_tree, score_tree_with_null
 from hsae.measures.wordnet.weighted import WeightedFit, weighted_fit, weighted_permutation_test
@@ -52,6 +52,7 @@ __all__ = [
     "label_permutation_test",
     "latent_hierarchy",
     "layer_permutation_test",
+    "learned_tree",
     "least_cosine",
     "likeness_groups",
     "likeness_permutation_test",

@@ -110,6 +110,19 @@ def feature_tree(z: csr_array, rule: EdgeRule | None = None) -> FeatureTree:
     return FeatureTree(n_images, sizes, csr_array((shared, (parent, child)), shape=(n_latents, n_latents)))
 
 
+def learned_tree(z: csr_array, parent: NDArray[np.int64]) -> FeatureTree:
+    """The tree in which column c of `z [n_images, n]` stands under column `parent[c]`, below 0: under none.
+
+    Only what fires together is an edge; a parent must not stand below its own child.
+    """
+    fired = scipy.sparse.csc_array(z > 0).astype(np.int64)
+    child = np.flatnonzero(parent >= 0)
+    shared = fired[:, parent[child]].multiply(fired[:, child]).sum(axis=0)
+    edges = csr_array((shared, (parent[child], child)), shape=(z.shape[1], z.shape[1]))
+    edges.eliminate_zeros()
+    return FeatureTree(z.shape[0], fired.sum(axis=0), edges)
+
+
 def _candidates(
     shared: NDArray[np.int64], parent: NDArray[np.int64], child: NDArray[np.int64], n: int, rule: EdgeRule
 ) -> NDArray[np.int64]:

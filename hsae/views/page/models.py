@@ -15,7 +15,7 @@ from PIL import Image
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.artifacts.documents.profiles import read_profile
-from hsae.artifacts.documents.tree import Edge, read_edges, read_node_scores
+from hsae.artifacts.documents.tree import Concept, Edge, read_concepts, read_edges, read_node_scores
 from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy, wordnet
@@ -144,6 +144,10 @@ class Model:
     def edges(self, layer: str) -> list[Edge]:
         """The feature tree of a layer."""
         return read_edges(self.artifact.tree, layer, len(self.latents(layer)))
+
+    def learned_concepts(self, layer: str) -> list[Concept]:
+        """The concepts of a layer's cascaded SAE; none in artifacts of earlier versions."""
+        return read_concepts(self.artifact.tree, layer, len(self.latents(layer)))
 
     def node_scores(self, node: str) -> dict[str, tuple[int, float]]:
         """By layer the latent that tells a WordNet node best, and how well; only layers where one was found."""

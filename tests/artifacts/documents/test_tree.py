@@ -10,6 +10,7 @@ from hsae.artifacts.strangers_json import check_plain
 from hsae.hierarchy import Taxonomy, distinct_nodes
 from hsae.measures.wordnet import LabelledScores
 from hsae.measures.wordnet.node_probes import fit_node_probes
+from hsae.report.cascade import layer_cascade
 from hsae.report.hierarchy import LabelledLatents
 from hsae.report.tree import layer_structure
 from tests.hierarchy.conftest import SMALL
@@ -23,10 +24,17 @@ def taxonomy():
     return Taxonomy(SMALL)
 
 
-def structure(taxonomy, nodes: list[str], x_knows: bool = True):
-    """A layer whose latents fire on the images under each of `nodes`, and nowhere else."""
+def labelled(taxonomy, nodes: list[str]) -> LabelledLatents:
+    """Latents that fire on the images under each of `nodes`, and nowhere else."""
     labels = np.repeat(np.arange(16), PER_CLASS)
     fires = taxonomy.members[[taxonomy.position(n) for n in nodes]].T[labels].astype(np.float32)
+    return LabelledLatents(csr_array(fires), labels, taxonomy)
+
+
+def structure(taxonomy, nodes: list[str], x_knows: bool = True):
+    """A layer with such latents."""
+    data = labelled(taxonomy, nodes)
+    labels, fires = data.labels, data.z.toarray()
     x = torch.randn(len(labels), 16)
     if x_knows:
         x = x + 10 * torch.nn.functional.one_hot(torch.from_numpy(labels), 16)
@@ -34,7 +42,7 @@ def structure(taxonomy, nodes: list[str], x_knows: bool = True):
     probes = fit_node_probes(x, torch.from_numpy(labels), members)
     decoder = torch.randn(len(nodes), 16)
     scores = LabelledScores(fires + 0.01 * np.random.default_rng(0).random(fires.shape, np.float32), labels)
-    return layer_structure(LabelledLatents(csr_array(fires), labels, taxonomy), scores, x, decoder, probes, tau=0.5)
+    return layer_structure(data, scores, x, decoder, probes, tau=0.5)
 
 
 def test_planted_nesting_is_listed_and_agrees_with_wordnet(taxonomy):
@@ -44,6 +52,18 @@ def test_planted_nesting_is_listed_and_agrees_with_wordnet(taxonomy):
     assert tree["scores"]["0.9"]["precision"] == tree["scores"]["0.5"]["precision"] == 1
     assert tree["checks"]["0.9"]["acyclic"] is True
     assert tree["absorption"]["soft"] == pytest.approx(0)
+
+
+def test_planted_families_of_rows_are_concepts_that_agree_with_wordnet(taxonomy):
+    rows = torch.eye(16)[[0] * 32 + [1] * 32] + 0.05 * torch.randn(64, 16)
+    found = layer_cascade(labelled(taxonomy, [CAT, DOG, CARNIVORE, CAT] * 8 + [SMALL[9]] * 32), rows, tau=0.5)
+    assert len(found["concepts"]) == 8
+    assert found["fvu"] < 0.5
+    below = [{latent for concept, latent, _ in found["edges"] if concept == c} for c in range(8)]
+    assert all(max(latents) < 32 or min(latents) >= 32 for latents in below if latents), "one family a concept"
+    assert sum(map(len, below)) > 32
+    assert CARNIVORE in [node for _, node in found["concepts"]]
+    assert found["scores"]["precision"] > 0
 
 
 def test_the_document_is_plain_and_says_where_nodes_appear(taxonomy):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from hsae.errors import InputError
-from hsae.measures.wordnet import EdgeRule, feature_tree
+from hsae.measures.wordnet import EdgeRule, feature_tree, learned_tree
 
 N = 1200
 
@@ -112,3 +112,12 @@ def test_a_stricter_tree_is_the_one_made_by_the_stricter_rule(seed, containment)
     loose = feature_tree(z, EdgeRule(containment=0.5))
     assert edges(loose.stricter(containment)) == edges(feature_tree(z, EdgeRule(containment=containment)))
     assert edges(loose.stricter(0.5)) == edges(loose)
+
+
+def test_a_learned_tree_has_the_given_edges_where_both_fire():
+    z = fires_on(range(100), range(50, 120), range(300, 310), range(0), range(200))
+    tree = learned_tree(z, np.array([4, 4, 4, 4, -1]))
+    assert edges(tree) == [(4, 0), (4, 1)]  # the third never fires with its parent, the fourth never at all
+    assert tree.containment().tolist() == [1.0, 1.0]
+    assert tree.sizes.tolist() == [100, 70, 10, 0, 200]
+    assert edges(learned_tree(z, np.full(5, -1))) == []

@@ -16,7 +16,7 @@ from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice
 from hsae.views.parts.view import View, asset, picker
 from hsae.views.tabs.hierarchy.scatter import density_html, scatter_payload, scatter_points
-from hsae.views.tabs.hierarchy.trees import feature_tree_html, wordnet_html
+from hsae.views.tabs.hierarchy.trees import concepts_html, feature_tree_html, wordnet_html
 
 _CANVAS = (
     '<div class="hsae-scatter"><div class="hsae-filters" role="group" aria-label="Which features to show">'
@@ -93,7 +93,9 @@ def _features(desk: Desk, selection: Selection) -> list[Any]:
     tree_heading = "<h3>The features' own tree</h3>"
     return [
         wordnet_heading + wordnet_html(model.taxonomy, model.branching, table) if model.has_classes else "",
-        tree_heading + feature_tree_html(model.edges(selection.layer), table),
+        tree_heading
+        + feature_tree_html(model.edges(selection.layer), table)
+        + concepts_html(model.learned_concepts(selection.layer), table),
         twin(table, kind),
         kind,
     ]

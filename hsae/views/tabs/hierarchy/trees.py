@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from hsae.artifacts.documents.tree import Concept
 from hsae.hierarchy import Taxonomy
 from hsae.report.shown_names import name_nodes
 from hsae.views.page.desk import feature_name, numbered_name, surest_first, trust
@@ -126,6 +127,25 @@ def _twig(
     if not twigs:
         return _fold(button(name, ("latent", latent)) + share, "")
     return _fold(esc(name) + share, f"<p>{button('open its card', ('latent', latent))}</p>{twigs}")
+
+
+def concepts_html(concepts: Sequence[Concept], latents: pd.DataFrame) -> str:
+    """The tree that a second SAE learned from the features' directions: each concept with its features."""
+    several = [concept for concept in concepts if len(concept[1]) > 1]
+    if not several:
+        return ""
+    folds = "".join(
+        _fold(
+            f"{named_node(node) if node else 'no clear node'} <small>{len(below)} features</small>",
+            _features(below, latents),
+        )
+        for node, below in several[:_DRAWN]
+    )
+    hint = (
+        "A second, smaller SAE of the features' directions puts each feature under one concept. A concept is called by"
+        " the WordNet node that fits the photographs of its features best; that name was not tested on others."
+    )
+    return f'<h3>Concepts of features</h3><p class="hsae-hint">{hint}</p><div class="hsae-tree">{folds}</div>'
 
 
 def family_html(edges: Iterable[Sequence[Any]], latents: pd.DataFrame, latent: int) -> str:

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from hsae.artifacts.documents.tree import read_edges, read_node_scores
+from hsae.artifacts.documents.tree import read_concepts, read_edges, read_node_scores
 from hsae.hierarchy import Taxonomy
 from hsae.hierarchy.branching import branching
-from hsae.views.tabs.hierarchy.trees import family_html, feature_tree_html, owners, wordnet_html
+from hsae.views.tabs.hierarchy.trees import concepts_html, family_html, feature_tree_html, owners, wordnet_html
 from tests.views.conftest import CLASSES, HOSTILE, latents
 
 TAXONOMY = Taxonomy(CLASSES)
@@ -101,3 +101,25 @@ def test_names_from_classes_the_artifact_lacks_have_no_place_in_its_tree():
     assert owners(table, taxonomy) == {}
     kept = table.assign(node=CLASSES[0])
     assert sum(map(len, owners(kept, taxonomy).values())) == len(table)
+
+
+def test_a_concept_lists_its_features_the_best_explained_first():
+    cascade = {
+        "concepts": [[9, CAT], [5, None], [2, HOSTILE]],
+        "edges": [[1, 2, 0.3], [0, 5, 0.4], [0, 1, 0.9], [2, 3, 1], [2, 6, 2]],
+    }
+    concepts = read_concepts({"layers": {"block_01": {"cascade": cascade}}}, "block_01", 8)
+    assert concepts == [(CAT, [1, 5]), (None, [6, 3]), (None, [2])]
+    html = concepts_html(concepts, latents())
+    assert re.findall(r'data-value="(\d+)"', html) == ["1", "5", "6", "3"]  # a concept of one feature is none
+    assert "domestic cat" in html
+    assert HOSTILE not in html
+    assert concepts_html([], latents()) == ""
+
+
+@pytest.mark.parametrize(
+    "cascade",
+    [None, 3, {"edges": 5}, {"concepts": [[1, CAT]], "edges": [[0, 8, 1.0], [1, 2, 1.0], [0, 1, "x"], [0], 7]}],
+)
+def test_concepts_of_a_strangers_file_are_as_if_they_were_not_there(cascade):
+    assert read_concepts({"layers": {"block_01": {"cascade": cascade}}}, "block_01", 8) == []
