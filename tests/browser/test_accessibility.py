@@ -14,6 +14,7 @@ pytestmark = [
 ]
 
 DRAWN = {
+    "carries": "#carries table",
     "layers": "#layers figure",
     "hierarchy": "#hierarchy-table [role=gridcell]",
     "feature": "#feature-heats img",

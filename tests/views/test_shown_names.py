@@ -211,7 +211,9 @@ SEEN = [(view, shows) for view in VIEWS for shows in (SHOWS if view == "steer" e
 def test_no_view_carries_a_refused_name(page, active, view, shows):
     found = active[LAYERS[0]]
     for latent in found[:5]:
-        selection = Selection("unsaved", LAYERS[0], latent, PHOTO, view, shows=shows, edit=f"{latent}~2", pair=PAIR)
+        selection = Selection(
+            "unsaved", LAYERS[0], latent, PHOTO, view=view, shows=shows, edit=f"{latent}~2", pair=PAIR
+        )
         for name, text in drawn(page, selection):
             assert [word for word in REFUSED_WORDS if word in text] == [], name
 
@@ -221,7 +223,7 @@ def test_control_every_view_shows_names_that_were_kept(page, active):
     for view, shows in SEEN:
         if shows not in ("nearest", "control", "segmentation"):
             selection = Selection(
-                "unsaved", LAYERS[0], found[1], PHOTO, view, shows=shows, edit=f"{found[0]}~2", pair=PAIR
+                "unsaved", LAYERS[0], found[1], PHOTO, view=view, shows=shows, edit=f"{found[0]}~2", pair=PAIR
             )
             for name, text in drawn(page, selection):
                 words[name] = words.get(name, "") + text

@@ -13,7 +13,7 @@ from hsae.views.page.selection import SURPRISE, Selection
 from hsae.views.parts.charts import line_chart
 from hsae.views.parts.markup import button, esc, notice
 from hsae.views.parts.view import View, asset, picker
-from hsae.views.tabs.concept.film import Film, film_html, masks_html, told
+from hsae.views.tabs.concept.film import Film, film_html, masks_payload, told
 
 _SIDE = 168
 """Of a frame, in pixels: twice its size on the page."""
@@ -32,7 +32,8 @@ def build(desk: Desk) -> list[View]:
         suggestions = picker(elem_id="concepts", scale=4, min_width=260)
     film = gr.HTML(js_on_load=asset("parts/pick.js") + asset("tabs/concept/film.js"), apply_default_css=False,
                    elem_id="film")  # fmt: skip
-    masks = gr.HTML(apply_default_css=False, elem_id="film-masks")
+    masks = gr.HTML({}, html_template="", js_on_load=asset("tabs/concept/masks.js"), apply_default_css=False,
+                    elem_id="film-masks")  # fmt: skip
     curve = picker(elem_id="curve")
     reads = ("model", "image", "concept")
     return [
@@ -109,7 +110,7 @@ def _curve(desk: Desk, selection: Selection) -> str:
     return line_chart(title, model.artifact.layers, series, selection.layer, top=1.0, wide=True)
 
 
-def _masks(desk: Desk, selection: Selection) -> str:
+def _masks(desk: Desk, selection: Selection) -> dict[str, list[str]]:
     if not desk.model(selection).has_classes:
-        return ""
-    return masks_html(desk.session(selection).concept_maps(concept_of(desk, selection)), "film")
+        return {}
+    return masks_payload(desk.session(selection).concept_maps(concept_of(desk, selection)))

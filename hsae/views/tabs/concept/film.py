@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from hsae.relevancy import RelevancyMap
-from hsae.views.parts.charts import image_uri, short_layer, strongest_place
+from hsae.views.parts.charts import image_uri, short_layer
 from hsae.views.parts.markup import attributes, bar, esc, percent
 
 _MASK = 56
@@ -34,8 +34,8 @@ class Film:
 
 def film_html(film: Film, selected: str) -> str:
     """One frame per layer to click: the photograph, the layer and the probability; the whole photograph stays bright
-    until `masks_html` says what comes from where."""
-    frames = "".join(_frame(film, layer, chance, layer == selected) for layer, chance in film.chances.items())
+    until `masks_payload` says what comes from where."""
+    frames = "".join(_frame(film, at, layer, layer == selected) for at, layer in enumerate(film.chances))
     width = 100 / min(len(film.chances), _WIDE)
     return (
         f'<div class="hsae-film" role="group" aria-label="{esc(film.concept)}, layer by layer"'
@@ -43,26 +43,20 @@ def film_html(film: Film, selected: str) -> str:
     )
 
 
-def _frame(film: Film, layer: str, chance: float, pressed: bool) -> str:
+def _frame(film: Film, at: int, layer: str, pressed: bool) -> str:
+    chance = film.chances[layer]
     told = f"layer {short_layer(layer)}: {film.concept} {percent(chance)}"
     return (
         f'<button type="button" class="hsae-pick hsae-frame" {attributes(("layer", layer))}'
         f' aria-pressed="{str(pressed).lower()}" aria-label="{esc(told)}" title="{esc(told)}">'
-        '<span class="hsae-still"><i></i></span>'
+        f'<span class="hsae-still"><i style="mask-image:var(--film-mask-{at})"></i></span>'
         f"{bar(chance)}<b>{percent(chance)}</b><small>{esc(short_layer(layer))}</small></button>"
     )
 
 
-def masks_html(maps: Mapping[str, RelevancyMap], root: str) -> str:
-    """Style that dims each frame of the film below the element `root` where its map is not positive.
-
-    Layer names come from artifacts, whose index allows letters, digits, _ . and - only.
-    """
-    rules = "".join(
-        f'#{root} [data-value="{layer}"] .hsae-still i{{mask-image:url({mask_uri(found)})}}'
-        for layer, found in maps.items()
-    )
-    return f"<style>{rules}</style>"
+def masks_payload(maps: Mapping[str, RelevancyMap]) -> dict[str, list[str]]:
+    """What masks.js dims the frames with, in the order of the film."""
+    return {"masks": [mask_uri(found) for found in maps.values()]}
 
 
 def mask_uri(found: RelevancyMap) -> str:
@@ -73,11 +67,6 @@ def mask_uri(found: RelevancyMap) -> str:
     buffer = BytesIO()
     Image.fromarray(pixels, "LA").save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def places(maps: Mapping[str, RelevancyMap]) -> dict[str, str]:
-    """Where each layer's map is strongest, in words."""
-    return {layer: strongest_place(found.values) for layer, found in maps.items()}
 
 
 def told(concept: str, chances: Mapping[str, Mapping[str, float]]) -> str:

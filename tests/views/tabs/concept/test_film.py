@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hsae.relevancy import RelevancyMap
-from hsae.views.tabs.concept.film import Film, film_html, mask_uri, masks_html, settled, told
+from hsae.views.tabs.concept.film import Film, film_html, mask_uri, masks_payload, settled, told
 
 LAYERS = ("block_01", "block_02", "block_03")
 HOSTILE = '"><script>alert(1)</script>'
@@ -53,11 +53,10 @@ def test_only_what_speaks_for_the_concept_stays_bright():
 
 
 def test_each_frame_has_its_own_mask():
-    style = masks_html({"block_01": a_map([[1.0]]), "block_02": a_map([[-1.0]])}, "film")
-    rules = re.findall(r'#film \[data-value="(\w+)"\] \.hsae-still i\{mask-image:url\(([^)]+)\)\}', style)
-    assert [layer for layer, _ in rules] == ["block_01", "block_02"]
-    assert opened(rules[0][1])[..., 1].min() == 255
-    assert opened(rules[1][1])[..., 1].max() == 0
+    masks = masks_payload({"block_01": a_map([[1.0]]), "block_02": a_map([[-1.0]])})["masks"]
+    assert re.findall(r"mask-image:var\(--film-mask-(\d)\)", film()) == ["0", "1", "2"]
+    assert opened(masks[0])[..., 1].min() == 255
+    assert opened(masks[1])[..., 1].max() == 0
 
 
 @pytest.mark.parametrize(
