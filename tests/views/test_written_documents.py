@@ -68,7 +68,7 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     """An artifact with all documents, each from its command or from what builds every artifact."""
     backbone = load_backbone(backbone_folder, image_size=SIDE)
     made = built(backbone, images).save(tmp_path_factory.mktemp("made") / "artifact", dtype="float32")
-    assert main(["faithfulness", str(made), "--features", "4", "--scenes", "1", "--layers", LAYER]) == 0
+    assert main(["faithfulness", str(made), "--photos", "4", "--scenes", "1", "--layers", LAYER]) == 0
     assert (
         main(["causal", str(made), "--data", str(images), "--features", "6", "--images", "4", "--layers", LAYER]) == 0
     )
