@@ -74,6 +74,7 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     )
     other = shutil.copytree(made, made.with_name("other"))
     assert main(["compare", str(made), str(other), "--data", str(images), "--add", "--no_stitch"]) == 0
+    assert main(["examples", str(made), "--data", str(images), "--licence", "none", "--source", "noise"]) == 0
     starter = hsae.load_samples("starter")
     add_document(made, "starter", write_starter(photo_bank(backbone, starter.take(24), LAYER, "cls")))
     head = PatchHead(torch.randn(WIDTH, 3), torch.zeros(3), ("background", CLASSES[0], "sky"))
