@@ -1,6 +1,6 @@
 """The README's pictures of the app: python -m tests.browser.screenshots FOLDER [--layer block_11] [--latent 7].
 
-Six views as on a desk, and one as on a phone in the dark; 128 colours, so that they stay small.
+Seven views as on a desk, and one as on a phone in the dark; 128 colours, so that they stay small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tests.running_app import running_app
 
 DESK, PHONE = (1300, 930), (390, 844)
 VIEWS = {
-    "screenshot": ("hierarchy", "#scatter canvas"),
+    "screenshot": ("carries", "#carries table"),
+    "screenshot_hierarchy": ("hierarchy", "#scatter canvas"),
     "screenshot_layers": ("layers", "#view-layers svg"),
     "screenshot_feature": ("feature", "#view-feature img"),
     "screenshot_relevancy": ("relevancy", ".hsae-heat img.over"),
@@ -66,6 +67,7 @@ def shoot(browser: Browser, address: str, waits_for: str, size: tuple[int, int],
 
 def settle(page: Page) -> None:
     """Let the rest of the view arrive, and the animations end."""
+    page.wait_for_function("document.documentElement.style.getPropertyValue('--film-mask-0')")
     page.wait_for_timeout(3000)
 
 
