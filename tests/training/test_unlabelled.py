@@ -127,7 +127,12 @@ def test_every_tab_opens_and_says_what_is_missing(finished: tuple[RunConfig, Pat
 
 def test_figures_are_drawn_of_what_is_there(finished: tuple[RunConfig, Path], tmp_path: Path) -> None:
     assert main(["figures", str(finished[1]), "--out", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.glob("*.png")} == {"layers.png", "sparsity.png", "lifetime.png", "firing.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "layers.png",
+        "sparsity.png",
+        "lifetime.png",
+        "firing.png",
+    }
 
 
 def test_the_app_starts_on_it(finished: tuple[RunConfig, Path]) -> None:
