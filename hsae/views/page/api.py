@@ -56,8 +56,8 @@ class Api:
 
     def classes(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Most likely classes of an image at a layer ("" for the last): wnid, name, probability."""
-        known = self._model(model)
-        return _records(self._session(image, known).classes(read_layer(known, layer), top=read_count(top)))
+        photo, known = self._sent(image), self._model(model)
+        return _records(self._session(photo, known).classes(read_layer(known, layer), top=read_count(top)))
 
     def latents(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
         """Features of an image at a layer ("" for the last): latent, activation, strength, said, label, ...
@@ -65,15 +65,15 @@ class Api:
         First those whose label is said of the image, the most telling first, then the others by activation. A label
         is "unnamed" where no name of the feature proved true often enough.
         """
-        known, at_most = self._model(model), read_count(top)
-        active = self._session(image, known).active_latents(read_layer(known, layer), top=10**6)
+        photo, known, at_most = self._sent(image), self._model(model), read_count(top)
+        active = self._session(photo, known).active_latents(read_layer(known, layer), top=10**6)
         return _records(said_first(active).head(at_most))
 
     def relevancy(self, image: object, model: object, layer: object, latent: object, method: object) -> dict[str, Any]:
         """Relevance of every patch of an image for a feature by a method ("" for the best): values by row, ..."""
-        known = self._model(model)
+        photo, known = self._sent(image), self._model(model)
         method = read_text("method", method) or None
-        heat = self._session(image, known).relevancy(*read_feature(known, layer, latent), method)
+        heat = self._session(photo, known).relevancy(*read_feature(known, layer, latent), method)
         return {
             "values": rounded(heat.values, _DECIMALS), "method": heat.method, "layer": heat.layer,
             "target_value": heat.target_value,
@@ -83,9 +83,9 @@ class Api:
         self, image: object, model: object, layer: object, latent: object, method: object
     ) -> dict[str, Any]:
         """A feature as patches are removed by a method's relevance ("" for the best): fractions, morf, random, lerf."""
-        known = self._model(model)
+        photo, known = self._sent(image), self._model(model)
         method = read_text("method", method) or None
-        curve = self._session(image, known).faithfulness(*read_feature(known, layer, latent), method)
+        curve = self._session(photo, known).faithfulness(*read_feature(known, layer, latent), method)
         curves = {name: rounded(getattr(curve, name), _DECIMALS) for name in ("fractions", "morf", "random", "lerf")}
         return {
             **curves,
@@ -113,9 +113,9 @@ class Api:
 
     def steer(self, image: object, model: object, edit: object, control: object) -> dict[str, Any]:
         """Class probabilities and WordNet branches before and after an edit, the JSON text of `hsae.Edit.to_json`."""
-        known = self._model(model)
+        photo, known = self._sent(image), self._model(model)
         seed = _SEED if read_switch("control", control) else None
-        result = self._session(image, known).steer(Edit.from_json(read_text("edit", edit)), control_seed=seed)
+        result = self._session(photo, known).steer(Edit.from_json(read_text("edit", edit)), control_seed=seed)
         branches = result.mass_changes(known.taxonomy, threshold=0.5 * 10**-_DECIMALS)
         return {
             "classes": list(result.classes),
@@ -132,22 +132,23 @@ class Api:
         self, image: object, model: object, layer: object, top: object, patches: object
     ) -> list[dict[str, Any]]:
         """Features of patches of an image at a layer, as `latents`: at the patches [[row, column], ...], "" for all."""
-        known, at_most, place = self._patches(model), read_count(top), read_place(patches)
-        active = self._session(image, known).active_latents(read_layer(known, layer), top=10**6, place=place)
+        photo, known = self._sent(image), self._patches(model)
+        at_most, place = read_count(top), read_place(patches)
+        active = self._session(photo, known).active_latents(read_layer(known, layer), top=10**6, place=place)
         return _records(said_first(active).head(at_most))
 
     def patch_relevancy(
         self, image: object, model: object, layer: object, latent: object, method: object, patches: object
     ) -> dict[str, Any]:
         """As `relevancy`, of what a feature of patches is at the patches [[row, column], ...] on average."""
-        known, place = self._patches(model), read_place(patches)
+        photo, known, place = self._sent(image), self._patches(model), read_place(patches)
         method = read_text("method", method) or None
-        return _map(self._session(image, known).relevancy(*read_feature(known, layer, latent), method, place))
+        return _map(self._session(photo, known).relevancy(*read_feature(known, layer, latent), method, place))
 
     def activation_map(self, image: object, model: object, layer: object, latent: object) -> dict[str, Any]:
         """Where a feature of patches fires in an image, and how strongly: values by row, 0 where it is silent, ..."""
-        known = self._patches(model)
-        return _map(self._session(image, known).activation_map(*read_feature(known, layer, latent)))
+        photo, known = self._sent(image), self._patches(model)
+        return _map(self._session(photo, known).activation_map(*read_feature(known, layer, latent)))
 
     def examples(self, model: object, layer: object, latent: object, top: object) -> list[dict[str, Any]]:
         """The starter photographs on which a feature is strongest: key, activation, and of patches where it fires."""
@@ -173,9 +174,13 @@ class Api:
             raise InputError(f"model {model.name!r}, which has no features of patches", "a model that has some")
         return found
 
-    def _session(self, image: object, model: Model) -> Session:
+    def _sent(self, image: object) -> str:
+        """Key of a photograph that was sent: opened before all else, so that a refused question leaves no file."""
+        return self.photos.add(read_upload(image))
+
+    def _session(self, photo: str, model: Model) -> Session:
         model.session(wait=True)
-        return self.photos.session(model, self.photos.add(read_upload(image)))
+        return self.photos.session(model, photo)
 
 
 def build(desk: Desk) -> None:
