@@ -76,16 +76,16 @@ def test_classes_and_latents_are_the_sessions(client, photo, session):
     assert active[0]["q_value"] is None
 
 
-STARTER = load_samples("starter")
+CUTOUTS = load_samples("starter:cutouts")
 
 
-@pytest.mark.parametrize("row", [0, 200, 400])
+@pytest.mark.parametrize("row", [0, 100, 200])
 def test_the_app_the_library_and_the_data_loader_see_the_same_photograph(client, session, row):
-    path = STARTER.encoded(row)
+    path = CUTOUTS.encoded(row)
     found = [row["probability"] for row in ask(client, "/classes", path, "", 4)]
     other = session.like()
     with Image.open(path) as image:
-        for source in (path, image, STARTER.read(row).image):
+        for source in (path, image, CUTOUTS.read(row).image):
             assert found == pytest.approx(other.set_image(source).classes(top=4)["probability"].tolist(), abs=1e-5)
         with_black = other.set_image(image.convert("RGB")).classes(top=4)["probability"].tolist()
     assert found != pytest.approx(with_black, abs=1e-5), "control: what lies under transparent parts would be seen"
