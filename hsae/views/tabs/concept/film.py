@@ -81,14 +81,23 @@ def told(concept: str, chances: Mapping[str, Mapping[str, float]]) -> str:
         if own
         else f"No layer up to the last is more for {concept} than against it."
     )
-    above = [f"{name} since layer {short_layer(layer)}" for name, layer in since.items() if layer and name != concept]
-    return f"{first} {_sentence(above)}".strip()
+    above: dict[str, list[str]] = {}
+    for name, layer in since.items():
+        if layer and name != concept:
+            above.setdefault(layer, []).append(name)
+    since_when = [f"{_listed(names)} since layer {short_layer(layer)}" for layer, names in above.items()]
+    return f"{first} {_sentence(since_when)}".strip()
 
 
 def settled(values: Sequence[float], layers: Sequence[str]) -> str | None:
     """The first layer from which on all values are above one half; None when the last one is not."""
     start = next((at for at in range(len(values), 0, -1) if values[at - 1] <= 0.5), 0)
     return layers[start] if start < len(values) else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _sentence(parts: Sequence[str]) -> str:

@@ -78,4 +78,6 @@ def test_the_sentence():
     assert told("dog", chances) == (
         "First more dog than not at layer 03. Mammal since layer 02, animal since layer 01."
     )
+    together = {"dog": chances["dog"], "carnivore": chances["mammal"], "mammal": chances["mammal"]}
+    assert told("dog", together) == "First more dog than not at layer 03. Carnivore and mammal since layer 02."
     assert told("tool", {"tool": chances["tool"]}) == "No layer up to the last is more for tool than against it."
