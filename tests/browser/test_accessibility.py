@@ -93,8 +93,11 @@ def test_a_row_of_the_table_opens_by_keyboard(visit):
     page.locator('#tabs [data-value="hierarchy"]').focus()
     page.keyboard.press("Enter")
     cell = page.locator(DRAWN["hierarchy"]).first
+    page.wait_for_function(SETTLED)
     cell.focus()
+    first = page.evaluate("document.activeElement.innerText")
     page.keyboard.press("ArrowDown")
+    page.wait_for_function("first => document.activeElement.innerText !== first", arg=first)
     number = page.evaluate("document.activeElement.innerText")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**latent={number}&view=feature**", wait_until="commit")
