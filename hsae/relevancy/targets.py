@@ -12,7 +12,7 @@ from torch import Tensor
 from hsae.backbones.base import Backbone
 from hsae.errors import InputError
 from hsae.measures.probes import LinearProbe
-from hsae.measures.wordnet.node_probabilities import node_log_odds
+from hsae.measures.wordnet.node_probabilities import node_log_odds, require_some
 from hsae.sae.model import SparseAutoencoder
 
 Place = Literal["cls", "mean", "patch"] | int | tuple[int, ...]
@@ -117,9 +117,7 @@ class NodeTarget(Target):
     """bool `[n_classes]`: the classes under the node, some but not all."""
 
     def __post_init__(self) -> None:
-        if not 0 < int(self.members.sum()) < len(self.members):
-            got = f"a node with {int(self.members.sum())} of {len(self.members)} classes"
-            raise InputError(got, "some of the classes under it, and some not")
+        require_some(self.members)
 
     def score(self, x: Tensor) -> Tensor:
         return node_log_odds(self.probe.logits(x), self.members)

@@ -61,9 +61,8 @@ def layer_structure(
     truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
     threshold = best_thresholds(read[first], truth[first])
     yes = read >= threshold
-    by_node = node_scores(
-        taxonomy, scores, detect(taxonomy, under, threshold, LabelledScores(read, data.labels)).ap_gain
-    )
+    probed = detect(taxonomy, under, threshold, LabelledScores(read, data.labels))
+    by_node = node_scores(taxonomy, scores, probed.ap_gain)
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
     tree = feature_tree(z, EdgeRule(min(CONTAINMENTS)))
     trees = {containment: tree.stricter(containment) for containment in CONTAINMENTS}

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hsae.backbones.base import Token
 from hsae.errors import InputError
-from hsae.measures.wordnet.node_probabilities import node_log_odds
+from hsae.measures.wordnet.node_probabilities import node_log_odds, require_some
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.readout import Readout
 
@@ -57,9 +57,7 @@ class ReadNode:
     """bool `[n_classes]`: the classes under the node."""
 
     def __post_init__(self) -> None:
-        if not 0 < int(self.members.sum()) < len(self.members):
-            got = f"a node with {int(self.members.sum())} of {len(self.members)} classes"
-            raise InputError(got, "a node with some of the classes, but not all")
+        require_some(self.members)
 
     def log_odds(self, activations: Tensor) -> Tensor:
         """`[batch]` of activations at the classifier's layer, `[batch, tokens, d_in]`; with gradients."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsae.errors import InputError
+
 
 def node_probabilities(logits: Tensor, members: Tensor) -> Tensor:
     """p(a) = sum over the classes c under a of softmax(logits)_c, in [0, 1]: as calibrated as the logits are.
@@ -20,3 +22,10 @@ def node_log_odds(logits: Tensor, members: Tensor) -> Tensor:
     logits `[..., n_classes]`; members `[n_classes]` bool; gives `[...]`, in nats, with gradients.
     """
     return logits[..., members].logsumexp(-1) - logits[..., ~members].logsumexp(-1)
+
+
+def require_some(members: Tensor) -> None:
+    """InputError unless some of the classes are under a node, `members [n_classes]` bool, but not all."""
+    under = int(members.sum())
+    if not 0 < under < len(members):
+        raise InputError(f"a node with {under} of {len(members)} classes", "one with some of the classes, but not all")

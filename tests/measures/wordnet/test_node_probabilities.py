@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from hsae.measures.wordnet.node_probabilities import node_log_odds, node_probabilities
+from hsae.errors import InputError
+from hsae.measures.wordnet.node_probabilities import node_log_odds, node_probabilities, require_some
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 0.0, 60.0]])
 MEMBERS = torch.tensor([[True, False, False], [True, True, False], [True, True, True]])
@@ -34,3 +35,10 @@ def test_log_odds_belong_to_the_probability():
 def test_log_odds_do_not_end_where_the_probability_does():
     assert node_probabilities(LOGITS[1], MEMBERS)[1].item() < 1e-20
     assert node_log_odds(LOGITS[1], MEMBERS[1]).item() == pytest.approx(math.log(2) - 60)
+
+
+@pytest.mark.parametrize("under", [[False, False], [True, True]])
+def test_nothing_speaks_for_or_against_a_node_of_all_classes_or_none(under):
+    with pytest.raises(InputError, match="some of the classes, but not all"):
+        require_some(torch.tensor(under))
+    require_some(torch.tensor([True, False]))

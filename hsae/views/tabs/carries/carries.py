@@ -13,7 +13,10 @@ from hsae.views.tabs.concept.concept import concept_of
 
 _SHOWN = 10
 _EXACT = "These parts add up exactly: the concept is read at this very layer."
-_FIRST_ORDER = "Up to this layer the parts are estimates (of first order); “not explained” is what they leave out."
+_FIRST_ORDER = (
+    "The concept is read at the last layer. Before it the parts are estimates (of first order), “not explained” is what"
+    " they leave out, and with all features off other tokens of the picture may still speak for the concept."
+)
 
 
 def build(desk: Desk) -> list[View]:
@@ -39,7 +42,7 @@ def carries_html(carried: Carried, concept: str, layer: str, last: str) -> str:
     together = [
         (f"the other {len(others)} active features", float(others.sum())),
         ("what the features leave out of this layer (error)", parts.error),
-        ("without any of it (base)", parts.base),
+        ("with all of them off (base)", parts.base),
         *([] if layer == last else [("not explained", parts.rest)]),
     ]
     values = [*shown["contribution"], *(value for _, value in together)]
@@ -53,7 +56,7 @@ def carries_html(carried: Carried, concept: str, layer: str, last: str) -> str:
         for _, row in shown.iterrows()
     ]
     rows += [[esc(name), _amount(value, full), ""] for name, value in together]
-    rows.append([f"<b>log-odds of {esc(concept)}, in all</b>", f"<b>{_said(parts.total)}</b>", ""])
+    rows.append([f"<b>log-odds of {esc(concept)} at the last layer</b>", f"<b>{_said(parts.total)}</b>", ""])
     heads = ["feature", f"speaks against · for “{concept}”", "its name is"]
     hint = _EXACT if layer == last else _FIRST_ORDER
     return (

@@ -79,7 +79,7 @@ def told(concept: str, chances: Mapping[str, Mapping[str, float]]) -> str:
     first = (
         f"First more {concept} than not at layer {short_layer(own)}."
         if own
-        else f"No layer up to the last is more for {concept} than against it."
+        else f"The last layer is not more for {concept} than against it."
     )
     above: dict[str, list[str]] = {}
     for name, layer in since.items():

@@ -80,4 +80,4 @@ def test_the_sentence():
     )
     together = {"dog": chances["dog"], "carnivore": chances["mammal"], "mammal": chances["mammal"]}
     assert told("dog", together) == "First more dog than not at layer 03. Carnivore and mammal since layer 02."
-    assert told("tool", {"tool": chances["tool"]}) == "No layer up to the last is more for tool than against it."
+    assert told("tool", {"tool": chances["tool"]}) == "The last layer is not more for tool than against it."
