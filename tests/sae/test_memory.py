@@ -100,5 +100,5 @@ def test_twelve_layers_from_a_store_of_any_size_stay_under_two_and_a_half_gigaby
 
 def test_online_memory_does_not_hold_all_tokens() -> None:
     tokens, most = peak(ONLINE)
-    assert tokens > 1000
-    assert most < 800
+    assert tokens > 2000
+    assert most < tokens / 2  # what torch and the photographs being decoded take differs by machine
