@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,8 @@ from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.documents.examples import strongest_rows, write_examples
-from hsae.artifacts.documents.profiles import write_profiles
+from hsae.artifacts.documents.examples import rows_to_show, write_examples
+from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.top_images_file import TopImages
@@ -72,9 +73,11 @@ def build_artifact(
         curves={name: significant(report.curves, 6) for name, report in reports.items()},
         tree={} if taxonomy is None else write_tree(taxonomy, _structures(reports)),
         extras={
-            "profiles": write_profiles({name: report.profiles for name, report in reports.items()}),
+            "profiles": write_profiles(
+                {name: _firing(report, stores) for name, report in reports.items()}, starter_keys
+            ),
             "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
-            **_examples(config, heldout_images, top_images),
+            **_examples(config, heldout_images, stores.heldout.rows.tolist(), reports),
         },
     )
 
@@ -126,12 +129,19 @@ def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
     }
 
 
-def _examples(config: RunConfig, images: Samples, top_images: dict[str, TopImages]) -> dict[str, Any]:
-    """The document of thumbnails, where the run is told to keep any."""
+def _examples(
+    config: RunConfig, images: Samples, rows: Sequence[int], reports: dict[str, LayerReport]
+) -> dict[str, Any]:
+    """The document of thumbnails, where the run is told to keep any; rows: of the held-out images in their split."""
     if not config.examples:
         return {}
-    rows = strongest_rows(top_images.values(), config.examples)
-    shown = ((row, images.read(row).image) for row in rows)
+    latents = (
+        (top.tolist(), weaker)
+        for report in reports.values()
+        for top, weaker in zip(report.top_heldout.images, report.weaker_heldout, strict=True)
+    )
+    chosen = (rows[image] for image in rows_to_show(latents, config.examples))
+    shown = ((row, images.read(row).image) for row in chosen)
     return {"examples": write_examples(shown, config.examples_licence, config.examples_source)}
 
 
@@ -156,6 +166,13 @@ def _choice(stores: Stores, splits: Splits | None, layer: str) -> LabelledActiva
     if stores.choice is None or splits is None:
         return None
     return _labelled(stores.choice, layer).subset(torch.from_numpy(splits.choice.images))
+
+
+def _firing(report: LayerReport, stores: Stores) -> LayerFiring:
+    """What the cards of a layer draw, its images by row of the held-out data set."""
+    rows = stores.heldout.rows.tolist()
+    weaker = [images.renumbered(rows) for images in report.weaker_heldout]
+    return LayerFiring(report.profiles, report.together, weaker, report.weaker_starter)
 
 
 def _top_images(report: LayerReport, stores: Stores, starter_keys: list[str]) -> TopImages:

@@ -8,12 +8,15 @@ the artifact was measured on, whose rows its top_images.json counts; where a run
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.documents.examples import MAX_IMAGES, check_rights, strongest_rows, write_examples
+from hsae.artifacts.documents.examples import MAX_IMAGES, check_rights, rows_to_show, write_examples
+from hsae.artifacts.documents.profiles import read_weaker
 from hsae.artifacts.extras import add_document, on_disk
 from hsae.data.samples import load_samples
 from hsae.errors import InputError
+from hsae.measures.weaker_images import WeakerImages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +34,17 @@ def run(options: argparse.Namespace) -> None:
     check_rights(options.n, options.licence, options.source)
     artifact = Artifact.load(options.artifact)
     folder, samples = on_disk(artifact), load_samples(options.data, split=options.split)
-    rows = strongest_rows((artifact.top_images(layer) for layer in artifact.layers), options.n)
+    rows = rows_to_show(_latents(artifact), options.n)
     beyond = [row for row in rows if row >= len(samples)]
     if beyond:
         raise InputError(f"row {beyond[0]} of {samples.name}, which has {len(samples)}", "the artifact's own images")
     images = ((row, samples.read(row).image) for row in rows)
     print(add_document(folder, "examples", write_examples(images, options.licence, options.source)))
+
+
+def _latents(artifact: Artifact) -> Iterator[tuple[list[int], WeakerImages]]:
+    """Of every latent of every layer the rows on which it is strongest, and weaker ones."""
+    profiles = artifact.document("profiles")
+    for layer in artifact.layers:
+        for latent, entry in enumerate(artifact.top_images(layer)):
+            yield [row for row, _ in entry["dataset"]], read_weaker(profiles, layer, latent).images

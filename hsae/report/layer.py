@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from hsae.hierarchy import distinct_nodes, wordnet
+from hsae.measures.cofiring import cofiring
 from hsae.measures.probes import LinearProbe
 from hsae.measures.profiles import Profile, latent_profiles
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.top_images import TopImages, top_images
+from hsae.measures.weaker_images import Shares, WeakerImages, weaker_images
 from hsae.measures.wordnet import GROUP_SIZE
 from hsae.measures.wordnet.node_probes import fit_node_probes
 from hsae.report.hierarchy import Q
@@ -55,7 +57,10 @@ class LayerReport:
     top_heldout: TopImages
     top_starter: TopImages
     profiles: list[Profile | None]
-    """One per latent."""
+    """One per latent, like those below."""
+    together: list[Shares]
+    weaker_heldout: list[WeakerImages]
+    weaker_starter: list[WeakerImages]
 
 
 def report_layer(inputs: LayerInputs, starter: Tensor) -> LayerReport:
@@ -66,14 +71,18 @@ def report_layer(inputs: LayerInputs, starter: Tensor) -> LayerReport:
     columns, numbers = measure_layer(inputs)
     labelled = inputs.taxonomy is not None
     rates = inputs.labelled.rates().rates if labelled else np.zeros((inputs.sae.d_sae, 0))
+    photos = image_latents(sparse_latents(inputs.sae, starter.flatten(0, 1)), starter.shape[1])
     return LayerReport(
         probe=inputs.probes["x"] if labelled else None,
         curves=numbers,
         latents=pd.DataFrame(columns).assign(label=_labels(columns)),
         structure=_structure(inputs) if labelled else None,
         top_heldout=top_images(inputs.images),
-        top_starter=top_images(image_latents(sparse_latents(inputs.sae, starter.flatten(0, 1)), starter.shape[1])),
+        top_starter=top_images(photos),
         profiles=latent_profiles(inputs.labelled.z if labelled else inputs.images, rates),
+        together=cofiring(inputs.images),
+        weaker_heldout=weaker_images(inputs.images),
+        weaker_starter=weaker_images(photos),
     )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 import hsae
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
-from hsae.artifacts.documents.profiles import write_profiles
+from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.scoreboard import write_scoreboard
 from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.artifacts.documents.starter import write_starter
@@ -105,7 +105,15 @@ def built(backbone: Backbone, images: Path) -> Artifact:
         probes={layer: report.probe for layer, report in reports.items()},
         curves={layer: report.curves for layer, report in reports.items()},
         tree=write_tree(taxonomy, {layer: report.structure for layer, report in reports.items()}),
-        extras={"profiles": write_profiles({layer: report.profiles for layer, report in reports.items()})},
+        extras={
+            "profiles": write_profiles(
+                {
+                    layer: LayerFiring(report.profiles, report.together, report.weaker_heldout, report.weaker_starter)
+                    for layer, report in reports.items()
+                },
+                list(starter_names()),
+            )
+        },
     )  # fmt: skip
 
 

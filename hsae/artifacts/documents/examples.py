@@ -7,7 +7,7 @@ a WebP in base64, at most `SIDE` pixels long.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -16,11 +16,13 @@ from PIL import Image
 
 from hsae.data.open_image import open_image
 from hsae.errors import ArtifactError, HsaeError, InputError
+from hsae.measures.weaker_images import WeakerImages
 
 SIDE = 96
 MAX_IMAGES = 10_000
 MAX_BYTES = 7_000
 """Of one thumbnail: 70 MB together at the very most."""
+_STRONGEST = 4
 _QUALITIES = (80, 60, 40, 20, 5)
 
 
@@ -77,9 +79,13 @@ def read_examples(document: Mapping[str, Any] | None) -> Examples | None:
     return Examples(licence, source, encoded)
 
 
-def strongest_rows(top_images: Iterable[list[dict[str, Any]]], n: int) -> list[int]:
-    """At most `n` rows of the data set: the strongest of every latent of every layer, then the second ones, ..."""
-    ranked = [[row for row, _ in entry["dataset"]] for entries in top_images for entry in entries]
+def rows_to_show(latents: Iterable[tuple[Sequence[int], WeakerImages]], n: int) -> list[int]:
+    """At most `n` rows of the data set, of all latents of all layers in turn.
+
+    latents: of each its strongest rows, strongest first, and weaker ones. First comes the strongest of every latent,
+    then the second, ..., the weaker ones after `_STRONGEST` of those.
+    """
+    ranked = [[*top[:_STRONGEST], *weaker.images, *top[_STRONGEST:]] for top, weaker in latents]
     deepest = max(map(len, ranked), default=0)
     rows = dict.fromkeys(rows[rank] for rank in range(deepest) for rows in ranked if rank < len(rows))
     return list(rows)[:n]

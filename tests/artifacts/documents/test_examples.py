@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsae.artifacts.documents.examples import MAX_BYTES, SIDE, read_examples, strongest_rows, write_examples
+from hsae.artifacts.documents.examples import MAX_BYTES, SIDE, read_examples, rows_to_show, write_examples
 from hsae.errors import ArtifactError, InputError
+from hsae.measures.weaker_images import WeakerImages
 from hsae.views.tabs.feature.own_images import own_images_html
 
 RIGHTS = ("CC BY 4.0", "Li et al.")
@@ -66,11 +67,15 @@ def test_what_is_no_small_picture_is_an_error():
 
 
 def test_the_strongest_of_every_latent_come_first():
-    first = [{"dataset": [[4, 9.0], [5, 8.0]]}, {"dataset": []}]
-    second = [{"dataset": [[6, 1.0], [4, 0.5], [7, 0.1]]}]
-    assert strongest_rows([first, second], 10) == [4, 6, 5, 7]
-    assert strongest_rows([first, second], 3) == [4, 6, 5]
-    assert strongest_rows([], 3) == []
+    latents = [([4, 5], WeakerImages()), ([], WeakerImages()), ([6, 4, 7], WeakerImages())]
+    assert rows_to_show(latents, 10) == [4, 6, 5, 7]
+    assert rows_to_show(latents, 3) == [4, 6, 5]
+    assert rows_to_show([], 3) == []
+
+
+def test_weaker_images_come_after_four_strongest():
+    latents = [([1, 2, 3, 4, 5], WeakerImages(((10, 50),), ((11, 2),)))]
+    assert rows_to_show(latents, 10) == [1, 2, 3, 4, 10, 11, 5]
 
 
 class OneFeature:
