@@ -333,12 +333,14 @@ class Session:
     def segment(self, edit: Edit, head: PatchHead | None = None, control_seed: int | None = None) -> Segmentation:
         """The classes that a patch head assigns to the crop before and after an edit, usually of some patches.
 
-        head: any linear head for the artifact's last layer (`read_head`); by default the artifact's own, and InputError
-        where it has none. control_seed: also add a random direction of the same norm at the same patches.
+        head: any linear head for the artifact's last layer (`read_head`); by default its own, for patches the one in
+        their artifact if it has any; InputError where there is none. control_seed: also add a random direction of the
+        same norm at the same patches.
         """
-        editor, last = self._editor([edit]), self._main.artifact.layers[-1]
-        head = head or self._main.patch_head
-        return segment(editor, edit, self._activations, head, last, control_seed)
+        own = head is None and "segmentation" in self.artifact.documents
+        reader, editor = self if own else self._main, self._editor([edit])
+        last = reader.artifact.layers[-1]
+        return segment(editor, edit, self._activations, head or reader.patch_head, last, control_seed)
 
     @cached_property
     def patch_head(self) -> PatchHead:

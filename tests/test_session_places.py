@@ -9,11 +9,14 @@ import torch
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError
 from hsae.measures.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
+from hsae.steering.segmentation.head import PatchHead
+from hsae.steering.segmentation.maps import class_map
 from tests.tiny_models import WIDTH, random_sae, tiny_dinov2
 
 CLASSES = ("n02121808", "n02084071", "n01503061")
@@ -21,7 +24,7 @@ PHOTO = "animals/abalone"
 N, SIDE = 24, 4
 
 
-def made(backbone, token, layers, seed):
+def made(backbone, token, layers, seed, extras=None):
     """An artifact of random SAEs at some layers."""
     table = pd.DataFrame({"p999": 1.0, "max": 9.0, "dead": False, "label": "thing", "frequency": 0.1}, range(N))
     generator = torch.Generator().manual_seed(seed)
@@ -43,6 +46,7 @@ def made(backbone, token, layers, seed):
         probes={layer: probe() for layer in layers},
         curves={},
         tree={},
+        extras=extras,
     )  # fmt: skip
 
 
@@ -136,6 +140,27 @@ def test_an_edit_of_patches_is_read_where_the_class_token_is(session, pair, back
     alone = Session(pair[1], backbone).set_image(session.crop)
     assert not np.allclose(alone.steer(edit).logits_before, found.logits_before)
     assert alone.patches is alone
+
+
+def test_patches_are_segmented_by_the_head_learned_with_their_saes_where_there_is_one(session, pair, backbone):
+    weights = torch.randn(2, WIDTH, 3, generator=torch.Generator().manual_seed(5))
+    heads = [PatchHead(W, torch.zeros(3), ("background", *CLASSES[:2])) for W in weights]
+    documents = [{"segmentation": write_segmentation(head, {})} for head in heads]
+    with_heads = (
+        made(backbone, "cls", ("block_02", "block_03"), 0, documents[0]),
+        made(backbone, "patch", ("block_01", "block_02"), 7, documents[1]),
+    )
+    push = Edit("block_01", [{"latent": 3, "mode": "add", "amount": 20.0}], scope=[6])
+    side = backbone.preprocessing.image_size
+
+    def before(main, patches):
+        return Session(main, backbone, patches=patches).set_image(session.crop).patches.segment(push).before
+
+    of_main = class_map(backbone, heads[0], session.activations("block_03"), "block_03", side)
+    of_patches = class_map(backbone, heads[1], session.activations("block_02"), "block_02", side)
+    np.testing.assert_array_equal(before(with_heads[0], pair[1]), of_main)
+    np.testing.assert_array_equal(before(*with_heads), of_patches)
+    assert not np.array_equal(of_main, of_patches)
 
 
 def test_an_edit_says_which_latents_are_silent_at_the_patches_in_scope(session):

@@ -51,7 +51,7 @@ def build_artifact(
     splits = name_splits(stores, taxonomy)
     reports = {}
     for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
-        train, heldout = _labelled(stores.train, name), _labelled(stores.heldout, name)
+        train, heldout = _labelled(stores.train, name).some(_most_probed(config)), _labelled(stores.heldout, name)
         here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
         starter = stores.starter.layer(name)
         choice = _choice(stores, splits, name)
@@ -114,7 +114,7 @@ def _structures(reports: dict[str, LayerReport]) -> dict[str, LayerStructure]:
 def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
     """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
     random_run = open_random_run(config, stores.heldout.classes)
-    probes = {"probe_images": config.probe_images} if config.activations == "online" else {}
+    probes = {} if _most_probed(config) is None else {"probe_images": config.probe_images}
     return probes | {
         "hsae_version": __version__,
         "rules": RULES,
@@ -154,6 +154,11 @@ def _starter_bank(config: RunConfig, store: ActivationStore, keys: list[str]) ->
 def _embeddings(store: ActivationStore) -> Tensor:
     """One vector per image `[n_images, d]`: its last layer, averaged over the tokens there are."""
     return store.layer(list(store.layers)[-1]).mean(1)
+
+
+def _most_probed(config: RunConfig) -> int | None:
+    """On how many training images probes are fitted at most, where an image is hundreds of tokens."""
+    return config.probe_images if config.activations == "online" or config.token == "patch" else None
 
 
 def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:

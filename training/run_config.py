@@ -76,7 +76,7 @@ class RunConfig:
     """store: extract the training images once; online: run the backbone in every epoch and store nothing of them but
     what the probes need, for patch tokens, of which a data set has more than a disk should hold."""
     probe_images: int = 20_000
-    """With `activations` online, the most training images whose activations are stored, for the probes."""
+    """With the token patch, or `activations` online, the most training images that probes are fitted on."""
     tau: float = 0.5
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
     second_encoder: str | None = None

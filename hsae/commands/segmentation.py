@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     layers, reads = options.layers or _default_layers(artifact), artifact.layers[-1]
     sets = _sets(backbone, sorted({*layers, reads}), options)
     heads = _train(backbone, sets, layers, reads, options.seed)
-    measured: dict[str, Any] = {"layer": reads, "photographs": options.photographs}
+    measured: dict[str, Any] = {"layer": reads, "photographs": _short(options.photographs)}
     measured["scores"] = {name: _scores(backbone, heads, seen()) for name, seen in sets.tests.items()}
     tables = {layer: _suppress(artifact, backbone, heads, sets, layer, options) for layer in layers}
     measured["suppression"] = {
@@ -115,6 +115,11 @@ def _write(
     if artifact.folder:
         print(add_document(artifact.folder, "segmentation", write_segmentation(head, measured)))
     print(json.dumps(measured, indent=1))
+
+
+def _short(sources: Sequence[str] | None) -> list[str] | None:
+    """The sources without the folders they lie in, which are nobody's business."""
+    return None if sources is None else [Path(source).name for source in sources]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

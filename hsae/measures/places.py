@@ -15,6 +15,8 @@ HIGH_NORM = 1.5
 """A patch has a high norm from so many times its image's median: such tokens hold no place (arXiv 2309.16588)."""
 MIN_FIRINGS = 20
 """Patches on which a latent must fire before a share of them is said."""
+RISING = 5
+"""Latents of a picture that are asked where they are strongest."""
 _TINY = 1e-12
 
 
@@ -100,3 +102,14 @@ def share_inside(z: Tensor, inside: Tensor) -> NDArray[np.float64]:
     n = fires.sum(0)
     hits = (fires & inside.unsqueeze(-1)).sum(0)
     return torch.where(n >= MIN_FIRINGS, hits / n.clamp_min(1), torch.nan).double().numpy()
+
+
+def pointing(z: Tensor, empty: Tensor, inside: Tensor) -> float:
+    """Share in [0, 1] of the latents that an object raises most whose strongest patch lies on it.
+
+    z, empty `[pictures, patches, d_sae]`: latents with and without the object; in each picture those 5 count whose
+    largest value rises most. inside bool `[pictures, patches]`. Chance is the share of patches inside.
+    """
+    rising = (z.amax(1) - empty.amax(1)).topk(min(RISING, z.shape[2]), dim=1).indices
+    strongest = z.argmax(1).gather(1, rising)
+    return float(inside.gather(1, strongest).double().mean())

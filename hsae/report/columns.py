@@ -196,6 +196,11 @@ COLUMNS = (
         "what the name is expected to tell of an image it is said of, in bits: precision log2(1 / pi) on the confirm "
         "images; lists are ordered by it", later=True,
     ),
+    Column(
+        "foreground_precision", "float32",
+        "of patches: share of the patches on which it fires that belong to the foregrounds of photographs", high=1,
+        later=True,
+    ),
 )  # fmt: skip
 """The columns of latents.parquet, in their order."""
 

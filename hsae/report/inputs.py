@@ -46,6 +46,13 @@ class LabelledActivations:
         """Some of the images: a mask or their numbers."""
         return LabelledActivations(self.x[images], self.labels[images])
 
+    def some(self, most: int | None) -> LabelledActivations:
+        """At most so many of the images: random but always the same ones, in order; None: all."""
+        n = len(self.labels)
+        if most is None or most >= n:
+            return self
+        return self.subset(torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values)
+
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:

@@ -40,6 +40,7 @@ def test_columns_and_counts_are_written_and_everything_else_stays(folder, capsys
     said = after.taxonomy_rule["places"]
     assert (said["n_images"], said["n_scenes"]) == (12, 6)
     assert 0 < said["object_share"] < 1
+    assert 0 <= said["layers"]["block_02"]["pointing"] <= 1
     assert "median_coherence" in capsys.readouterr().out
     z = after.sae("block_02").encode(hsae.ActivationStore(folder / "store").layer("block_02"))
     silent = (z > 0).any(1).any(0).numpy() == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hsae.errors import InputError
-from hsae.measures.places import MIN_FIRINGS, PlacesFitter, morans_i, share_inside
+from hsae.measures.places import MIN_FIRINGS, RISING, PlacesFitter, morans_i, pointing, share_inside
 from hsae.report.places import place_kinds
 
 GRID, N = (4, 5), 200
@@ -87,6 +87,23 @@ def test_precision_of_a_mask_is_the_share_of_firing_patches_inside():
     assert np.isnan(found[2])
     plain = pd.DataFrame({"place_variance": 0.0, "high_norm_share": 0.0, "object_precision": found})
     assert place_kinds(plain, chance=0.25).to_list() == ["object", None, None, "background"]
+
+
+def test_latents_that_an_object_raises_point_at_it_and_those_that_were_there_before_do_not_count():
+    """20 patches, the first 5 of an object; of 10 latents 5 rise with it: on it or, as a control, beside it."""
+    generator = torch.Generator().manual_seed(0)
+    inside = (torch.arange(20) < 5).repeat(30, 1)
+    empty = torch.rand(30, 20, 10, generator=generator)
+    empty[..., RISING:] *= 50  # strong anywhere, with the object and without
+
+    def with_object(first, last):
+        z = empty.clone()
+        z[torch.arange(30), torch.randint(first, last, (30,), generator=generator), :RISING] = 9.0
+        return z
+
+    assert pointing(with_object(0, 5), empty, inside) == 1
+    assert pointing(with_object(5, 20), empty, inside) == 0
+    assert pointing(with_object(0, 20), empty, inside) == pytest.approx(5 / 20, abs=0.15)
 
 
 def test_other_shapes_and_no_images_are_refused():
