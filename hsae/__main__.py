@@ -32,6 +32,7 @@ COMMANDS = {
     "places": Row("hsae.commands.places", "Measure where latents of patches fire: at one place, on objects, together."),
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
+    "steerable": Row("hsae.commands.steerable", "Find what an artifact's features can turn photographs into."),
 }
 RENAMED = {
     "hsae.analysis": "figures",

@@ -39,6 +39,7 @@ from hsae.steering.nearest import nearest_rows, starter_bank
 from hsae.steering.readout import Readout
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.segmentation.maps import Segmentation, segment
+from hsae.steering.turning import Moved, Turn, node_direction, turning_ops
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
@@ -212,7 +213,7 @@ class Session:
         """
         if self._main is not self:
             return self._main.concept_maps(node)
-        members = torch.tensor(self.taxonomy.members[self.taxonomy.position(node)])
+        members = self._members(node)
         if members.all():
             return {}
         token, layers = self.class_token, self.artifact.layers
@@ -230,8 +231,7 @@ class Session:
         Exact at the last layer, of first order before it (`steering.contributions`). LabelError for a node above none
         of the classes, InputError for one above all of them.
         """
-        members = torch.tensor(self._main.taxonomy.members[self._main.taxonomy.position(wnid)])
-        node, sae = ReadNode(self._readout("probe"), members), self.artifact.sae(layer)
+        node, sae = ReadNode(self._readout("probe"), self._members(wnid)), self.artifact.sae(layer)
         parts = contributions(node, sae, layer, self.artifact.token, self.activations(layer))
         active = self.active_latents(layer, top=sae.d_sae)
         active.insert(2, "contribution", parts.latents[active["latent"]])
@@ -287,6 +287,28 @@ class Session:
     ) -> tuple[SteeringResult, ...]:
         """`steer` of several alternative edits, in one batch."""
         return steer_all(self._editor(edits), edits, self._activations, self._readout(classifier), control_seed)
+
+    def turn(self, layer: str, turn: Turn, amount: float) -> Edit:
+        """The edit at a layer that turns the image towards a WordNet node, away from one, or both (`steering.turning`).
+
+        amount: above 0, in units of each latent's p999. The edit has no ops where no latent would help. LabelError for
+        a node above none of the classes, InputError for one above all of them.
+        """
+        sae, probe = self.artifact.sae(layer), self._main.artifact.probe(layer)
+        p999 = torch.tensor(self.artifact.latents(layer)["p999"].to_numpy(float)).float().nan_to_num()
+        with torch.no_grad():
+            speaks = {node: sae.W_dec @ node_direction(probe, self._members(node)) for node in turn.nodes}
+            ops = turning_ops(turn, speaks, sae.encode(self._token(layer)), p999, amount)
+        return Edit(layer, ops, "cls" if self.artifact.token == "cls" else "patches")
+
+    def moved(self, node: str, result: SteeringResult) -> Moved:
+        """What an edit, steered with its controls and read by the probe, did to a WordNet node's probability."""
+        return Moved.of(result, self._members(node))
+
+    def _members(self, node: str) -> Tensor:
+        """Which of the classes are under a WordNet node, bool `[n_classes]`; LabelError when none is."""
+        taxonomy = self._main.taxonomy
+        return torch.tensor(taxonomy.members[taxonomy.position(node)])
 
     def _readout(self, name: Literal["probe", "model"]) -> Readout:
         """The classifier of that name, where it reads."""

@@ -17,6 +17,7 @@ from hsae.measures.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
+from hsae.steering.turning import Turn
 from tests.tiny_models import WIDTH, random_sae, tiny_dinov2
 
 CLASSES = ("n02121808", "n02084071", "n01503061")
@@ -289,3 +290,18 @@ def test_what_carries_a_node_adds_up_at_the_last_layer(session):
     assert session.contributions("block_02", CLASSES[0]).parts.total == pytest.approx(parts.total, abs=1e-4)
     with pytest.raises(LabelError, match="n04285008"):
         session.contributions("block_03", "n04285008")
+
+
+def test_a_turn_makes_a_node_likelier_or_less_likely(session):
+    dog = "n02084071"
+    before = session.node_probabilities([dog])[dog]["block_03"]
+    for turn, sign in ((Turn(more=dog), 1), (Turn(less=dog), -1), (Turn(more=dog, less="n02121808"), 1)):
+        edit = session.turn("block_03", turn, 1.0)
+        moved = session.moved(dog, session.steer(edit, control_seed=0))
+        assert edit.ops
+        assert moved.before == pytest.approx(before, rel=1e-3)
+        assert sign * np.log(moved.after / moved.before) > 1
+    with pytest.raises(InputError, match="controls"):
+        session.moved(dog, session.steer(edit))
+    with pytest.raises(LabelError):
+        session.turn("block_03", Turn(more="n04285008"), 1.0)

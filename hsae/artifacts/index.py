@@ -27,6 +27,7 @@ EXTRAS = {
         "scoreboard",
         "segmentation",
         "starter",
+        "steerable",
     )
 }
 """Files that an artifact may have or lack: what was measured on it afterwards."""

@@ -72,6 +72,8 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     assert (
         main(["causal", str(made), "--data", str(images), "--features", "6", "--images", "4", "--layers", LAYER]) == 0
     )
+    few = ["--concepts", "dog", "--choice", "2", "--test", "2", "--pairs", "0"]
+    assert main(["steerable", str(made), "--data", str(images), "--layers", LAYER, *few]) == 0
     other = shutil.copytree(made, made.with_name("other"))
     assert main(["compare", str(made), str(other), "--data", str(images), "--add", "--no_stitch"]) == 0
     assert main(["examples", str(made), "--data", str(images), "--licence", "none", "--source", "noise"]) == 0
