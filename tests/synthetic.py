@@ -1,10 +1,13 @@
-"""Data with a known answer: a planted dictionary, and small activation stores without a backbone."""
+"""Data with a known answer: a planted dictionary, small activation stores without a backbone, small photographs."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from hsae.activations.store import ActivationStore, Manifest, shard_path, write_manifest, write_shard
@@ -58,3 +61,21 @@ def recovery(atoms: Tensor, rows: Tensor) -> Tensor:
     """For each atom, the cosine of the nearest of `rows`: `[n_atoms]`."""
     unit = torch.nn.functional.normalize(rows, dim=-1)
     return (atoms @ unit.T).max(dim=-1).values
+
+
+def small_photographs(table: Path, folder: Path) -> Path:
+    """A table of the keys and classes of another; its images are 32 x 32 pixels of noise around a colour per class."""
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    wnids = sorted({row["wnid"] for row in rows})
+    random = np.random.default_rng(0)
+    colours = random.integers(60, 200, (len(wnids), 3))
+    for number, row in enumerate(rows):
+        pixels = colours[wnids.index(row["wnid"])] + random.integers(-60, 55, (32, 32, 3))
+        row["file"] = f"{number}.png"
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / row["file"])
+    with (folder / table.name).open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / table.name

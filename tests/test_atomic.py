@@ -100,9 +100,9 @@ def test_threads_that_write_the_same_target_do_not_mix(tmp_path):
 
     def write(text: str) -> None:
         with atomic_path(tmp_path / "target") as temporary:
-            both_inside.wait(timeout=30)
+            both_inside.wait(timeout=300)
             temporary.write_text(text)
-            both_inside.wait(timeout=30)
+            both_inside.wait(timeout=300)
             outcomes.append(temporary.read_text() == text)
 
     threads = [Thread(target=write, args=(letter * 1000,)) for letter in "ab"]

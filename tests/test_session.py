@@ -135,7 +135,7 @@ def test_latents_of_later_layers_are_named_with_their_change(session, artifact):
     assert len(session.downstream(push(session, 0.0))) == 0
 
 
-def test_nearest_photographs_before_and_after(session):
+def test_nearest_photographs_before_and_after(session, small_starter):
     same = session.nearest(push(session, 0.0), top=3)
     assert same.before.to_list() == same.after.to_list() == session.nearest(top=3).before.to_list()
     assert same.before_cosine.is_monotonic_decreasing

@@ -1,4 +1,7 @@
-"""No run on activations that another model's run was trained on: a fine-tune may keep its image side as it was."""
+"""No run on activations that another model's run was trained on: a fine-tune may keep its image side as it was.
+
+So does RE-CLIP (Alper and Averbuch-Elor 2024). A fingerprint is of the weights of the image side alone, bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from hsae.activations.store import read_manifest
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import load_backbone
-from hsae.backbones.twins import same_vision_tower
 from hsae.errors import InputError, StoreError
 from training.run_config import RunConfig
 
@@ -19,7 +21,7 @@ def refuse_twin(config: RunConfig, backbone: Backbone) -> None:
     """InputError when `base_backbone`, or a model of another name in a run beside this one, has the same weights."""
     if config.base_backbone:
         base = load_backbone(config.base_backbone, image_size=config.image_size)
-        if same_vision_tower(base, backbone):
+        if base.fingerprint == backbone.fingerprint:
             raise _twin(backbone, f"{base.id}, whose SAEs are SAEs of {backbone.id} too")
     for folder in sorted(Path(config.run).absolute().parent.glob("*/activations/train")):
         run = folder.parents[1]

@@ -12,13 +12,12 @@ import numpy as np
 from PIL import Image
 
 from hsae.data.ahead import done_ahead
-from hsae.data.augment import varied
 from hsae.data.broken import BrokenRows
 from hsae.data.folder import list_folder
 from hsae.data.kept import KeptSquares, through
 from hsae.data.labels import LabelMap, moved, placed
 from hsae.data.listing import Listing
-from hsae.data.sample import Sample, View, attempt, decode_sample
+from hsae.data.sample import Sample, View, attempt, decode_sample, varied
 from hsae.data.sources import check_limit, find_source
 from hsae.data.starter import list_starter
 from hsae.data.table import list_hub, list_parquet

@@ -18,7 +18,7 @@ from hsae.relevancy.trace import Trace
 from hsae.sae.model import SparseAutoencoder
 
 
-def relevancy_map(
+def relevancy_map(  # noqa: PLR0913 - public: users name what they set
     backbone: Backbone,
     sae: SparseAutoencoder,
     image: ImageSource | Tensor,

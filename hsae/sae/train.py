@@ -36,7 +36,7 @@ MANY_TOKENS = 65_536
 """Clusters to start from are found, thresholds set and decoders refitted on at most so many tokens of a layer."""
 
 
-def train_bank(
+def train_bank(  # noqa: PLR0913 - public: users name what they set
     store: ActivationStore | OnlineActivations,
     sae: SAEConfig | None = None,
     train: TrainConfig | None = None,

@@ -1,6 +1,5 @@
 """Extraction survives kill -9 and a full disk: whole shards stay, and the end result has the same bytes."""
 
-import multiprocessing
 import os
 import random
 import resource
@@ -58,14 +57,6 @@ def _number_of_threads_as_before():
     number = torch.get_num_threads()
     yield
     torch.set_num_threads(number)
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that start quickly, from a server that has imported everything once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["hsae.activations.extract", "hsae.backbones.hf", "transformers.models.dinov2"])
-    return context
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_threads_do_not_see_each_others_attention():
     middle = Barrier(3)
 
     def wait(*_) -> None:
-        middle.wait(timeout=30)
+        middle.wait(timeout=300)
 
     backbone.model.encoder.layer[1].register_forward_pre_hook(wait)
     seen: dict[int, list[torch.Tensor]] = {}

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from hsae.activations.store import ActivationStore, shard_path
 from hsae.errors import HsaeError, StoreError, TrainingError
@@ -37,20 +34,6 @@ TRAIN = {
     "resample_every": 7,
 }
 STATE = Path("process_0_of_1/state.safetensors")
-RUN = """
-import json, sys
-import torch
-from safetensors.torch import save_file
-from hsae.activations.store import ActivationStore
-from hsae.sae.config import SAEConfig, TrainConfig
-from hsae.sae.train import train_bank
-from hsae.sae.variants import VARIANTS
-torch.set_num_threads(1)
-store, checkpoint, out, sae, train = sys.argv[1:]
-bank = train_bank(ActivationStore(store), SAEConfig(**json.loads(sae)), TrainConfig(**json.loads(train)),
-                  progress=False, checkpoint=checkpoint)
-save_file({f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()}, out)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -82,50 +65,58 @@ OBJECTIVES = {name: {"activation": name} for name in VARIANTS} | {
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("after", [1, 8, 41])
 def test_a_run_stopped_anywhere_ends_with_the_same_weights(
-    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, after: int
+    store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    objective = OBJECTIVES[name]
+    objective, advance = OBJECTIVES[name], LayerTraining.advance
     expected = weights(store, **objective)
-    steps, advance = [], LayerTraining.advance
+    for after in (1, 8, 41):
 
-    def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int) -> None:
-        if step == after and self.name == "block_02":  # one layer is a step ahead of the other
-            raise Killed
-        steps.append(step)
-        advance(self, raw, rate, step)
+        def stopping(self: LayerTraining, raw: torch.Tensor, rate: float, step: int, after: int = after) -> None:
+            if step == after and self.name == "block_02":  # one layer is a step ahead of the other
+                raise Killed
+            advance(self, raw, rate, step)
 
-    monkeypatch.setattr(LayerTraining, "advance", stopping)
-    with pytest.raises(Killed):
-        weights(store, tmp_path, **objective)
-    monkeypatch.undo()
-    assert same(weights(store, tmp_path, **objective), expected)
-    assert same(weights(store, tmp_path, **objective), expected), "a finished run gives its result again"
+        folder = tmp_path / f"stopped after {after}"
+        with monkeypatch.context() as killing:
+            killing.setattr(LayerTraining, "advance", stopping)
+            with pytest.raises(Killed):
+                weights(store, folder, **objective)
+        assert same(weights(store, folder, **objective), expected)
+        assert same(weights(store, folder, **objective), expected), "a finished run gives its result again"
+
+
+def train_elsewhere(store: Path, checkpoint: Path) -> None:
+    """What another process does: the weights lie beside the checkpoint in the end."""
+    torch.set_num_threads(1)
+    found = weights(ActivationStore(store), checkpoint, epochs=40, checkpoint_every=2)
+    save_file(found, checkpoint.with_suffix(".safetensors"))
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_random_moments_ends_with_the_same_weights(store: ActivationStore, tmp_path: Path) -> None:
-    settings = [json.dumps(SAE), json.dumps({**TRAIN, "epochs": 40, "checkpoint_every": 2})]
-    chance = random.Random(0)
+def test_a_process_killed_at_random_moments_ends_with_the_same_weights(
+    store: ActivationStore, tmp_path: Path, processes: ForkServerContext
+) -> None:
+    def start(folder: str) -> ForkServerProcess:
+        process = processes.Process(target=train_elsewhere, args=(store.folder, tmp_path / folder))
+        process.start()
+        return process
 
-    def start(folder: str) -> subprocess.Popen[bytes]:
-        paths = [store.folder, tmp_path / folder, tmp_path / f"{folder}.safetensors"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        return subprocess.Popen([sys.executable, "-c", RUN, *map(str, paths), *settings], env=environment)
-
-    assert start("whole").wait() == 0
-    kills = 0
+    whole = start("whole")
+    whole.join()
+    assert whole.exitcode == 0
+    chance, kills = random.Random(0), 0
     for _ in range(100):
-        process = start("killed")
         began = _mtime(tmp_path / "killed")
-        while process.poll() is None and _mtime(tmp_path / "killed") == began:
+        process = start("killed")
+        while process.is_alive() and _mtime(tmp_path / "killed") == began:
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.1))
-        if kills < 6 and process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        if kills < 6 and process.is_alive():
+            process.kill()
             kills += 1
-        if process.wait() == 0:
+        process.join()
+        if process.exitcode == 0:
             break
     assert kills >= 5
     assert same(load_file(tmp_path / "killed.safetensors"), load_file(tmp_path / "whole.safetensors"))

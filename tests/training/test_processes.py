@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
+from tests.running_app import free_port
 from tests.tiny_models import tiny_model
 from training import processes
 from training.processes import describe, refuse_launch
@@ -94,11 +94,8 @@ def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_two_nodes_train_one_run(settings: list[str], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
-    node += ["--master_addr", "127.0.0.1", "--master_port", str(port)]
+    node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     arguments = [*settings, "--run_dir", str(tmp_path / "run")]
     nodes = [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
     said = [process.communicate(timeout=600) for process in nodes]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from accelerate import Accelerator
 
 from hsae.activations.extract import extract_activations
@@ -60,3 +61,36 @@ def test_what_is_no_twin_goes_on(config, models, tmp_path):
     refuse(replace(config, run=str(tmp_path / "runs" / "first")))  # the run itself, which the store checks
     (tmp_path / "runs" / "first" / "activations" / "train" / "manifest.json").write_text("{")
     refuse(config)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A tiny CLIP, the same with another text side, and the same with one other weight of the image side."""
+    from transformers import CLIPConfig, CLIPModel
+
+    width = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = {**width, "image_size": 32, "patch_size": 8}
+    text = {**width, "vocab_size": 50, "max_position_embeddings": 7}
+    model = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=8))
+    changes = {
+        "base": None,
+        "text": "text_model.encoder.layers.1.mlp.fc1.weight",
+        "vision": "vision_model.encoder.layers.1.mlp.fc1.weight",
+    }
+    found = {}
+    for name, changed in changes.items():
+        if changed:
+            with torch.no_grad():
+                model.get_parameter(changed)[0, 0] += 1e-3
+        model.save_pretrained(tmp_path / name)
+        found[name] = load_backbone(tmp_path / name, image_size=32)
+    return found
+
+
+def test_only_the_image_side_counts(clips):
+    assert clips["base"].fingerprint == clips["text"].fingerprint
+    assert clips["base"].fingerprint != clips["vision"].fingerprint
+    pixels = torch.randn(1, 3, 32, 32)
+    found = {name: backbone.run_pixels(pixels, ["block_02"])["block_02"] for name, backbone in clips.items()}
+    assert torch.equal(found["base"], found["text"])
+    assert not torch.equal(found["base"], found["vision"])
