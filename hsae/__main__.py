@@ -30,6 +30,7 @@ COMMANDS = {
     "pairs": Row("hsae.commands.pairs", "Tell which features follow object, background, colour, texture or place."),
     "photographs": Row("hsae.commands.photographs", "Measure how true classes and names of labelled photographs are."),
     "places": Row("hsae.commands.places", "Measure where latents of patches fire: at one place, on objects, together."),
+    "plan": Row("hsae.commands.plan", "Say what a training run will need, before it begins."),
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
     "steerable": Row("hsae.commands.steerable", "Find what an artifact's features can turn photographs into."),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -17,11 +19,10 @@ from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.top_images_file import TopImages
-from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings
+from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings, some_images
 from hsae.report.layer import RULES, LayerReport, report_layer
 from hsae.report.names import Splits
 from hsae.report.tree import LayerStructure
@@ -38,25 +39,30 @@ NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 """Of an artifact without classes, for which none were chosen."""
 
 
-def build_artifact(
-    config: RunConfig, backbone: Backbone, stores: Stores, saes: dict[str, SparseAutoencoder], heldout_images: Samples
-) -> Artifact:
-    """Probe and analyse every layer, and put everything together; heldout_images: those of `stores.heldout`."""
-    classes = stores.heldout.classes
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a run has found when its analysis begins."""
+
+    saes: Mapping[str, SparseAutoencoder]
+    """By layer."""
+    neurons: Mapping[str, Tensor | None]
+    """What the MLP's hidden neurons add to the activations, by layer (Backbone.mlp_output)."""
+    heldout_images: Samples
+    """Those of the held-out activations."""
+
+
+def build_artifact(config: RunConfig, stores: Stores, found: Found, accelerator: Accelerator) -> Artifact:
+    """Probe and analyse every layer, each process its share, and put everything together, on the first."""
+    classes, saes = stores.heldout.classes, found.saes
     taxonomy = Taxonomy(classes) if classes else None
-    random_run = open_random_run(config, classes)
-    encoder = second_encoder(config, stores.heldout, backbone.device)
-    starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
-    around = _surroundings(config, stores.heldout, encoder)
+    with accelerator.main_process_first():  # the first writes what the others then read
+        encoder = second_encoder(config, stores.heldout, accelerator.device)
+        around = _surroundings(config, stores.heldout, encoder)
     splits = name_splits(stores, taxonomy)
-    reports = {}
-    for name, module in tqdm(saes.items(), desc="analysis", unit="layer"):
-        train, heldout = _labelled(stores.train, name).some(_most_probed(config)), _labelled(stores.heldout, name)
-        here = replace(around, neurons=backbone.mlp_output(name), baselines=random_layer(random_run, name))
-        starter = stores.starter.layer(name)
-        choice = _choice(stores, splits, name)
-        reports[name] = report_layer(LayerInputs(module, train, heldout, taxonomy, config.tau, here, choice), starter)
-    named = name_run(saes, splits)
+    analysis = _Analysis(config, stores, taxonomy, around, splits)
+    reports = _of_all_layers({name: analysis.layer(name, found) for name in _own(saes, accelerator)}, saes)
+    starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
+    named = name_run(saes, splits) if accelerator.is_main_process else {}
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
@@ -77,9 +83,43 @@ def build_artifact(
                 {name: _firing(report, stores) for name, report in reports.items()}, starter_keys
             ),
             "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
-            **_examples(config, heldout_images, stores.heldout.rows.tolist(), reports),
+            **_examples(config, found.heldout_images, stores.heldout.rows.tolist(), reports),
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    """What the analyses of all layers share."""
+
+    config: RunConfig
+    stores: Stores
+    taxonomy: Taxonomy | None
+    around: Surroundings
+    splits: Splits | None
+
+    def layer(self, name: str, found: Found) -> LayerReport:
+        """One layer's report."""
+        stores, tau = self.stores, self.config.tau
+        random_run = open_random_run(self.config, stores.heldout.classes)
+        here = replace(self.around, neurons=found.neurons[name], baselines=random_layer(random_run, name))
+        train = _labelled(stores.train, name, self.config.most_probed)
+        heldout = _labelled(stores.heldout, name)
+        choice = _choice(stores, self.splits, name)
+        inputs = LayerInputs(found.saes[name], train, heldout, self.taxonomy, tau, here, choice)
+        return report_layer(inputs, stores.starter.layer(name))
+
+
+def _own(layers: Iterable[str], accelerator: Accelerator) -> Iterable[str]:
+    """The layers that this process analyses."""
+    own = list(layers)[accelerator.process_index :: accelerator.num_processes]
+    return tqdm(own, desc="analysis", unit="layer", disable=not accelerator.is_main_process)
+
+
+def _of_all_layers(reports: dict[str, LayerReport], layers: Iterable[str]) -> dict[str, LayerReport]:
+    """The reports of all processes, in the order of the layers."""
+    merged = {name: report for part in gather_object([reports]) for name, report in part.items()}
+    return {name: merged[name] for name in layers}
 
 
 def _surroundings(config: RunConfig, heldout: ActivationStore, encoder: ActivationStore | None) -> Surroundings:
@@ -114,7 +154,7 @@ def _structures(reports: dict[str, LayerReport]) -> dict[str, LayerStructure]:
 def analysis_settings(config: RunConfig, stores: Stores) -> dict[str, Any]:
     """What decides an artifact besides its SAEs: when this is unchanged, it need not be built again."""
     random_run = open_random_run(config, stores.heldout.classes)
-    probes = {} if _most_probed(config) is None else {"probe_images": config.probe_images}
+    probes = {} if config.most_probed is None else {"probe_images": config.most_probed}
     return probes | {
         "hsae_version": __version__,
         "rules": RULES,
@@ -156,14 +196,10 @@ def _embeddings(store: ActivationStore) -> Tensor:
     return store.layer(list(store.layers)[-1]).mean(1)
 
 
-def _most_probed(config: RunConfig) -> int | None:
-    """On how many training images probes are fitted at most, where an image is hundreds of tokens."""
-    return config.probe_images if config.activations == "online" or config.token == "patch" else None
-
-
-def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
-    """A layer's activations with the labels of their images."""
-    return LabelledActivations(store.layer(layer), store.labels)
+def _labelled(store: ActivationStore, layer: str, most: int | None = None) -> LabelledActivations:
+    """A layer's activations with the labels of their images, of at most so many images, and no others are kept."""
+    images = some_images(len(store), most)
+    return LabelledActivations(store.layer(layer, images), store.labels[images])
 
 
 def _choice(stores: Stores, splits: Splits | None, layer: str) -> LabelledActivations | None:

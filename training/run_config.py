@@ -10,6 +10,9 @@ from hsae.artifacts.sae_folder import Dtype
 from hsae.backbones.base import Token
 from hsae.errors import InputError
 
+MOST_PROBED = 20_000
+"""Training images that probes are fitted on, where an image is hundreds of tokens and a run does not say otherwise."""
+
 
 @dataclass(frozen=True)
 class DataSource:
@@ -75,8 +78,15 @@ class RunConfig:
     activations: Literal["store", "online"] = "store"
     """store: extract the training images once; online: run the backbone in every epoch and store nothing of them but
     what the probes need, for patch tokens, of which a data set has more than a disk should hold."""
-    probe_images: int = 20_000
-    """With the token patch, or `activations` online, the most training images that probes are fitted on."""
+    store_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What stored activations of the training and choice images are kept in; two bytes a number in place of four cost
+    less than 0.001 of FVU (training/README.md). The held-out ones are always kept in float32."""
+    probe_images: int | None = None
+    """The most training images that probes are fitted on; default: all, but 20000 with the token patch, or with
+    `activations` online, where no others are stored."""
+    layers_at_once: int | None = None
+    """SAEs that are trained together, in one pass over the activations; fewer need less memory and give the same bits.
+    Default: as many as memory holds."""
     tau: float = 0.5
     """A class belongs to a latent when the latent fires on at least this share of its held-out images."""
     second_encoder: str | None = None
@@ -101,6 +111,9 @@ class RunConfig:
     """Make a new Hub model private."""
     force: bool = False
     """Publish even where another backbone's artifact or something else is."""
+    rehearse: bool = False
+    """Run every stage with the shapes of this run on 64 synthetic images and random weights, with nothing downloaded,
+    and print what was measured beside what was planned."""
 
     @property
     def sources(self) -> tuple[DataSource, ...]:
@@ -130,8 +143,18 @@ class RunConfig:
             raise InputError(f"activations {self.activations!r}", "store or online")
         if self.train_precision not in ("float32", "bfloat16"):
             raise InputError(f"train_precision {self.train_precision!r}", "float32 or bfloat16")
-        if self.probe_images < 1:
+        if self.layers_at_once is not None and self.layers_at_once < 1:
+            raise InputError(f"layers_at_once {self.layers_at_once}", "a positive number")
+        if self.store_dtype not in ("float32", "bfloat16", "float16"):
+            raise InputError(f"store_dtype {self.store_dtype!r}", "float32, bfloat16 or float16")
+        if self.probe_images is not None and self.probe_images < 1:
             raise InputError(f"probe_images {self.probe_images}", "a positive number")
+
+    @property
+    def most_probed(self) -> int | None:
+        """The most training images that probes are fitted on; None: all."""
+        many = self.activations == "online" or self.token == "patch"
+        return MOST_PROBED if self.probe_images is None and many else self.probe_images
 
     @property
     def layer_names(self) -> list[str] | Literal["all"]:

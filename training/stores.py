@@ -32,6 +32,8 @@ SPLIT = "heldout.json"
 """Which rows a run has set apart."""
 CHOICE_SHARE, ENOUGH = 0.15, 20
 """Share of the images set apart to choose on, by default, and from how many images of a class on, in the median."""
+STARTER_REHEARSED = 16
+"""Of the starter photographs, which all are run otherwise."""
 
 log = logging.getLogger("hsae.training")
 
@@ -43,7 +45,7 @@ class Stores:
     source: ActivationStore | OnlineActivations
     """What the SAEs are trained on: `train`, or online all training images."""
     train: ActivationStore
-    """Training images for the probes; online at most `probe_images` of them."""
+    """Training images for the probes; online at most `most_probed` of them."""
     heldout: ActivationStore
     starter: ActivationStore
     choice: ActivationStore | None = None
@@ -74,22 +76,24 @@ def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Ac
             return samples
         return samples.kept(config.decode_cache, backbone.preprocessing.image_size, backbone.preprocessing.crop)
 
-    def stored(name: str, samples: Samples | SampleStream, precision: torch.dtype = torch.float32) -> ActivationStore:
+    def stored(name: str, samples: Samples | SampleStream, **how: torch.dtype) -> ActivationStore:
         folder = Path(config.run) / "activations" / name
-        options = {"batch_size": size, "precision": precision, "workers": workers, "accelerator": accelerator}
+        options = {"batch_size": size, "workers": workers, "accelerator": accelerator} | how
         return extract_activations(backbone, kept(samples), folder, layers, config.token, **options)
 
     precision = getattr(torch, config.train_precision)
+    quick = {"precision": precision, "dtype": getattr(torch, config.store_dtype)}
     online = config.activations == "online"
-    train = stored("train", _some(split.train, config.probe_images) if online else split.train, precision)
+    train = stored("train", _some(split.train, config.most_probed or 1) if online else split.train, **quick)
     source: ActivationStore | OnlineActivations = train
     if online:
         images, token = kept(split.train), config.token
         source = OnlineActivations(
             backbone, images, layers, token, images_per_run=size, precision=precision, workers=workers
         )
-    choice = None if split.choice is None else stored("choice", split.choice, precision)
-    heldout, starter = stored("heldout", split.heldout), stored("starter", load_samples("starter"))
+    choice = None if split.choice is None else stored("choice", split.choice, **quick)
+    photographs = load_samples("starter", limit=STARTER_REHEARSED if config.rehearse else None)
+    heldout, starter = stored("heldout", split.heldout), stored("starter", photographs)
     return Stores(source, train, heldout, starter, choice)
 
 

@@ -28,12 +28,17 @@ def train(arguments: list[str]) -> None:
     """Run all stages with the settings of config files and flags, and say how to look at the artifact."""
     # These take seconds to load, in which Ctrl+C ends with one line too.
     from training.processes import new_accelerator
+    from training.rehearsal import rehearse
     from training.settings import flags_of, parse
     from training.stages import run
 
     flags = flags_of(arguments)
     run_config, sae_config, train_config = parse(flags)
     accelerator = new_accelerator(run_config)
+    if run_config.rehearse:
+        rehearse((run_config, sae_config, train_config), accelerator)
+        accelerator.end_training()
+        return
     command = shlex.join(["accelerate", "launch", "training/train.py", *flags])
     artifact = run(run_config, sae_config, train_config, accelerator, command)
     if accelerator.is_main_process:

@@ -254,9 +254,17 @@ class ActivationStore:
         self._shape(number, layer)
         return self._read(number, layer, images).float()
 
-    def layer(self, layer: str) -> Tensor:
-        """All activations of one layer `[images, tokens, d_in]`, float32."""
-        return torch.cat([self.shard(n, layer) for n in range(self.n_shards)])
+    def layer(self, layer: str, images: Tensor | None = None) -> Tensor:
+        """Activations of one layer `[images, tokens, d_in]`, float32; images: rising numbers of those wanted."""
+        parts, first = [], 0
+        for number, (n_images, _) in enumerate(self.shard_shapes):
+            if images is None:
+                parts.append(self.shard(number, layer))
+            else:
+                here = images[(images >= first) & (images < first + n_images)] - first
+                parts.append(self.shard(number, layer)[here])
+            first += n_images
+        return torch.cat(parts)
 
     def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
         with self._opened(number) as file:

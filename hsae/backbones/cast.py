@@ -19,13 +19,15 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, LayerSpec, Preprocessing
-from hsae.backbones.cast_model import CAST, Block, Pooling, cast_shape
+from hsae.backbones.cast_model import CAST, Block, CASTShape, Pooling, cast_shape
 from hsae.backbones.superpixels import STEP, available_method, sampled, segment_means, superpixels, warn_of
 from hsae.backbones.weights import fill, under_prefix
 from hsae.errors import InputError
 
 STRIDE = 8
 """Pixels from one place of the stem's map to the next."""
+DEPTHS = (3, 3, 3, 2)
+"""Blocks of each stage of the published models."""
 
 
 @dataclass(frozen=True)
@@ -161,3 +163,8 @@ def cast_from_tensors(id: str, tensors: Mapping[str, Tensor], image_size: int) -
     model = CAST(cast_shape(tensors))
     fill(id, model, tensors)
     return CASTBackbone(id, model, image_size)
+
+
+def untrained_cast(id: str, width: int, image_size: int) -> CASTBackbone:
+    """A CAST of the published depths with random weights, for square images of one size."""
+    return CASTBackbone(id, CAST(CASTShape(width, DEPTHS, (image_size // STRIDE) ** 2, 4 * width)), image_size)

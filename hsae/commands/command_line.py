@@ -13,13 +13,17 @@ from hsae.exit_status import exit_status
 def run_command(command: ModuleType, program: str, arguments: list[str]) -> int:
     """Parse the arguments of a command module and run it; returns the exit status.
 
-    command: has `add_arguments(parser)` and `run(options)`; its docstring is the help text.
+    command: has `add_arguments(parser)` and `run(options)`; its docstring is the help text. With `PASSES_ON = True` it
+    is given arguments that it does not know as `options.rest`; others refuse them.
     """
     parser = argparse.ArgumentParser(
         prog=program, description=inspect.getdoc(command), formatter_class=_DocumentedDefaults
     )
     command.add_arguments(parser)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(command, "PASSES_ON", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     again = "What is finished is kept: the same command goes on from there."
     return exit_status(lambda: command.run(options), interrupted=again)
 

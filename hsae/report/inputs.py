@@ -30,6 +30,13 @@ MAX_DIRECTIONS = 2048
 _IMAGES = 256  # encoded at once
 
 
+def some_images(n: int, most: int | None) -> Tensor:
+    """Numbers of at most `most` of `n` images: random but always the same ones, rising; None: all."""
+    if most is None or most >= n:
+        return torch.arange(n)
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledActivations:
     """Activations `x [n_images, tokens, d_in]` with class indices `labels [n_images]` (-1: none)."""
@@ -48,10 +55,8 @@ class LabelledActivations:
 
     def some(self, most: int | None) -> LabelledActivations:
         """At most so many of the images: random but always the same ones, in order; None: all."""
-        n = len(self.labels)
-        if most is None or most >= n:
-            return self
-        return self.subset(torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values)
+        images = some_images(len(self.labels), most)
+        return self if len(images) == len(self.labels) else self.subset(images)
 
 
 @dataclass(frozen=True, eq=False)

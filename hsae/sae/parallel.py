@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from hsae.sae.summary import merged_points
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -59,10 +61,7 @@ def merge_histories(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The measured points of all layers from those that each process has of its own layers."""
     from accelerate.utils import gather_object
 
-    merged: dict[int, dict[str, Any]] = {}
-    for point in gather_object(own):
-        merged.setdefault(point["step"], {}).update(point["layers"])
-    return [{"step": step, "layers": layers} for step, layers in sorted(merged.items())]
+    return merged_points(gather_object(own))
 
 
 def exchange_layers(bank: Mapping[str, nn.Module], names: tuple[str, ...], accelerator: Accelerator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from importlib.util import find_spec
 from shutil import which
 
@@ -41,7 +42,7 @@ class AutogradStep:
     def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
         """Gradients of the reconstruction loss plus the variant's penalty."""
         sae.zero_grad(set_to_none=True)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(x.device.type, torch.bfloat16) if self.bf16 else nullcontext():
             loss, error, counts = self.forward(sae, x, weight)
         loss.backward()
         return Outcome(loss.detach(), error, counts)

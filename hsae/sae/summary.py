@@ -30,6 +30,14 @@ def measured_point(step: int, measured: dict[str, dict[str, Tensor]]) -> dict[st
     return {"step": step, "layers": {n: {k: float(v) for k, v in m.items()} for n, m in measured.items()}}
 
 
+def merged_points(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measured points of all layers, from points of some layers each."""
+    merged: dict[int, dict[str, Any]] = {}
+    for point in points:
+        merged.setdefault(point["step"], {}).update(point["layers"])
+    return [{"step": step, "layers": layers} for step, layers in sorted(merged.items())]
+
+
 class TrainingBar:
     """Vectors per second and the time left; with them FVU, L0 and dead share of every layer, in turn.
 

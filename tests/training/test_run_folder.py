@@ -90,6 +90,9 @@ def test_how_a_command_ends(capsys: pytest.CaptureFixture[str]) -> None:
         exit_status(raising(FileNotFoundError(2, "a fault of the program")))
 
 
+STATE = Path("training/block_01-block_03/process_0_of_1/state.safetensors")
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("backbone")
@@ -134,7 +137,7 @@ def small_disk() -> Iterator[None]:
 def test_a_full_disk_ctrl_c_and_what_a_kill_left_are_survived(
     settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, state = tmp_path / "run", tmp_path / "run" / "training" / "process_0_of_1" / "state.safetensors"
+    folder, state = tmp_path / "run", tmp_path / "run" / STATE
     command = [*settings, "--run_dir", str(folder)]
     with small_disk():
         assert main(command) == 1
@@ -153,7 +156,7 @@ def test_a_full_disk_ctrl_c_and_what_a_kill_left_are_survived(
         (place / f".half.{training.pid}-{training.pid}.tmp").write_text("half")
     assert main(command) == 0
     assert [path for path in folder.rglob(".*") if path.name != LOCK] == []
-    assert set(json.loads((folder / "saes.json").read_text())) == {"settings", "sha256"}
+    assert set(json.loads((folder / "saes" / "block_03.json").read_text())) == {"settings", "sha256"}
     Artifact.load(folder / "artifact")
 
 

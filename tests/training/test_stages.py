@@ -143,7 +143,11 @@ def test_a_finished_run_is_published_with_its_card_and_nothing_else(finished, hu
 
 def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(finished, monkeypatch):
     config, (sae, train), folder = finished
-    files = [folder.parent / "saes.safetensors", folder / "hsae.json", *folder.parent.glob("activations/*/shard*")]
+    files = [
+        folder.parent / "saes" / "block_03.safetensors",
+        folder / "hsae.json",
+        *folder.parent.glob("activations/*/shard*"),
+    ]
 
     def remade(config, train):
         before = [file.stat().st_mtime_ns for file in files]
@@ -161,13 +165,13 @@ def test_a_second_run_repeats_nothing_and_other_settings_repeat_their_stage(fini
 def test_a_result_that_was_deleted_or_cut_is_made_again_as_it_was(finished, caplog):
     config, (sae, train), folder = finished
     run(config, sae, train, Accelerator())
-    saes, before = folder.parent / "saes.safetensors", Artifact.load(folder).sha256
+    saes, before = folder.parent / "saes" / "block_03.safetensors", Artifact.load(folder).sha256
     weights = saes.read_bytes()
     caplog.clear()
     os.truncate(saes, len(weights) // 2)
     shutil.rmtree(folder)
     run(config, sae, train, Accelerator())
-    remade = [line for line in caplog.messages if str(folder.parent) in line]
+    remade = [line for line in caplog.messages if str(folder.parent) in line and "is made again" in line]
     assert [f"{path} is" in line for path, line in zip([saes, folder], remade, strict=True)] == [True, True]
     assert saes.read_bytes() == weights
     assert Artifact.load(folder).sha256 == before

@@ -141,7 +141,7 @@ def test_the_app_starts_on_it(finished: tuple[RunConfig, Path]) -> None:
 
 def test_labels_for_a_part_later_keep_activations_and_saes(finished: tuple[RunConfig, Path], tmp_path: Path) -> None:
     config, folder = finished
-    kept = [folder.parent / "saes.safetensors", *folder.parent.glob("activations/*/shard*")]
+    kept = [*folder.parent.glob("saes/*.safetensors"), *folder.parent.glob("activations/*/shard*")]
     before, apart = [file.stat().st_mtime_ns for file in kept], splits(config).heldout
     with (tmp_path / "map.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["name", "wnid"], ["holidays", ""], ["pets", CAT]])

@@ -1,12 +1,9 @@
-"""What the benchmark measures with: activations of a planted dictionary, time, matrix multiplication, memory."""
+"""What the benchmark measures with: activations of a planted dictionary, time, matrix multiplication."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -50,23 +47,3 @@ def matmul_rate(d_in: int, m: int, batch: int, device: torch.device, dtype: torc
     x, w = (torch.randn(shape, device=device).to(dtype) for shape in ((batch, d_in), (d_in, m)))
     out = torch.empty(batch, m, device=device, dtype=dtype)
     return 2 * batch * d_in * m / min(seconds(lambda: torch.mm(x, w, out=out), device) for _ in range(3))
-
-
-def resident(peak: bool) -> int:
-    """Bytes of memory that this process holds, or at its peak held since `forget_peak`."""
-    trim()
-    key = "VmHWM:" if peak else "VmRSS:"
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
-
-
-def trim() -> None:
-    """Give memory that is not in use back to the system."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
-def forget_peak() -> None:
-    """Count the peak anew from here (Linux)."""
-    trim()
-    Path("/proc/self/clear_refs").write_text("5")

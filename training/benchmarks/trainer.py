@@ -25,8 +25,9 @@ from torch import Tensor
 from hsae.sae.config import SAEConfig
 from hsae.sae.steps import choose_step
 from training.benchmarks.contestants import K, Place, contestants, hsae
-from training.benchmarks.measuring import ACTIVE, forget_peak, matmul_rate, resident, seconds, synthetic
+from training.benchmarks.measuring import ACTIVE, matmul_rate, seconds, synthetic
 from training.benchmarks.peers import Contestant
+from training.memory import forget_peak, resident
 
 
 def main() -> None:

@@ -1,0 +1,88 @@
+"""How fast a machine works: a few batches timed here, or derived from what a GPU is said to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from hsae.backbones.base import Backbone
+from hsae.sae.bank import new_sae, scale_of
+from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.layer import LayerTraining, TrainingRun
+from hsae.sae.start import initialise
+from hsae.sae.steps import choose_step
+from training.planning.shape import LayerShape, RunShape
+from training.run_config import RunConfig
+
+Settings = tuple[RunConfig, SAEConfig, TrainConfig]
+
+TIMED = 2
+"""Images and steps that are timed, after one that is not."""
+MOST_TIMED = 2048
+"""Tokens of a timed step, at most."""
+EFFICIENCY = 0.4
+"""Share of a GPU's stated speed that backbones and steps reach; a guess until it is measured there."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds on one process."""
+
+    image: dict[str, float]
+    """A backbone's forward pass of one image, by precision."""
+    vector: dict[int, float]
+    """A training step, per vector of a layer, by the width of its activations."""
+
+
+def given_rates(shape: RunShape, flops: float) -> Rates:
+    """Rates of a GPU that does `flops` operations a second in bfloat16, half as many in float32."""
+    image = shape.flops / (EFFICIENCY * flops)
+    steps = {layer.d_in: 12 * layer.d_in * layer.d_sae / (EFFICIENCY * flops / 2) for layer in shape.layers}
+    return Rates({"float32": 2 * image, "bfloat16": image}, steps)
+
+
+def timed_rates(backbone: Backbone, shape: RunShape, settings: Settings) -> Rates:
+    """Rates of this machine, by timing the backbone on images of noise and SAEs of every width on noise."""
+    config, sae, train = settings
+    batch, precision = config.images_per_batch, config.train_precision
+    images: dict[str, float] = {
+        name: _image_seconds(backbone, batch, getattr(torch, name)) for name in {"float32", precision}
+    }
+    widest = {layer.d_in: layer for layer in shape.layers}
+    steps = {d_in: _vector_seconds(layer, sae, train, backbone.device) for d_in, layer in widest.items()}
+    return Rates(images, steps)
+
+
+@torch.inference_mode()
+def _image_seconds(backbone: Backbone, batch: int, precision: torch.dtype) -> float:
+    side, device = backbone.preprocessing.image_size, backbone.device
+    n = min(batch, TIMED) if device.type == "cpu" else batch
+    pixels = torch.rand(n, 3, side, side).to(device, backbone.dtype)
+    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        return _seconds(lambda: backbone.run_pixels(pixels), device) / n
+
+
+def _vector_seconds(layer: LayerShape, sae: SAEConfig, train: TrainConfig, device: torch.device) -> float:
+    """A step of one layer per vector; where many vectors are taken at once, of fewer of them."""
+    n = min(train.batch_size, MOST_TIMED) if device.type == "cpu" else train.batch_size
+    x, module = torch.randn(n, layer.d_in), new_sae(sae, layer.d_in)
+    initialise(module, x, torch.Generator().manual_seed(0))
+    step = choose_step(sae, layer.d_in, device, train.bf16)
+    run = TrainingRun(sae, train, steps=10**6)
+    training = LayerTraining("timed", module.to(device).train(), scale_of([x], "timed"), step, run)
+    return _seconds(lambda: training.advance(x, train.lr, 0), device) / n
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The fastest of some runs, after one that warms up."""
+    taken = []
+    for _ in range(1 + TIMED):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - began)
+    return min(taken[1:])
