@@ -15,8 +15,9 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
 from hsae.views.page.models import BackboneLoading
+from hsae.views.page.salience import salient_place
 from hsae.views.page.selection import Selection
-from hsae.views.page.squares import split_key, square_box
+from hsae.views.page.squares import placed, split_key, square_box
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import build_tabs
 from hsae.views.page.uploads import photo_input, read_upload
@@ -164,7 +165,8 @@ class Page:
 
     def upload(self, selection: Selection, drawn: dict[str, Any], sent: object) -> list[Any]:
         """A photograph dropped, pasted or chosen."""
-        key = self.desk.photos.add(read_upload(sent))
+        image = read_upload(sent)
+        key = placed(self.desk.photos.add(image), salient_place(image))
         return self.draw(self.choices.choose(selection, "image", key), drawn)
 
     def picture(self, key: str) -> Image.Image | None:
