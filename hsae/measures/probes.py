@@ -140,7 +140,7 @@ class _Descent:
         self.x, self.labels, self.reading, self.settings = x, labels, reading, settings
         self.batch_size = min(settings.batch_size, max(64, len(x) // 16))  # enough steps for few images
         self.mean, std = _mean_and_std(x, reading, self.batch_size)
-        self.std = std if settings.scale == "each" else std.square().mean().sqrt().expand_as(std)
+        self.std = (_each if settings.scale == "each" else _common)(std)
         self.weight = torch.zeros(len(std), n_classes, device=x.device, requires_grad=True)
         self.bias = torch.zeros(n_classes, device=x.device, requires_grad=True)
 
@@ -169,7 +169,7 @@ class _Descent:
 
 @torch.no_grad()
 def _mean_and_std(x: Tensor, features: Reading, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Per feature; the std of a feature that is constant up to rounding is set to 1, so that it is not blown up."""
+    """Per feature; the std of a feature that is constant up to rounding is 0."""
     shift = features(x[:1]).double()  # sums of squares far from zero would lose the variance
     total = squares = torch.zeros((), dtype=torch.float64, device=x.device)
     for part in x.split(batch_size):
@@ -180,4 +180,15 @@ def _mean_and_std(x: Tensor, features: Reading, batch_size: int) -> tuple[Tensor
     mean = shift[0] + total / len(x)
     if not (mean.isfinite() & std.isfinite()).all():
         raise TrainingError("activations that are not finite", "finite numbers", "Extract the activations again.")
-    return mean.float(), std.where(std > 1e-6 * mean.abs(), 1).float()
+    return mean.float(), std.where(std > 1e-6 * mean.abs(), 0).float()
+
+
+def _each(std: Tensor) -> Tensor:
+    """The scale of each feature; that of a constant one is 1, so that it is not blown up."""
+    return std.where(std > 0, 1)
+
+
+def _common(std: Tensor) -> Tensor:
+    """One scale for all: the root of the mean variance of those that vary. Latents that never fire say nothing of it."""
+    varying = std[std > 0]
+    return varying.square().mean().sqrt().expand_as(std) if len(varying) else torch.ones_like(std)

@@ -205,6 +205,22 @@ def test_without_a_choice_a_share_of_every_class_is_set_apart():
     assert (once.penalty, once.temperature) == (ProbeSettings.unchosen, 1)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0])
+def test_a_common_scale_is_that_of_the_features_that_vary(unit):
+    """Latents that never fire, of small activations: without them the same probe."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(4, (400,), generator=generator)
+    x = unit * torch.eye(4)[labels] * torch.rand(400, 4, generator=generator)
+    settings = replace(QUICK, scale="common")
+    alone = fit_probe(x, labels, 4, settings=settings)
+    beside = fit_probe(torch.cat([x, torch.zeros(400, 60)], dim=1), labels, 4, settings=settings)
+    torch.testing.assert_close(beside.std[:4], alone.std)
+    torch.testing.assert_close(beside.W[:4], alone.W)
+    assert beside.accuracy(torch.cat([x, torch.zeros(400, 60)], dim=1), labels) > 0.9
+    nothing = fit_probe(torch.zeros(400, 4), labels, 4, settings=settings)
+    assert nothing.std.tolist() == [1] * 4
+
+
 def test_seldom_features_of_one_unit_are_not_blown_up_on_a_common_scale():
     x, labels = noisy(600, seed=0)
     x[:, 40:] *= torch.rand(600, 20) < 0.01
