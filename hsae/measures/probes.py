@@ -189,6 +189,6 @@ def _each(std: Tensor) -> Tensor:
 
 
 def _common(std: Tensor) -> Tensor:
-    """One scale for all: the root of the mean variance of those that vary. Latents that never fire say nothing of it."""
+    """One scale for all: the root of the mean variance of those that vary: latents that never fire say nothing."""
     varying = std[std > 0]
     return varying.square().mean().sqrt().expand_as(std) if len(varying) else torch.ones_like(std)
