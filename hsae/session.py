@@ -145,11 +145,13 @@ class Session:
     def active_latents(self, layer: str, top: int = 20, place: Iterable[tuple[int, int]] | None = None) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
-        Columns: latent, activation (in units of the activations), strength (activation / p999), said, then the table's
-        as they may be shown (`report.shown_names.as_shown`): a latent whose name is refused has the label "unnamed".
+        Columns: latent, activation (in units of the activations), strength (activation / p999), said, chance, then the
+        table's as they may be shown (`report.shown_names.as_shown`): where the name is refused the label is "unnamed".
         said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
-        the name is refused, nor where no threshold was measured. For a patch SAE the activation and the pre-activation
-        are the largest over the patches, or over those of `place`: (row, column) each, from the upper left.
+        the name is refused, nor where no threshold was measured. chance: that the name is true of this image, in
+        [0, 1]. Latents that are silent and whose name is said all the same come last, with an activation of 0.
+        For a patch SAE the activation and the pre-activation are the largest over the patches, or over those of
+        `place`: (row, column) each, from the upper left.
         """
         x, sae = self._token(layer), self.artifact.sae(layer)
         if place is not None:
@@ -233,7 +235,7 @@ class Session:
         """
         node, sae = ReadNode(self._readout("probe"), self._members(wnid)), self.artifact.sae(layer)
         parts = contributions(node, sae, layer, self.artifact.token, self.activations(layer))
-        active = self.active_latents(layer, top=sae.d_sae)
+        active = self.active_latents(layer, top=sae.d_sae).query("activation > 0")
         active.insert(2, "contribution", parts.latents[active["latent"]])
         order = active["contribution"].abs().sort_values(ascending=False, kind="stable").index
         return Carried(active.loc[order].reset_index(drop=True), parts)

@@ -194,13 +194,19 @@ COLUMNS = (
     Column(
         "node_worth", "float32",
         "what the name is expected to tell of an image it is said of, in bits: precision log2(1 / pi) on the confirm "
-        "images; lists are ordered by it", later=True,
+        "images; lists are ordered by it where no chance is known", later=True,
     ),
     Column(
         "foreground_precision", "float32",
         "of patches: share of the patches on which it fires that belong to the foregrounds of photographs", high=1,
         later=True,
     ),
+    Column(
+        "node_slope", "float32",
+        "chance that the name is true of an image = 1 / (1 + exp(-(slope x pre-activation + offset))), fitted on the "
+        "choice images; lists of an image's names are ordered by it", low=-3.4e38, later=True,
+    ),
+    Column("node_offset", "float32", "see node_slope", low=-3.4e38, later=True),
 )  # fmt: skip
 """The columns of latents.parquet, in their order."""
 

@@ -21,7 +21,7 @@ UNNAMED = "unnamed"
 """Label of a latent whose name is refused."""
 OF_A_NAME = (
     "node_ap_gain", "node_mcc", "node_precision", "node_recall", "node_lift", "node_threshold", "node_worth",
-    "best_node_f1", "ap",
+    "node_slope", "node_offset", "best_node_f1", "ap",
 )  # fmt: skip
 """Columns that say how well a node fits: they mean nothing to those who are not told which."""
 _NO_NAMES = (SILENT, UNASSIGNED, UNNAMED, "")
@@ -102,12 +102,15 @@ def telling(table: pd.DataFrame) -> pd.Series:
 
 
 def said_first(active: pd.DataFrame) -> pd.DataFrame:
-    """Latents of a photograph in the order of a list: those whose name is said of it, the most telling first.
+    """Latents of a photograph in the order of a list: those whose name is said of it, the likeliest to be true first.
 
+    Equally likely names by what they tell, as are all names of tables of older versions, which know no chance. Not by
+    chance x bits: on photographs of things that no class covers, narrow names that are false then come first.
     active: as `Session.active_latents` gives it; the others follow as they came.
     """
     said = active["said"].to_numpy(bool)
-    order = np.lexsort((np.where(said, -telling(active), 0.0), ~said))
+    chance = active.reindex(columns=["chance"])["chance"].fillna(0).to_numpy(float)
+    order = np.lexsort((np.where(said, -telling(active), 0.0), np.where(said, -chance, 0.0), ~said))
     return active.iloc[order].reset_index(drop=True)
 
 

@@ -18,6 +18,7 @@ from hsae.hierarchy.lch import MISSING
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.statistics import benjamini_hochberg
 from hsae.measures.wordnet.class_sets import wnids
+from hsae.measures.wordnet.name_chances import Chances, fit_chances
 from hsae.measures.wordnet.nodes import (
     MIN_SAID,
     LabelledScores,
@@ -122,6 +123,8 @@ class ChosenNames:
     named: NDArray[np.bool_]
     confirmed: Detection
     """On the confirm images."""
+    chances: Chances
+    """How likely a name is true of one image, by its score there; fitted to the choice images, for the named."""
 
     @cached_property
     def worth(self) -> Rows:
@@ -169,7 +172,8 @@ def choose_names(
     q = benjamini_hochberg(pd.Series(p)).to_numpy()
     with np.errstate(invalid="ignore"):
         named = (q < rule.alpha) & (confirmed.precision >= rule.min_precision) & (confirmed.lift >= rule.min_lift)
-    return ChosenNames(taxonomy, node, threshold, p, q, named, confirmed)
+    likely = fit_chances(taxonomy, np.where(named, node, MISSING), choice)
+    return ChosenNames(taxonomy, node, threshold, p, q, named, confirmed, likely)
 
 
 def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
@@ -188,6 +192,8 @@ def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
             "node_q": chosen.q,
             "named": chosen.named.astype(np.int64),
             "node_worth": chosen.worth,
+            "node_slope": chosen.chances.slope,
+            "node_offset": chosen.chances.offset,
         }
     )
 

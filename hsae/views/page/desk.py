@@ -38,7 +38,7 @@ class Desk:
         return self.photos.session(self.model(selection), selection.image)
 
     def active(self, selection: Selection) -> pd.DataFrame:
-        """Features active in the photo at the layer: first those whose name is said of it, the most telling first.
+        """Features active in the photo at the layer: first those whose name is said of it, the likeliest first.
 
         The others by strength; names by the older rule before none, and doubtful ones between the two.
         """
@@ -56,8 +56,8 @@ class Desk:
             active = self.active(selection)
         except HsaeError:  # without a backbone or a photograph the table still has a good one to start with
             active = pd.DataFrame()
-        if len(active):
-            return int(active["latent"].iloc[0])
+        if len(active):  # a name that is said of a silent feature has no heat map
+            return int(active["latent"].iloc[active["activation"].gt(0).argmax()])
         table = self.model(selection).latents(selection.layer)
         alive = table[~table["dead"]].assign(telling=telling(table))
         alive = alive.sort_values(["telling", "n_classes", "frequency"], ascending=False, kind="stable")

@@ -126,11 +126,12 @@ def active_html(active: pd.DataFrame, layer: str, focus: int | None) -> str:
         for _, row in shown.iterrows()
     ]  # fmt: skip
     current = next((n for n, latent in enumerate(shown["latent"]) if latent == focus), None)
+    firing = int(active["activation"].gt(0).sum())
     heads = ["feature", "strength", "its name is" if measured else "coverage"]
     return (
         f"<h2>Features active at layer {esc(short_layer(layer))}</h2>"
         + table("Active features", heads, rows, current=current, css="hsae-features")
-        + f'<p class="hsae-hint">{len(active)} features fire here{_order(active)}</p>'
+        + f'<p class="hsae-hint">{firing} features fire here{_order(active)}</p>'
     )
 
 
@@ -145,7 +146,11 @@ def _order(active: pd.DataFrame) -> str:
     """The order of the list and its marks, in words."""
     strength = "Strength 1 = about as strong as it ever gets."
     if (status(active) != OLDER).any():
-        told = f"; {int(active['said'].sum())} of them by a name that is said of this photo, the most telling first"
-        return f"{told}. {strength} True in = of other photos that it is said of, the share that show such a thing."
+        told = f"; {int(active['said'].sum())} names are said of this photo, the likeliest to be true first"
+        silent = " Strength 0 = it speaks for its name, but lost to stronger features."
+        return (
+            f"{told}. {strength}{silent if (active['activation'] == 0).any() else ''}"
+            " True in = of other photos that it is said of, the share that show such a thing."
+        )
     order = "; those with a name first" if has_name(active).any() else ""
     return f"{order}. {strength} ★ = beats chance, ? = a doubtful name. {OLDER_RULE}"

@@ -1,0 +1,60 @@
+"""How likely is a name true of one image, given how strongly the latent speaks for it there?
+
+chance = 1 / (1 + exp(-(slope x score + offset))), fitted for each latent to labelled images by the likelihood of Platt
+(1999), whose targets are (P + 1) / (P + 2) for the P images under the node and 1 / (N - P + 2) for the other N - P: few
+images then never make a name certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from hsae.hierarchy.lch import MISSING
+from hsae.hierarchy.taxonomy import Taxonomy
+from hsae.measures.wordnet.nodes import LabelledScores
+
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Chances:
+    """Of each latent `[n_latents]`; NaN where nothing was fitted."""
+
+    slope: Rows
+    """Log-odds per unit of the score."""
+    offset: Rows
+
+
+def fit_chances(taxonomy: Taxonomy, node: NDArray[np.int64], data: LabelledScores) -> Chances:
+    """Fit the chance that an image is under each latent's node (a position, or MISSING) to its scores."""
+    fitted = np.full((len(node), 2), np.nan)
+    for latent in np.flatnonzero(node != MISSING):
+        scores = data.scores[:, latent].astype(float)
+        fitted[latent] = _fit(scores, taxonomy.members[node[latent]][data.labels])
+    return Chances(fitted[:, 0], fitted[:, 1])
+
+
+def chances(scores: Rows, slope: Rows, offset: Rows) -> Rows:
+    """The chance of each name, in [0, 1], by the scores of an image `[n_latents]`; NaN where nothing was fitted."""
+    return np.asarray(expit(slope * scores + offset))
+
+
+def _fit(scores: Rows, under: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and offset of one latent; a score that never varies has slope 0."""
+    centre, spread = scores.mean(), scores.std() or 1.0
+    standard = (scores - centre) / spread
+    positives = under.sum()
+    target = np.where(under, (positives + 1) / (positives + 2), 1 / (len(under) - positives + 2))
+
+    def loss(weights: Rows) -> tuple[float, Rows]:
+        z = weights[0] * standard + weights[1]
+        error = expit(z) - target
+        return float((np.logaddexp(0, z) - target * z).mean()), np.array([error @ standard, error.sum()]) / len(z)
+
+    slope, offset = minimize(loss, np.zeros(2), jac=True).x
+    return slope / spread, offset - slope * centre / spread
