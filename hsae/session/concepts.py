@@ -1,0 +1,124 @@
+"""The concepts of an image: classes and WordNet nodes as the artifact's probes read them, where and through what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hsae.errors import InputError
+from hsae.hierarchy import wordnet
+from hsae.measures.wordnet.node_probabilities import node_probabilities
+from hsae.relevancy import RelevancyMap, layer_maps, target_maps
+from hsae.relevancy.targets import ClassTarget, NodeTarget
+from hsae.session.latents import LatentSession
+from hsae.steering.contributions import Contributions, ReadNode, contributions
+from hsae.steering.readout import Readout
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What carries a WordNet node in an image, in nats of its log-odds."""
+
+    latents: pd.DataFrame
+    """`Session.active_latents` with a column contribution, the largest in size first: all that are active."""
+    parts: Contributions
+    """With the error, the base and the total that they add up to."""
+
+
+class ConceptSession(LatentSession):
+    """Answers about what one image shows."""
+
+    @torch.no_grad()
+    def classes(self, layer: str | None = None, top: int = 5) -> pd.DataFrame:
+        """The probe's most likely classes for the image at a layer (default: the last): wnid, name, probability."""
+        if layer is None and self._main is not self:
+            return self._main.classes(None, top)
+        layer = layer or self.artifact.layers[-1]
+        logits = self.artifact.probe(layer).logits(self._token(layer).mean(0))
+        probabilities = torch.softmax(logits, -1)
+        values, indices = probabilities.topk(min(top, len(probabilities)))
+        wnids = [self.artifact.classes[i] for i in indices.tolist()]
+        return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
+
+    def class_relevancy(self, wnid: str, layer: str | None = None, method: str | None = None) -> RelevancyMap:
+        """Which patches the probe's logit of one class comes from, read at a layer (default: the last).
+
+        InputError when the artifact does not have the class, or for a method that only latents have ("activation").
+        """
+        layer, classes = layer or self.artifact.layers[-1], self.artifact.classes
+        if wnid not in classes:
+            raise InputError(f"class {wnid!r:.40}", f"one of the {len(classes)} that {self.artifact.id} was probed for")
+        n_prefix = self.backbone.layers[layer].n_prefix
+        probe, index = self.artifact.probe(layer), classes.index(wnid)
+        target = ClassTarget(probe, index, token=self.class_token, n_prefix=n_prefix)
+        return target_maps(self.backbone, self.crop, layer, [target], method=method)[0]
+
+    @torch.no_grad()
+    def node_probabilities(self, nodes: Sequence[str]) -> dict[str, dict[str, float]]:
+        """How likely the image shows each WordNet node, by node and layer: calibrated probes, summed over its classes.
+
+        LabelError for a node that is above none of the artifact's classes.
+        """
+        if self._main is not self:
+            return self._main.node_probabilities(nodes)
+        members = torch.tensor(self.taxonomy.members[[self.taxonomy.position(node) for node in nodes]])
+        by_layer = {
+            layer: node_probabilities(self.artifact.probe(layer).logits(self._token(layer).mean(0)), members).tolist()
+            for layer in self.artifact.layers
+        }
+        return {node: {layer: values[at] for layer, values in by_layer.items()} for at, node in enumerate(nodes)}
+
+    def concept_maps(self, node: str) -> dict[str, RelevancyMap]:
+        """Which patches speak for a WordNet node, by layer: relevancy of the log-odds that the layer's probe gives it.
+
+        One forward pass and a backward pass per layer. Errors as for `node_probabilities`; none for a node of all
+        classes, which nothing speaks for or against: it has no maps.
+        """
+        if self._main is not self:
+            return self._main.concept_maps(node)
+        members = self._members(node)
+        if members.all():
+            return {}
+        token, layers = self.class_token, self.artifact.layers
+        targets = {
+            layer: NodeTarget(
+                self.artifact.probe(layer), members, token=token, n_prefix=self.backbone.layers[layer].n_prefix
+            )
+            for layer in layers
+        }
+        return layer_maps(self.backbone, self.crop, targets)
+
+    def contributions(self, layer: str, wnid: str) -> Carried:
+        """What carries a WordNet node: its log-odds at the last layer, split over the latents active at a layer.
+
+        Exact at the last layer, of first order before it (`steering.contributions`). LabelError for a node above none
+        of the classes, InputError for one above all of them.
+        """
+        node, sae = ReadNode(self._readout("probe"), self._members(wnid)), self.artifact.sae(layer)
+        parts = contributions(node, sae, layer, self.artifact.token, self.activations(layer))
+        active = self.active_latents(layer, top=sae.d_sae).query("activation > 0")
+        active.insert(2, "contribution", parts.latents[active["latent"]])
+        order = active["contribution"].abs().sort_values(ascending=False, kind="stable").index
+        return Carried(active.loc[order].reset_index(drop=True), parts)
+
+    def _members(self, node: str) -> Tensor:
+        """Which of the classes are under a WordNet node, bool `[n_classes]`; LabelError when none is."""
+        taxonomy = self._main.taxonomy
+        return torch.tensor(taxonomy.members[taxonomy.position(node)])
+
+    def _readout(self, name: Literal["probe", "model"]) -> Readout:
+        """The classifier of that name, where it reads."""
+        if name == "probe":
+            artifact = self._main.artifact
+            last = artifact.layers[-1]
+            return Readout(self.backbone, artifact.probe(last), artifact.classes, last, self.class_token)
+        head = self.backbone.classifier
+        if head is None:
+            got = f"{self.backbone.id} has no classifier of its own"
+            raise InputError(got, "a model trained on classes", "Use the artifact's probe.")
+        return Readout(self.backbone, head, head.classes, self.backbone.layer_names()[-1])
