@@ -41,7 +41,7 @@ def test_the_snippet_with_an_image_steers(focus, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict = {}
     exec(SNIPPETS[1], names)
-    assert names["session"].classes()["name"][0] == "African elephant"
+    assert names["session"].classes()["name"][0] == "German shepherd"
     assert names["heat"].ndim == 2
     assert names["result"].probabilities_after.sum() == pytest.approx(1, abs=1e-5)
 

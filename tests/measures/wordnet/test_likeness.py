@@ -20,9 +20,9 @@ BLUE, SPREAD = "n01905661", "n03094503"  # invertebrate: all of one colour; cont
 
 @pytest.fixture(scope="module")
 def taxonomy() -> Taxonomy:
-    """Of the packaged artifact's 200 classes."""
+    """Of the packaged artifact's first 200 classes."""
     index = Path(hsae.__file__).parent / "starter" / "artifact" / "hsae.json"
-    return Taxonomy(json.loads(index.read_text())["dataset"]["classes"])
+    return Taxonomy(json.loads(index.read_text())["dataset"]["classes"][:200])
 
 
 @pytest.fixture(scope="module")
