@@ -38,6 +38,10 @@ class LinearProbe:
         """Activations `[..., d_in]` to logits `[..., n_classes]`."""
         return (((x - self.mean) / self.std) @ self.W + self.b) / self.temperature
 
+    def pushed(self, direction: Tensor) -> Tensor:
+        """How the logits `[..., n_classes]` change when `direction` `[..., d_in]` is added to any activation."""
+        return (direction / self.std) @ self.W / self.temperature
+
     def accuracy(self, x: Tensor, labels: Tensor, top: int = 1) -> float:
         """Share in [0, 1] of `x [n, d_in]` whose label is among the `top` largest logits.
 

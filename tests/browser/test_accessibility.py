@@ -17,7 +17,7 @@ DRAWN = {
     "carries": "#carries table",
     "layers": "#layers figure",
     "hierarchy": "#hierarchy-table [role=gridcell]",
-    "feature": "#feature-heats img",
+    "feature": "#feature-shots .hsae-still",
     "relevancy": "#removal svg",
     "steer": "#steer-result td b",
     "compare": "#view-compare .hsae-matrix, #view-compare .hsae-notice",

@@ -168,7 +168,7 @@ def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
     nodes = artifact.latents("block_10").query("named == 1")["node"]
     broad = next(latent for latent, node in nodes.items() if read_node_scores(artifact.tree, node, sizes))
     page = visit(f"?layer=block_10&latent={broad}&view=feature")
-    link = page.locator('#feature-numbers [data-field="feature"]').first
+    link = page.locator('#feature-rest [data-field="feature"]').first
     layer, latent = link.get_attribute("data-value").split(":")
     link.click()
     until_query(page, layer=layer, latent=latent, view="feature")
@@ -177,7 +177,7 @@ def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
 
 def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
     page = visit()
-    open_tab(page, "Relevancy", ".hsae-heat img.over")
+    open_tab(page, "Where", ".hsae-heat img.over")
     heat = page.locator(".hsae-heat img.over")
     assert "strongest at the" in heat.get_attribute("alt")
     assert len(page.locator("#relevancy .hsae-ends span").all_inner_texts()) == 3
@@ -208,7 +208,7 @@ def changes(page) -> set[str]:
 
 def test_sliders_steer_by_keyboard_undo_redo_and_reset(visit):
     page = visit("?image=animals/dog")  # the model is less than sure of this one, so that a push shows
-    open_tab(page, "Steer", "#steer-0 input[type=range]")
+    open_tab(page, "Turn it", "#steer-0 input[type=range]")
     page.locator("#steer-result td b").first.wait_for()
     assert changes(page) == {"0.0"}
     assert "never altered" in page.inner_text("#view-steer")

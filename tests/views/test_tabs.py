@@ -19,9 +19,8 @@ from hsae.views.page import photo
 from hsae.views.page.bar import strip_html
 from hsae.views.page.desk import branching_path
 from hsae.views.parts.charts import line_chart
-from hsae.views.parts.markup import number
 from hsae.views.tabs.concept import concept
-from hsae.views.tabs.feature import card, feature
+from hsae.views.tabs.feature import card
 from hsae.views.tabs.hierarchy import hierarchy
 from hsae.views.tabs.layers import layers
 from hsae.views.tabs.relevancy import relevancy
@@ -56,7 +55,7 @@ def test_the_layers_tab_shows_what_was_measured_and_says_what_was_not():
     assert html.count("50 %") == 3
     assert "not measured" in html
     assert "median" not in html
-    assert layers.layers_html(LAYERS, {}, LAYERS[0]).count("not measured") == 6
+    assert layers.layers_html(LAYERS, {}, LAYERS[0]).count("not measured") == 7
 
 
 def test_the_words_under_the_scatter_count_every_feature_once():
@@ -96,11 +95,9 @@ def test_the_features_of_a_photo_are_listed_by_layer():
 
 
 def test_a_card_says_why_the_feature_has_its_name():
-    html = card.card_html(row(2), 2, "block_02", [("animals/dog", 0.5), ("no/such", 0.1)], tau=0.5)
+    html = card.head_html(row(2), 2, "block_02", tau=0.5)
     assert "2 classes belong to it" in html
     assert "67 % of the classes below" in html
-    assert html.count("<img") == 1
-    assert "0.5" in html
     assert "never fired" in card.evidence_html(row(0))
     assert "no class belongs to it" in card.evidence_html(row(7))
     assert "One class belongs" in card.evidence_html(row(3))
@@ -114,7 +111,7 @@ def test_hostile_labels_are_text_in_every_view():
     active = pd.DataFrame([row(1)]).assign(latent=1, activation=1.0, strength=0.5)
     found = RelevancyMap(np.ones((2, 2)), "x", "block_02", 1.0)
     pieces = [
-        card.card_html(row(1), 1, "block_02", []),
+        card.head_html(row(1), 1, "block_02"),
         photo.active_html(active, "block_02", 1),
         relevancy.overlay_html(Image.new("RGB", (9, 9)), found, HOSTILE, 1.0),
         line_chart("a chart", LAYERS, {HOSTILE: [0.1, 0.2, 0.3], "other": [0.1, 0.2, 0.3]}, LAYERS[0]),
@@ -186,21 +183,6 @@ def test_chosen_patches_are_told_how_much_they_hold():
     html = relevancy.share_html(found, (0, 3, 99))
     assert "2 chosen patches are 50 % of the picture and hold <b>75 %</b>" in html
     assert "Choose patches" in relevancy.share_html(found, ())
-
-
-def test_the_photos_of_a_card_share_one_scale(desk, choices):
-    weak, strong = (RelevancyMap(np.array([[v, 0.0]], np.float32), "x", "b", 1.0) for v in (1.0, 4.0))
-    crop = Image.new("RGB", (16, 16), "white")
-    html = feature.heats_html(
-        dict.fromkeys(("animals/dog", "food/lemon"), crop), {"animals/dog": weak, "food/lemon": strong}
-    )
-    assert html.count("<img") == 2
-    assert "strongest at the" in html
-    assert f"<span>{number(strong.limit)}</span>" in html
-    alone = feature.heats_html({"animals/dog": crop}, {"animals/dog": weak})
-    assert alone.split("base64,")[1][:2000] != html.split("base64,")[1][:2000]  # drawn paler beside a stronger one
-    assert feature.heats_html({}, {}) == ""
-    assert "animals/dog" in feature._heats(desk, replace(choices.first(), latent=1))
 
 
 def test_gains_come_first_and_losses_last():

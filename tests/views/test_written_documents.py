@@ -163,7 +163,7 @@ def test_the_causal_test_is_on_the_card_of_every_tested_feature(desk, model, fir
     tested = [row["latent"] for row in model.artifact.document("causal")["layers"][LAYER]["features"]]
     assert tested
     for latent in range(24):
-        assert ("What steering it does" in "".join(feature._card(desk, replace(first, latent=latent)))) == (
+        assert ("What steering it does" in "".join(feature._page(desk, replace(first, latent=latent)))) == (
             latent in tested
         )
 
@@ -196,7 +196,7 @@ def test_the_comparison_is_shown_with_its_pairs_and_concepts(model):
     assert reader.share(LAYER, LAYER)[0] > 0.2  # it was compared with itself
     pair = reader.strongest(LAYER, LAYER)[0]
     assert pair.latent == pair.partner
-    assert f"{pair.shared} of {reader.k}" in pairs_html(model, reader, LAYER, LAYER)
+    assert f"{pair.shared} of {reader.k}" in pairs_html(model, reader, (LAYER, LAYER))
     assert reader.partner(LAYER, pair.latent) is not None
     assert f"of their {reader.k} strongest images" in matched_html(model, LAYER, pair.latent)
     assert reader.other(LAYER, pair.latent).photos

@@ -95,5 +95,14 @@ def read_node_scores(tree: Mapping[str, Any], node: str, sizes: Mapping[str, int
     return scores
 
 
+def read_gains(tree: Mapping[str, Any], layer: str, measure: str) -> list[tuple[float, float]]:
+    """Height and a measure of every node at a layer: "ap_gain" of its best latent, "chance" or "probe_ap_gain"."""
+    heights = [real(item(row, 1)) for row in listed(within(tree, "nodes"))]
+    values = [real(value) for value in listed(within(tree, "node_scores", layer, measure))]
+    if len(values) != len(heights):
+        return []
+    return [(h, v) for h, v in zip(heights, values, strict=True) if h is not None and v is not None]
+
+
 def _edges(tree: Mapping[str, Any], layer: str) -> list[Any]:
     return listed(within(tree, "layers", layer, "edges"))

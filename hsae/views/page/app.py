@@ -30,19 +30,28 @@ from hsae.views.page.state import Choices
 from hsae.views.page.tabs import tabs_css
 from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
+from hsae.views.share.served import Served, Shared
 
 _PATIENCE = 8.0  # seconds
 _EVENTS = 320  # under way at once, more than all lanes have room for: so Gradio itself queues none
 
 
-def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
+class Space(gr.Blocks):
+    """The page, and what is served beside it."""
+
+    shared: Shared
+
+
+def build_app(artifacts: Sequence[Artifact]) -> Space:
     """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
     upload_folder()
     models, photos = Models(artifacts), Photos()
     models.settle(0)
     desk = Desk(models, photos)
-    with gr.Blocks(title="hsae", analytics_enabled=False, fill_width=True) as demo:
-        page = Page(desk, Choices(models, photos))
+    choices = Choices(models, photos)
+    with Space(title="hsae", analytics_enabled=False, fill_width=True) as demo:
+        demo.shared = Shared(desk, choices)
+        page = Page(desk, choices)
         demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it
@@ -51,7 +60,7 @@ def build_app(artifacts: Sequence[Artifact]) -> gr.Blocks:
 
 
 def launch(
-    demo: gr.Blocks,
+    demo: Space,
     host: str | None = None,
     port: int | None = None,
     *,
@@ -71,7 +80,9 @@ def launch(
         max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=f"{asset('page/style.css')}\n{tabs_css()}",
         theme=theme, mcp_server=mcp, max_threads=_EVENTS,
-        app_kwargs={"middleware": [Middleware(Intake, folder=upload_folder())]},
+        app_kwargs={
+            "middleware": [Middleware(Intake, folder=upload_folder()), Middleware(Served, shared=demo.shared)]
+        },
     )  # fmt: skip
     return address
 

@@ -9,6 +9,7 @@ import gradio as gr
 
 from hsae.views.page.desk import Desk
 from hsae.views.page.selection import Selection
+from hsae.views.page.share import share_buttons
 from hsae.views.page.state import Choices
 from hsae.views.parts.charts import cell_css, short_layer
 from hsae.views.parts.markup import button, percent
@@ -31,8 +32,8 @@ addEventListener('popstate', () => trigger('select', { index: 'link', value: loc
 _LINK = '<a class="hsae-link" href="${value}" title="Restores all but an uploaded photo">Link to this view</a>'
 
 
-def build(desk: Desk, choices: Choices) -> list[View]:
-    """Model menu, layer strip and link."""
+def build(desk: Desk, choices: Choices) -> tuple[list[View], gr.HTML]:
+    """Model menu, layer strip, link, and the buttons that share (`share.wire`), which are returned apart."""
     names = list(desk.models)
     with gr.Row(elem_id="bar"):
         menu = gr.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1, min_width=180, scale=0)
@@ -41,9 +42,10 @@ def build(desk: Desk, choices: Choices) -> list[View]:
             "", html_template=_LINK, js_on_load=_FOLLOW, apply_default_css=False,
             scale=1, min_width=130, elem_id="link",
         )  # fmt: skip
+        share = share_buttons()
         theme = gr.Button("Light / dark", size="sm", scale=0, min_width=100)
     theme.click(None, js="() => { document.body.classList.toggle('dark'); }", api_visibility="private")
-    return [
+    views = [
         View(
             "strip",
             ("model", "layer"),
@@ -60,6 +62,7 @@ def build(desk: Desk, choices: Choices) -> list[View]:
             pickers=[link],
         ),
     ]
+    return views, share
 
 
 def _strip(desk: Desk, selection: Selection) -> str:

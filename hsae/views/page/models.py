@@ -14,16 +14,19 @@ from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.comparison import ComparisonReader
-from hsae.artifacts.documents.profiles import read_profile
+from hsae.artifacts.documents.examples import Examples, read_examples
+from hsae.artifacts.documents.profiles import Weaker, read_profile, read_together, read_weaker
 from hsae.artifacts.documents.tree import Concept, Edge, read_concepts, read_edges, read_node_scores
 from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
+from hsae.measures.weaker_images import Shares
 from hsae.relevancy import usable_methods
 from hsae.report.shown_names import as_shown
 from hsae.session import Session
+from hsae.views.page.kept import Feature
 from hsae.views.tabs.hierarchy.scatter import densities
 
 
@@ -141,6 +144,17 @@ class Model:
         value = self.artifact.curves.get(layer, {}).get(measure)
         return float(value) if isinstance(value, int | float) else None
 
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Features by layer."""
+        return {layer.name: layer.d_sae for layer in self.artifact.index.layers}
+
+    @cached_property
+    def living(self) -> list[Feature]:
+        """Every feature that ever fires; the first one of all where none does."""
+        alive = [(layer, int(at)) for layer in self.sizes for at in np.flatnonzero(~self.latents(layer)["dead"])]
+        return alive or [(self.artifact.layers[0], 0)]
+
     def edges(self, layer: str) -> list[Edge]:
         """The feature tree of a layer."""
         return read_edges(self.artifact.tree, layer, len(self.latents(layer)))
@@ -151,20 +165,30 @@ class Model:
 
     def node_scores(self, node: str) -> dict[str, tuple[int, float]]:
         """By layer the latent that tells a WordNet node best, and how well; only layers where one was found."""
-        return read_node_scores(
-            self.artifact.tree, node, {name: len(self.latents(name)) for name in self.artifact.layers}
-        )
+        return read_node_scores(self.artifact.tree, node, self.sizes)
 
     def profile(self, layer: str, latent: int) -> Profile | None:
         """How strongly and for which classes a latent fires, when the artifact says so."""
         return read_profile(self.artifact.document("profiles"), layer, latent, len(self.artifact.classes))
 
+    def together(self, layer: str, latent: int) -> Shares:
+        """The features that fire on the same images, with the per cent of the images of either; none if not known."""
+        return read_together(self.artifact.document("profiles"), layer, latent, self.sizes[layer])
+
+    def weaker(self, layer: str, latent: int) -> Weaker:
+        """Images on which it fires, but not most strongly; none if not known."""
+        return read_weaker(self.artifact.document("profiles"), layer, latent)
+
+    @cached_property
+    def examples(self) -> Examples | None:
+        """Thumbnails of the images it was measured on, where it may show any."""
+        return read_examples(self.artifact.document("examples"))
+
     @cached_property
     def comparison(self) -> ComparisonReader | None:
         """With another model, when the artifact has one."""
         document = self.artifact.document("comparison")
-        sizes = {layer.name: layer.d_sae for layer in self.artifact.index.layers}
-        return None if document is None else ComparisonReader(document, sizes)
+        return None if document is None else ComparisonReader(document, self.sizes)
 
     @cached_property
     def concepts(self) -> list[tuple[str, str]]:

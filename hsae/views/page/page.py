@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from hsae.errors import HsaeError
-from hsae.views.page import about, bar, photo
+from hsae.views.page import about, bar, photo, share
 from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
@@ -56,7 +56,7 @@ class Page:
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
         gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
-        views = bar.build(desk, choices)
+        views, share_buttons = bar.build(desk, choices)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=1, min_width=300, elem_id="left"):
                 left, self.image = photo.build(desk)
@@ -74,6 +74,7 @@ class Page:
         self.waiting = gr.Timer(1.0, active=False)
         self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
         self._wire()
+        share.wire(share_buttons, desk, self.selection)
 
     def _wire(self) -> None:
         state, lane = [self.selection, self.drawn], self.lane

@@ -11,6 +11,8 @@ SHOWS = ("classes", "control", "nearest", "downstream", "segmentation")
 FIRST_PHOTO = "photos/farm/dog"
 SURPRISE = "surprise"
 """In place of a concept: any of them."""
+RANDOM = "random"
+"""In place of a feature: any living one of any layer."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,5 @@ class Selection:
     """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
     shows: str = ""
     """What the Steer view shows of an edit's effect, one of `SHOWS`; "" for the classes."""
+    kept: str = ""
+    """The visitor's own list of features (`kept`)."""

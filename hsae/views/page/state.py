@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 from hsae.errors import HsaeError, InputError
 from hsae.relevancy import METHODS
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
+from hsae.views.page.kept import read_feature, read_kept, toggled, write_feature
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
-from hsae.views.page.selection import SCOPES, SHOWS, SURPRISE, Selection
+from hsae.views.page.selection import RANDOM, SCOPES, SHOWS, SURPRISE, Selection
 from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
@@ -38,9 +39,10 @@ class Choices:
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
         """The selection after a click that sets a field; InputError when there is no such field or value.
 
-        Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer of a model
-        written starter|block_07; "feature", a latent written
-        block_07:12; "preset", a photograph and an edit written animals/dog|7~2; and "link", a whole query string.
+        Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer or a feature of
+        a model written starter|block_07 or starter|block_07:12; "feature", a latent written block_07:12 or "random";
+        "keep", a feature to put on the list or take off it; "preset", a photograph and an edit written animals/dog|7~2;
+        "link", a whole query string.
         """
         if field == "link":
             return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
@@ -75,7 +77,16 @@ class Choices:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
         return replace(
-            selection, model=value, layer=layer, latent=None, concept="", method="", edit="", patches="", pair=""
+            selection,
+            model=value,
+            layer=layer,
+            latent=None,
+            concept="",
+            method="",
+            edit="",
+            patches="",
+            pair="",
+            kept="",
         )
 
     def _layer(self, selection: Selection, value: str) -> Selection:
@@ -83,8 +94,9 @@ class Choices:
         return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
 
     def _place(self, selection: Selection, value: str) -> Selection:
-        model, _, layer = value.partition("|")
-        return self._layer(self._model(selection, model), layer)
+        model, _, place = value.partition("|")
+        go = self._feature if ":" in place else self._layer
+        return go(self._model(selection, model), place)
 
     def _latent(self, selection: Selection, value: str) -> Selection:
         n = len(self.models[selection.model].latents(selection.layer))
@@ -94,8 +106,18 @@ class Choices:
         return replace(selection, latent=int(value), view=view)
 
     def _feature(self, selection: Selection, value: str) -> Selection:
-        layer, _, latent = value.partition(":")
-        return self._latent(self._layer(selection, layer), latent)
+        model = self.models[selection.model]
+        if value == RANDOM:
+            value = write_feature(random.choice(model.living))
+        layer, latent = read_feature(value, model.sizes)
+        return self._latent(self._layer(selection, layer), str(latent))
+
+    def _kept(self, selection: Selection, value: str) -> Selection:
+        read_kept(value, self.models[selection.model].sizes)
+        return replace(selection, kept=value)
+
+    def _keep(self, selection: Selection, value: str) -> Selection:
+        return replace(selection, kept=toggled(selection.kept, value, self.models[selection.model].sizes))
 
     def _image(self, selection: Selection, value: str) -> Selection:
         photo, _ = split_key(value)
@@ -153,6 +175,8 @@ _CHOOSERS = {
     "place": Choices._place,
     "latent": Choices._latent,
     "feature": Choices._feature,
+    "kept": Choices._kept,
+    "keep": Choices._keep,
     "image": Choices._image,
     "concept": Choices._concept,
     "square": Choices._square,

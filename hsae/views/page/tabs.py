@@ -19,14 +19,24 @@ from hsae.views.tabs.steer import steer
 
 TABS: dict[str, Callable[[Desk], list[View]]] = {
     "carries": carries.build,
+    "steer": steer.build,
+    "relevancy": relevancy.build,
+    "feature": feature.build,
     "layers": layers.build,
     "hierarchy": hierarchy.build,
-    "feature": feature.build,
-    "relevancy": relevancy.build,
-    "steer": steer.build,
     "compare": compare.build,
 }
 """Name, which also stands in links, and what builds its components and returns its views; in the order of the page."""
+TITLES = {
+    "carries": "What carries it",
+    "steer": "Turn it",
+    "relevancy": "Where",
+    "feature": "Features",
+    "layers": "All layers",
+    "hierarchy": "Hierarchy",
+    "compare": "Compare",
+}
+"""What each tab is called on the page."""
 
 
 def build_tabs(desk: Desk) -> list[View]:
@@ -46,7 +56,7 @@ def tabs_html(selected: str) -> str:
     """One tab per view."""
     tabs = "".join(
         f'<button type="button" role="tab" class="hsae-pick" {attributes(("view", name))} aria-controls="view-{name}"'
-        f' aria-selected="{str(name == selected).lower()}">{name.capitalize()}</button>'
+        f' aria-selected="{str(name == selected).lower()}">{TITLES[name]}</button>'
         for name in TABS
     )
     return f'<div class="hsae-tabs" role="tablist" aria-label="Views">{tabs}</div>'

@@ -16,6 +16,8 @@ from hsae.views.parts.markup import attributes, esc, number
 
 # Dark to bright in even steps of lightness, and blue over white to brown: both safe for colour blindness.
 _STRENGTH = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39))
+_LABEL = 22
+"""Room that the label of a layer needs, in SVG units."""
 _CHANGE = ((5, 48, 97), (67, 147, 195), (247, 247, 247), (224, 130, 20), (127, 59, 8))
 
 
@@ -103,10 +105,34 @@ def line_chart(
     """
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
-        return f'<figure class="hsae-chart"><figcaption>{esc(title)}</figcaption><p>not measured</p></figure>'
+        return _unmeasured(title)
     frame = _Frame(len(layers), top or nice_top(known), width=1000 if wide else 420)
+    return _chart(title, layers, series, selected, frame)
+
+
+def log_chart(title: str, layers: Sequence[str], series: Mapping[str, Sequence[float | None]], selected: str) -> str:
+    """The same on a logarithmic axis of whole powers of ten; what is not above 0 leaves a gap."""
+    powers = {
+        name: [math.log10(value) if value is not None and value > 0 else None for value in values]
+        for name, values in series.items()
+    }
+    known = [power for values in powers.values() for power in values if power is not None]
+    if not known:
+        return _unmeasured(title)
+    low, top = math.floor(min(known)), math.ceil(max(known))
+    return _chart(title, layers, powers, selected, _Frame(len(layers), max(top, low + 1), low=low, log=True))
+
+
+def _unmeasured(title: str) -> str:
+    return f'<figure class="hsae-chart"><figcaption>{esc(title)}</figcaption><p>not measured</p></figure>'
+
+
+def _chart(
+    title: str, layers: Sequence[str], series: Mapping[str, Sequence[float | None]], selected: str, frame: _Frame
+) -> str:
     parts = [_y_axis(frame)]
-    parts += [_x_label(frame, at, layer, layer == selected) for at, layer in enumerate(layers)]
+    chosen = list(layers).index(selected) if selected in layers else -frame.n
+    parts += [_x_label(frame, at, layer, chosen) for at, layer in enumerate(layers)]
     parts += [_curve(frame, rank, values) for rank, values in enumerate(series.values())]
     parts += [_column(frame, at, layer, series) for at, layer in enumerate(layers)]
     keys = "".join(f'<span class="key s{rank}">{esc(name)}</span>' for rank, name in enumerate(series))
@@ -126,6 +152,18 @@ class _Frame:
     width: int = 420
     height: int = 190
     left: int = 46
+    low: float = 0
+    log: bool = False
+    """Values are powers of ten."""
+
+    def read(self, value: float | None) -> str:
+        """A value of the axis as text."""
+        return number(10**value if self.log and value is not None else value)
+
+    @property
+    def labelled(self) -> int:
+        """Every so many columns have a label: as many as can be read."""
+        return math.ceil(_LABEL / self.span)
 
     @property
     def span(self) -> float:
@@ -135,19 +173,22 @@ class _Frame:
         return self.left + self.span * (at + 0.5)
 
     def y(self, value: float) -> float:
-        return 12 + (self.height - 36) * (1 - value / self.top)
+        return 12 + (self.height - 36) * (self.top - value) / (self.top - self.low)
 
 
 def _y_axis(frame: _Frame) -> str:
     return "".join(
         f'<line class="grid" x1="{frame.left}" x2="{frame.width - 10}" y1="{frame.y(v):.1f}" y2="{frame.y(v):.1f}"/>'
-        f'<text x="{frame.left - 6}" y="{frame.y(v) + 4:.1f}" text-anchor="end">{number(v)}</text>'
-        for v in (0.0, frame.top / 2, frame.top)
+        f'<text x="{frame.left - 6}" y="{frame.y(v) + 4:.1f}" text-anchor="end">{frame.read(v)}</text>'
+        for v in (frame.low, (frame.low + frame.top) / 2, frame.top)
     )
 
 
-def _x_label(frame: _Frame, at: int, layer: str, selected: bool) -> str:
-    return (_area(frame, at, "band") if selected else "") + (
+def _x_label(frame: _Frame, at: int, layer: str, chosen: int) -> str:
+    """Where there is no room for every layer's, the chosen one's, and an even choice of those that keep clear of it."""
+    if at != chosen and (at % frame.labelled or abs(at - chosen) < frame.labelled):
+        return ""
+    return (_area(frame, at, "band") if at == chosen else "") + (
         f'<text x="{frame.x(at):.1f}" y="{frame.height - 6}" text-anchor="middle">{esc(short_layer(layer))}</text>'
     )
 
@@ -161,7 +202,7 @@ def _curve(frame: _Frame, rank: int, values: Sequence[float | None]) -> str:
 
 def _column(frame: _Frame, at: int, layer: str, series: Mapping[str, Sequence[float | None]]) -> str:
     """The part of the chart that belongs to a layer: a click selects it, its title has the numbers."""
-    read = ", ".join(f"{name} {number(values[at])}" for name, values in series.items())
+    read = ", ".join(f"{name} {frame.read(values[at])}" for name, values in series.items())
     return _area(frame, at, "column", attributes(("layer", layer)), f"<title>{esc(f'{layer}: {read}')}</title>")
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 from hsae.artifacts.documents.examples import MAX_BYTES, SIDE, read_examples, rows_to_show, write_examples
 from hsae.errors import ArtifactError, InputError
 from hsae.measures.weaker_images import WeakerImages
-from hsae.views.tabs.feature.own_images import own_images_html
 
 RIGHTS = ("CC BY 4.0", "Li et al.")
 
@@ -76,23 +75,3 @@ def test_the_strongest_of_every_latent_come_first():
 def test_weaker_images_come_after_four_strongest():
     latents = [([1, 2, 3, 4, 5], WeakerImages(((10, 50),), ((11, 2),)))]
     assert rows_to_show(latents, 10) == [1, 2, 3, 4, 10, 11, 5]
-
-
-class OneFeature:
-    """An artifact with examples of rows 3 and 4; its feature fires on 3, on 5 and on 4."""
-
-    def __init__(self, document):
-        self.dataset = {"id": "<b>mine</b>"}
-        self.document = lambda name: document if name == "examples" else None
-
-    def top_images(self, layer):
-        return [{"dataset": [[3, 2.0], [5, 1.0], [4, 0.5]], "starter": []}]
-
-
-def test_the_card_shows_its_own_images_with_their_rights():
-    html = own_images_html(OneFeature(write_examples([(3, noise()), (4, noise())], "<i>CC</i>", "me")), "b", 0)
-    assert html.index("image 3 of") < html.index("image 4 of")
-    assert "image 5 of" not in html
-    assert "me, &lt;i&gt;CC" in html
-    assert "<b>mine" not in html
-    assert own_images_html(OneFeature(None), "b", 0) == ""

@@ -48,10 +48,10 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     first = page.choices.first()
     selection, drawn, *rest = page.draw(first, {})
     always = {"strip", "link", "picture", "square", "thumbnails", "sees", "active", "concept", "film", "curve", "tabs"}
-    assert changed(page, [selection, drawn, *rest]) == always | {"fires", "layers"}
+    assert changed(page, [selection, drawn, *rest]) == always | {"fires", "layers", "densities"}
     assert changed(page, page.draw(first, drawn)) == set()
     feature = page.draw(page.choices.choose(first, "latent", "2"), drawn)
-    assert changed(page, feature) == {"link", "active", "tabs", "feature"}
+    assert changed(page, feature) == {"link", "active", "tabs", "search", "walk", "feature", "mine", "kept"}
     back = page.draw(replace(feature[0], view="layers"), feature[1])
     assert changed(page, back) == {"link", "tabs"}
 

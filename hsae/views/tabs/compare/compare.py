@@ -13,26 +13,33 @@ from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import cell_css, short_layer
-from hsae.views.parts.markup import button, esc, notice, percent, picture_button, table
+from hsae.views.parts.markup import button, esc, named_node, notice, percent, picture_button, table
 from hsae.views.parts.view import View, picker
 from hsae.views.tabs.compare.concepts import concepts_html, side_by_side_html
+from hsae.views.tabs.compare.films import films_html, masks_of_other, other_masks, other_model
 
 _NONE = (
     "This artifact was not compared with another model. Whoever made it can do so: python -m hsae compare"
     " RUN OTHER_RUN --add"
 )
 _PAIRS, _PHOTOS = 8, 4
+_LEGIBLE = 16
+"""Columns of the heatmap that have room for their numbers; of more, a number is read by hovering or from the pairs."""
 
 
 def build(desk: Desk) -> list[View]:
-    """Heatmap over pairs of layers, the pairs of the chosen cell, and the concepts of both."""
+    """Both films, a heatmap over pairs of layers, the pairs of the chosen cell, and the concepts of both."""
+    films, dim = picker(elem_id="compare-films"), other_masks()
     heat, pairs, rest = picker(elem_id="compare"), picker(elem_id="compare-pairs"), picker(elem_id="compare-concepts")
-    reads = ("model", "layer", "pair")
+    reads, looks = ("model", "layer", "pair"), ("model", "image", "concept", "layer")
     return [
+        View("films", looks, [films], lambda s: [films_html(desk, s)], tab="compare", pickers=[films], quiet=True),
+        View("film masks", looks[:3], [dim], lambda s: [masks_of_other(desk, s)], tab="compare", later="film",
+             quiet=True),
         View("compare", reads, [heat], lambda s: [_heat(desk, s)], tab="compare", pickers=[heat]),
         View("pairs", reads, [pairs], lambda s: [_pairs(desk, s)], tab="compare", pickers=[pairs], quiet=True),
         View("concepts", reads[:1], [rest], lambda s: [_concepts(desk, s)], tab="compare", pickers=[rest], quiet=True),
-    ]
+    ]  # fmt: skip
 
 
 def chosen_pair(reader: ComparisonReader, selection: Selection) -> tuple[str, str]:
@@ -68,7 +75,8 @@ def heat_html(reader: ComparisonReader, chosen: tuple[str, str]) -> str:
         f" {esc(first)} (row) has a partner in a layer of {esc(second)} (column). Click a cell to see pairs.</p>"
     )
     heads = ["layer", *(short_layer(layer) for layer in reader.layers[1])]
-    listed = table(f"Share of features of {first} with a partner in {second}", heads, cells, css="hsae-matrix")
+    css = "hsae-matrix" if len(heads) <= _LEGIBLE else "hsae-matrix dense"
+    listed = table(f"Share of features of {first} with a partner in {second}", heads, cells, css=css)
     alone = [within for _, within in shares.values() if within is not None]
     floor = " On shuffled images 1 % would have one"
     if alone:
@@ -85,11 +93,18 @@ def _cell(a: str, b: str, share: float | None, within: float | None, most: float
 def _pairs(desk: Desk, selection: Selection) -> str:
     model = desk.model(selection)
     reader = model.comparison
-    return "" if reader is None else pairs_html(model, reader, *chosen_pair(reader, selection))
+    if reader is None:
+        return ""
+    other = other_model(desk, selection)
+    return pairs_html(model, reader, chosen_pair(reader, selection), "" if other is None else other.name)
 
 
-def pairs_html(model: Model, reader: ComparisonReader, a: str, b: str) -> str:
-    """The pairs of two layers that share most images, each with the photographs that move them."""
+def pairs_html(model: Model, reader: ComparisonReader, layers: tuple[str, str], there: str = "") -> str:
+    """The pairs of two layers that share most images, each with the photographs that move them.
+
+    there: name of the other model on this page, if it is here.
+    """
+    a, b = layers
     pairs = reader.strongest(a, b)[:_PAIRS]
     head = f"<h3>{esc(reader.names[0])} {esc(short_layer(a))} and {esc(reader.names[1])} {esc(short_layer(b))}</h3>"
     if not pairs:
@@ -99,7 +114,7 @@ def pairs_html(model: Model, reader: ComparisonReader, a: str, b: str) -> str:
             button(feature_name(model.latents(a).iloc[pair.latent], pair.latent), ("feature", f"{a}:{pair.latent}"))
             + _photos([key for key, _ in model.artifact.top_images(a)[pair.latent]["starter"]]),
             f"{pair.shared} of {reader.k}{' ⇄' if pair.mutual else ''}",
-            partner_html(reader, pair),
+            partner_html(reader, pair, there),
         ]
         for pair in pairs
     ]
@@ -108,16 +123,24 @@ def pairs_html(model: Model, reader: ComparisonReader, a: str, b: str) -> str:
     return head + table("Pairs of features", heads, rows, css="hsae-pairs") + hint
 
 
-def partner_html(reader: ComparisonReader, pair: Pair) -> str:
-    """A feature of the other model: what fits it best, and its photographs."""
+def partner_html(reader: ComparisonReader, pair: Pair, there: str = "") -> str:
+    """A feature of the other model, which opens to its card: all from the comparison, so its model need not be here."""
     latent = reader.other(pair.layer, pair.partner)
     name = wordnet().name(latent.node) if latent.node else "no clear class"
-    return f"{esc(name)} <small>no. {pair.partner}</small>{_photos(latent.photos)}"
+    go = button("open its page", ("place", f"{there}|{pair.layer}:{pair.partner}")) if there else ""
+    means = f" Its node: {named_node(latent.node)}, {esc(wordnet().gloss(latent.node))}." if latent.node else ""
+    both = " Each of the two is the other's best partner." if pair.mutual else ""
+    return (
+        f"{esc(name)} <small>no. {pair.partner}</small>{_photos(latent.photos)}"
+        f'<details class="hsae-partner"><summary>its card</summary><p>Feature no. {pair.partner} of layer'
+        f" {esc(short_layer(pair.layer))} of {esc(reader.names[1])}.{means} {pair.shared} of its {reader.k} strongest"
+        f" images are among those of this one.{both} {go}</p>{_photos(latent.photos, len(latent.photos))}</details>"
+    )
 
 
-def _photos(keys: Sequence[str]) -> str:
+def _photos(keys: Sequence[str], most: int = _PHOTOS) -> str:
     names = starter_keys()
-    known = [key for key in keys if key in names][:_PHOTOS]
+    known = [key for key in keys if key in names][:most]
     faces = "".join(picture_button(thumbnail(key), names[key], ("image", key)) for key in known)
     return f'<div class="hsae-few">{faces}</div>'
 

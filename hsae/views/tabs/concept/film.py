@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
-import numpy as np
 from PIL import Image
 
 from hsae.relevancy import RelevancyMap
 from hsae.views.parts.charts import image_uri, short_layer
+from hsae.views.parts.dim import mask_uri
 from hsae.views.parts.markup import attributes, bar, esc, percent
 
-_MASK = 56
-"""Side of a mask in pixels; the browser enlarges it smoothly."""
 _WIDE = 12
 """Frames that fit side by side; of more layers each frame keeps its width and the film scrolls."""
 
@@ -57,16 +53,6 @@ def _frame(film: Film, at: int, layer: str, pressed: bool) -> str:
 def masks_payload(maps: Mapping[str, RelevancyMap]) -> dict[str, list[str]]:
     """What masks.js dims the frames with, in the order of the film."""
     return {"masks": [mask_uri(found) for found in maps.values()]}
-
-
-def mask_uri(found: RelevancyMap) -> str:
-    """The positive part of a map as the alpha of a small image: what speaks for the target stays bright."""
-    alpha = np.sqrt(np.clip(found.displayed(_MASK, _MASK), 0, 1))  # the eye takes a half for much less than half
-    pixels = np.zeros((_MASK, _MASK, 2), dtype=np.uint8)
-    pixels[..., 1] = np.round(255 * alpha)
-    buffer = BytesIO()
-    Image.fromarray(pixels, "LA").save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def told(concept: str, chances: Mapping[str, Mapping[str, float]]) -> str:

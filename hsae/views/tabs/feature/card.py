@@ -1,8 +1,10 @@
-"""A feature's name with its evidence, its photographs, and its statistics in words."""
+"""A feature's name with its evidence, and its statistics in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from html import unescape
 
 import pandas as pd
 
@@ -10,30 +12,21 @@ from hsae.hierarchy import wordnet
 from hsae.report.columns import COLUMNS
 from hsae.report.shown_names import KEPT, OF_A_NAME, REFUSED, status_of
 from hsae.views.page.desk import OLDER_RULE, feature_name
-from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
-from hsae.views.parts.markup import esc, named_node, notice, number, percent, picture_button, table
+from hsae.views.parts.markup import esc, named_node, number, percent, table
 
 _FORMS = {"number": number, "percent": percent}
 
 
-def card_html(
-    row: pd.Series,
-    latent: int,
-    layer: str,
-    best: Sequence[tuple[str, float]],
-    tau: float | None = None,
-    own: str = "",
-) -> str:
-    """The card of one latent: its row of the table, and its strongest starter photographs (key, activation).
+def head_html(row: pd.Series, latent: int, layer: str, tau: float | None = None) -> str:
+    """The name of one latent with its evidence; row: of the table of latents.
 
-    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule;
-    own: what `own_images_html` shows, first of all.
+    tau: the share of a class's images on which a latent has to fire for the class to belong to it, if that is the rule.
     """
     return (
         f'<article class="hsae-card"><h2>{esc(feature_name(row, latent))}</h2>'
         f'<p class="hsae-hint">feature no. {latent} of layer {esc(short_layer(layer))}</p>'
-        f"<p>{evidence_html(row, tau)}</p>{own}<h3>Starter photos that move it most</h3>{_photos(best)}</article>"
+        f"<p>{evidence_html(row, tau)}</p></article>"
     )
 
 
@@ -51,12 +44,31 @@ def evidence_html(row: pd.Series, tau: float | None = None) -> str:
     return f"{_by_classes(row, fires, tau)} {OLDER_RULE}"
 
 
+def evidence_text(row: pd.Series, tau: float | None = None) -> str:
+    """The same without marks."""
+    return unescape(re.sub(r"<[^>]*>", "", evidence_html(row, tau)))
+
+
 def _named(row: pd.Series) -> str:
+    others = false_share(row)
+    beside = "" if others is None else f" and of {percent(others)} of the others"
     return (
-        f"Named <b>{named_node(row['node'])}</b>: on photographs that had no part in choosing it, the name is true in"
-        f" {percent(row['node_precision'])} of its firings ({number(row['node_lift'])} times chance), and it fires for"
-        f" {percent(row['node_recall'])} of such photographs."
+        f"Named <b>{named_node(row['node'])}</b>. On photographs that had no part in choosing it, the name is said of"
+        f" {percent(row['node_recall'])} of those that show one{beside}; where it is said, it is true in"
+        f" <b>{percent(row['node_precision'])}</b> ({number(row['node_lift'])} times chance)."
     )
+
+
+def false_share(row: pd.Series) -> float | None:
+    """Share of the photographs without the node, in [0, 1], of which the name is said; None where it is not known.
+
+    From the table's numbers: recall pi (1 - precision) / (precision (1 - pi)), pi = precision / lift.
+    """
+    precision, recall, lift = (float(row[f"node_{name}"]) for name in ("precision", "recall", "lift"))
+    if not (precision > 0 and lift > precision):  # a name that was never true, or nothing measured
+        return None
+    share = precision / lift
+    return recall * share * (1 - precision) / (precision * (1 - share))
 
 
 def _by_classes(row: pd.Series, fires: str, tau: float | None) -> str:
@@ -89,19 +101,6 @@ def _chance(row: pd.Series) -> str:
     return f"; {verdict} than chance would give (p = {number(row['p_value'])}, {q})"
 
 
-def _photos(best: Sequence[tuple[str, float]]) -> str:
-    names = starter_keys()
-    known = [(key, value) for key, value in best if key in names]
-    if not known:
-        return notice("None of the starter photos moves it; it was found on other images.")
-    buttons = (
-        picture_button(thumbnail(key, 144), names[key], ("image", key), caption=f"{names[key]} · {number(value)}")
-        for key, value in known
-    )
-    hint = '<p class="hsae-hint">the number is the activation; click a photo to look at it</p>'
-    return f'<div class="hsae-top">{"".join(buttons)}</div>{hint}'
-
-
 def numbers_html(row: pd.Series, random: Mapping[str, float | None] | None = None) -> str:
     """Every statistic with its meaning in one line; none of a name that is refused.
 
@@ -123,4 +122,5 @@ def numbers_html(row: pd.Series, random: Mapping[str, float | None] | None = Non
         for name, words in ((column.name, column.words) for column in COLUMNS)
         if words is not None and name in known and known[name] != -1
     ]
-    return "<h3>Its numbers</h3>" + table("Statistics on held-out images", ["", "value", "what it means"], rows)
+    listed = table("Statistics on held-out images", ["", "value", "what it means"], rows)
+    return f"<details><summary>All its numbers</summary>{listed}</details>"

@@ -1,95 +1,105 @@
-"""Tab Feature: one feature's card, the heat maps of its photographs, and all that is related to it."""
+"""Tab Features: search over all layers, and the page of one feature."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from typing import Any
 
+import gradio as gr
 import pandas as pd
-from PIL import Image
 
 from hsae.hierarchy import wordnet
-from hsae.relevancy import RelevancyMap
 from hsae.report.shown_names import KEPT, status_of
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
-from hsae.views.page.photos import starter_keys
 from hsae.views.page.selection import Selection
-from hsae.views.parts.charts import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
-from hsae.views.parts.markup import button, esc, notice, number, picture_button
-from hsae.views.parts.view import View, picker
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import button, esc, notice
+from hsae.views.parts.view import View, asset, picker
 from hsae.views.tabs.compare.compare import matched_html
-from hsae.views.tabs.feature.card import card_html, numbers_html
+from hsae.views.tabs.feature.card import head_html, numbers_html
 from hsae.views.tabs.feature.causal import causal_html
-from hsae.views.tabs.feature.own_images import own_images_html
+from hsae.views.tabs.feature.logits import logits_html
+from hsae.views.tabs.feature.neighbours import neighbours_html
+from hsae.views.tabs.feature.own_list import list_html
+from hsae.views.tabs.feature.photographs import masks, mine_html, shots_html
 from hsae.views.tabs.feature.profile import profile_html
+from hsae.views.tabs.feature.search import results_html
+from hsae.views.tabs.feature.walk import walk_html
 from hsae.views.tabs.hierarchy.trees import family_html
-from hsae.views.tabs.relevancy.relevancy import method_of
 
-_HEATED, _HEAT_SIDE = 6, 160
+_SILENT = "Every feature of this layer is silent. Pick another layer above."
 
 
 def build(desk: Desk) -> list[View]:
-    """The card, and heat maps of its photographs, which take a moment."""
-    card, heats, numbers = picker(elem_id="feature"), picker(elem_id="feature-heats"), picker(elem_id="feature-numbers")
-    reads = ("model", "layer", "latent", "image")
+    """Search and list, then one feature: buttons, evidence, pictures, and all that is related to it."""
+    box = gr.Textbox(
+        label="Find features in all layers", placeholder="a word, a class or a number: dog, wheels, 12",
+        elem_id="feature-search", max_length=80,
+    )  # fmt: skip
+    found = picker(elem_id="feature-found")
+    walk, head = picker(elem_id="feature-walk"), gr.HTML(apply_default_css=False, elem_id="feature")
+    with gr.Row():
+        with gr.Column(scale=0, min_width=170):
+            mine = picker(elem_id="feature-mine")
+        with gr.Column(scale=4, min_width=300):
+            shown = picker(elem_id="feature-shots")
+    dim = gr.HTML({}, html_template="", js_on_load=asset("parts/masks.js"), apply_default_css=False)
+    rest, kept = picker(elem_id="feature-rest"), picker(elem_id="feature-list")
+    one = ("model", "layer", "latent", "image")
     return [
-        View("feature", reads, [card, numbers], lambda s: _card(desk, s), tab="feature", pickers=[card, numbers]),
-        View("heats", reads, [heats], lambda s: [_heats(desk, s)], tab="feature", later="heat maps", quiet=True,
-             pickers=[heats]),
+        View("search", ("model",), [found], lambda s: [""], tab="feature", pickers=[found],
+             answers=[(box.submit, lambda s, text: results_html(desk.model(s), text), box, found)]),
+        View("walk", (*one, "kept"), [walk], lambda s: [_walk(desk, s)], tab="feature", pickers=[walk]),
+        View("feature", one, [head, shown, rest], lambda s: _page(desk, s), tab="feature", pickers=[shown, rest]),
+        View("mine", one, [mine], lambda s: [_mine(desk, s)], tab="feature", pickers=[mine], quiet=True),
+        View("shots", (*one, "method"), [dim], lambda s: [_masks(desk, s)], tab="feature", later="heat maps",
+             quiet=True),
+        View("kept", ("model", "kept"), [kept], lambda s: [list_html(desk.model(s), s.kept)], tab="feature",
+             pickers=[kept]),
     ]  # fmt: skip
 
 
-def _heats(desk: Desk, selection: Selection) -> str:
+def _walk(desk: Desk, selection: Selection) -> str:
+    latent = desk.focus(selection)
+    return notice(_SILENT) if latent is None else walk_html(desk.model(selection), selection, latent)
+
+
+def _mine(desk: Desk, selection: Selection) -> str:
+    latent = desk.focus(selection)
+    return "" if latent is None else mine_html(desk, selection, latent)
+
+
+def _masks(desk: Desk, selection: Selection) -> dict[str, Any]:
+    latent = desk.focus(selection)
+    return {} if latent is None else masks(desk, selection, latent)
+
+
+def _page(desk: Desk, selection: Selection) -> list[str]:
+    """Its name and evidence, its pictures, and all that is related to it."""
     model, latent = desk.model(selection), desk.focus(selection)
     if latent is None:
-        return ""
-    names = starter_keys()
-    best = model.artifact.top_images(selection.layer)[latent]["starter"]
-    keys = [key for key, value in best if key in names and value > 0][:_HEATED]
-    method = method_of(desk, selection)
-    maps = {key: desk.session(replace(selection, image=key)).relevancy(selection.layer, latent, method) for key in keys}
-    crops = {key: desk.photos.crop(model, key, _HEAT_SIDE) for key in keys}
-    return heats_html(crops, maps)
+        return ["", "", ""]
+    row, tau = model.latents(selection.layer).iloc[latent], model.artifact.taxonomy_rule["tau"]
+    return [
+        head_html(row, latent, selection.layer, tau),
+        shots_html(desk, selection, latent),
+        related_html(model, row, selection.layer, latent),
+    ]
 
 
-def heats_html(crops: Mapping[str, Image.Image], maps: Mapping[str, RelevancyMap]) -> str:
-    """Photographs with their heat maps on one scale of colour, the largest `limit` of all; empty without any."""
-    if not maps:
-        return ""
-    limit, names = max(one.limit for one in maps.values()), starter_keys()
-    faces = "".join(
-        picture_button(
-            image_uri(Image.blend(crop, heat_image(maps[key], crop.width, limit), 0.55)),
-            f"Heat map on {names[key]}: strongest at the {strongest_place(maps[key].values)}",
-            ("image", key),
-            caption=names[key],
-        )
-        for key, crop in crops.items()
-    )
-    signed = any(map(is_signed, maps.values()))
-    ends = f"<span>{number(-limit) if signed else 0}</span><span>{number(limit)}</span>"
+def related_html(model: Model, row: pd.Series, layer: str, latent: int) -> str:
+    """All that is known of a feature beside its pictures."""
+    random = {"monosemanticity": model.curve(layer, "monosemanticity_random")}
     return (
-        f'<h3>Where in these photos it comes from, on one scale</h3><div class="hsae-top">{faces}</div>'
-        f'<div class="hsae-scale narrow" style="background:{gradient_css(signed=signed)}"></div>'
-        f'<div class="hsae-ends narrow">{ends}</div>'
+        logits_html(model, layer, latent, float(row["p999"]))
+        + profile_html(model.profile(layer, latent), model.artifact.classes, row)
+        + neighbours_html(model, layer, latent)
+        + family_html(model.edges(layer), model.latents(layer), latent)
+        + _elsewhere(model, row, layer)
+        + matched_html(model, layer, latent)
+        + causal_html(model.artifact.document("causal"), layer, latent, row)
+        + numbers_html(row, random)
     )
-
-
-def _card(desk: Desk, selection: Selection) -> list[str]:
-    model, latent = desk.model(selection), desk.focus(selection)
-    if latent is None:
-        return [notice("Every feature of this layer is silent. Pick another layer above."), ""]
-    table = model.latents(selection.layer)
-    best = [(key, value) for key, value in model.artifact.top_images(selection.layer)[latent]["starter"]]
-    row, tau = table.iloc[latent], model.artifact.taxonomy_rule["tau"]
-    related = family_html(model.edges(selection.layer), table, latent) + _elsewhere(model, row, selection.layer)
-    related += matched_html(model, selection.layer, latent)
-    related += causal_html(model.artifact.document("causal"), selection.layer, latent, row)
-    random = {"monosemanticity": model.curve(selection.layer, "monosemanticity_random")}
-    drawn = profile_html(model.profile(selection.layer, latent), model.artifact.classes, row)
-    own = own_images_html(model.artifact, selection.layer, latent)
-    return [card_html(row, latent, selection.layer, best, tau, own), drawn + related + numbers_html(row, random)]
 
 
 def _elsewhere(model: Model, row: pd.Series, layer: str) -> str:

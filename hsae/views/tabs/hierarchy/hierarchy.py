@@ -15,7 +15,7 @@ from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, notice
 from hsae.views.parts.view import View, asset, picker
-from hsae.views.tabs.hierarchy.scatter import density_html, scatter_payload, scatter_points
+from hsae.views.tabs.hierarchy.scatter import scatter_payload, scatter_points
 from hsae.views.tabs.hierarchy.trees import concepts_html, feature_tree_html, wordnet_html
 
 _CANVAS = (
@@ -39,7 +39,7 @@ _NO_CLASSES = (
 
 
 def build(desk: Desk) -> list[View]:
-    """Words, canvas, table, trees and densities."""
+    """Words, canvas, table and trees."""
     words = gr.HTML(apply_default_css=False)
     canvas = gr.HTML(
         {},
@@ -58,7 +58,6 @@ def build(desk: Desk) -> list[View]:
     def listed(selection: Selection, kind: str) -> Any:
         return twin(desk.model(selection).latents(selection.layer), kind)
 
-    densities = picker(elem_id="densities")
     with gr.Row():
         with gr.Column(min_width=300):
             tree = picker(elem_id="wordnet-tree")
@@ -74,7 +73,6 @@ def build(desk: Desk) -> list[View]:
             "features", reads, [tree, features, listing, kind], lambda s: _features(desk, s),
             tab="hierarchy", pickers=[tree, features], tables=[listing], answers=[(kind.input, listed, kind, listing)],
         ),
-        View("densities", reads, [densities], lambda s: [_densities(desk, s)], tab="hierarchy", pickers=[densities]),
     ]  # fmt: skip
 
 
@@ -99,11 +97,6 @@ def _features(desk: Desk, selection: Selection) -> list[Any]:
         twin(table, kind),
         kind,
     ]
-
-
-def _densities(desk: Desk, selection: Selection) -> str:
-    model = desk.model(selection)
-    return density_html(model.densities, selection.layer) if model.has_classes else ""
 
 
 def words_html(latents: pd.DataFrame, layer: str) -> str:

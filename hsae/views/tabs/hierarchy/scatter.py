@@ -81,7 +81,7 @@ def density_html(by_layer: Mapping[str, tuple[np.ndarray, np.ndarray]], selected
     panels = "".join(_panel(layer, *by_layer[layer], most, layer == selected) for layer in by_layer)
     stops = ", ".join(f"rgb({r} {g} {b})" for r, g, b in (_shade(x) for x in np.linspace(0, 1, 7)))
     return (
-        f'<h3>All layers side by side</h3><div class="hsae-densities">{panels}</div>'
+        f'<h3>Where the features of every layer lie in WordNet</h3><div class="hsae-densities">{panels}</div>'
         f'<div class="hsae-scale narrow" style="background:linear-gradient(to right, {stops})"></div>'
         f'<div class="hsae-ends narrow"><span>1 feature</span><span>{most:.0f} in one cell</span></div>'
         '<p class="hsae-hint">height to the right, coverage upwards, the same colours in all layers (logarithmic);'

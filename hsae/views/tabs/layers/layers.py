@@ -1,4 +1,4 @@
-"""Tab Layers: how well classes can be read, and how well the SAE does, layer by layer."""
+"""Tab All layers: how well classes can be read, and how well the SAE does, layer by layer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from hsae.report.columns import LAYER_NUMBERS
 from hsae.report.shown_names import OLDER, status, status_of
 from hsae.views.page.desk import OLDER_RULE, Desk, said_name, trust, unsaid
 from hsae.views.page.selection import Selection
-from hsae.views.parts.charts import line_chart, short_layer
+from hsae.views.parts.charts import line_chart, log_chart, short_layer
 from hsae.views.parts.markup import button, number, percent, table
 from hsae.views.parts.overlay import overlay_chart
 from hsae.views.parts.view import View, picker
+from hsae.views.tabs.hierarchy.scatter import density_html
+from hsae.views.tabs.layers.nodes import nodes_html
+from hsae.views.tabs.layers.scoreboard import scoreboard_html
 
 _INTRO = (
     '<p class="hsae-intro">A layer <em>knows</em> a class when a linear probe can read it out. x is what the model has'
@@ -41,11 +44,12 @@ _COLUMNS = (
 
 def build(desk: Desk) -> list[View]:
     """What fires at the photo in each layer, then charts about the layers and their table."""
-    fires, charts = picker(elem_id="fires"), picker(elem_id="layers")
+    fires, charts, scatters = picker(elem_id="fires"), picker(elem_id="layers"), picker(elem_id="densities")
     reads = ("model", "layer", "image")
     return [
         View("fires", reads, [fires], lambda s: [_fires(desk, s)], tab="layers", pickers=[fires], quiet=True),
         View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
+        View("densities", reads[:2], [scatters], lambda s: [_densities(desk, s)], tab="layers", pickers=[scatters]),
     ]
 
 
@@ -90,9 +94,19 @@ def _strength(row: pd.Series) -> str:
     return f"strength {number(row['strength'])}{p}"
 
 
+def _densities(desk: Desk, selection: Selection) -> str:
+    model = desk.model(selection)
+    return density_html(model.densities, selection.layer) if model.has_classes else ""
+
+
 def _layers(desk: Desk, selection: Selection) -> str:
-    artifact = desk.model(selection).artifact
-    return _overlays(desk, selection) + layers_html(artifact.layers, artifact.curves, selection.layer)
+    artifact, layer = desk.model(selection).artifact, selection.layer
+    return (
+        _overlays(desk, selection)
+        + layers_html(artifact.layers, artifact.curves, layer)
+        + nodes_html(artifact.tree, artifact.layers, layer)
+        + scoreboard_html(artifact.document("scoreboard"), artifact.layers, layer)
+    )
 
 
 def _overlays(desk: Desk, selection: Selection) -> str:
@@ -128,6 +142,8 @@ def layers_html(layers: Sequence[str], curves: Mapping[str, Mapping[str, Any]], 
         line_chart("Coverage: mean of features of 2+ classes, and by chance", layers, covered, selected),
         line_chart("Features that beat chance", layers, {"features": read("n_significant")}, selected),
     ]
+    error = {"the layer's variance": read("var"), "what the SAE misses of it": read("mse")}
+    charts.append(log_chart("Variance per dimension, and squared error (logarithmic)", layers, error, selected))
     numbers = _table(layers, {key: read(key) for key in _COLUMNS}, selected)
     return f'<h3>All held-out photos</h3>{_INTRO}<div class="hsae-charts">{"".join(charts)}</div>{numbers}'
 
@@ -140,6 +156,6 @@ def _table(layers: Sequence[str], measures: Mapping[str, Sequence[float | None]]
         for at, layer in enumerate(layers)
     ]
     heads = ["layer", *(LAYER_NUMBERS[key] for key in kept)]
-    return "<h3>The same as numbers</h3>" + table(
+    return "<h3>All numbers of the layers</h3>" + table(
         "Measures by layer, on held-out images", heads, rows, current=list(layers).index(selected)
     )

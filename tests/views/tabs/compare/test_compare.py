@@ -107,12 +107,12 @@ def test_the_heatmap_has_a_cell_a_pair_of_layers():
 
 def test_pairs_show_both_sides(compared):
     model = compared.models["unsaved"]
-    html = pairs_html(model, model.comparison, "block_01", "stage_1")
+    html = pairs_html(model, model.comparison, ("block_01", "stage_1"))
     assert "13 of 20 ⇄" in html
     assert "11 of 20<" in html
     assert 'data-value="block_01:1"' in html
     assert "domestic cat" in html
-    assert "has a partner" in pairs_html(model, model.comparison, "block_03", "stage_1")
+    assert "has a partner" in pairs_html(model, model.comparison, ("block_03", "stage_1"))
 
 
 def test_a_card_names_the_partner_or_says_there_is_none(compared, desk):

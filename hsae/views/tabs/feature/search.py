@@ -1,0 +1,128 @@
+"""Search over the features of all layers: by a word, a class, a WordNet id or a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hsae.hierarchy import wordnet
+from hsae.report.shown_names import OLDER, name_nodes, names, status, telling
+from hsae.views.page.desk import feature_name, trust
+from hsae.views.page.models import Model
+from hsae.views.page.photos import starter_keys, thumbnail
+from hsae.views.parts.charts import short_layer
+from hsae.views.parts.markup import button, esc, named_node, notice, table
+
+_NODES, _SHOWN, _PHOTOS, _LONGEST = 6, 40, 4, 80
+
+
+@dataclass(frozen=True)
+class Found:
+    """A feature that answers a search."""
+
+    layer: str
+    latent: int
+    why: str
+    """In words: how it answers."""
+
+
+def results_html(model: Model, text: str) -> str:
+    """What a search finds, as a table; empty for an empty text."""
+    asked = " ".join(text.split())[:_LONGEST]
+    if not asked:
+        return ""
+    nodes = matching_nodes(model, asked)
+    answers = [*_numbered(model, asked), *_of_nodes(model, nodes), *_called(model, asked)]
+    found = list({(one.layer, one.latent): one for one in reversed(answers)}.values())[::-1]
+    if not found:
+        return notice(f"No feature answers “{asked}”. Try a broader word, such as animal or vehicle, or a number.")
+    said = ", ".join(named_node(node) for node in nodes)
+    about = f"<p>“{esc(asked)}” in WordNet, as far as this model has classes of it: {said}.</p>" if nodes else ""
+    rows = [_row(model, one) for one in found[:_SHOWN]]
+    return about + table("Features found", ["feature", "layer", "why", "photos"], rows, css="hsae-found")
+
+
+def matching_nodes(model: Model, text: str) -> list[str]:
+    """The nodes above the model's classes that a text means, the nearest meaning first; at most `_NODES`.
+
+    A WordNet id is itself; a word means the nodes with a word that begins so ("wheels": wheeled vehicle); a word of
+    none of them means the tightest node above what WordNet has of that name ("puma": wild cat).
+    """
+    nodes = model.taxonomy.nodes if model.has_classes else ()
+    if text in nodes:
+        return [text]
+    ranks = {node: rank for node in nodes if (rank := _rank(text.lower(), node)) is not None}
+    tight = {node: model.taxonomy.leaf_count(node) for node in ranks}
+    best = sorted(ranks, key=lambda node: (ranks[node], tight[node]))[:_NODES]
+    return best or _above(model, text)
+
+
+def _rank(text: str, node: str) -> int | None:
+    """0 for a node with this very word, 1 for one that begins so, 2 for one with such a word in it; None for others."""
+    stem = text[:-1] if len(text) > 3 and text.endswith("s") and not text.endswith("ss") else text
+    ranks = []
+    for lemma in wordnet().lemmas(node):
+        word = lemma.lower()
+        if word in (text, stem):
+            ranks.append(0)
+        elif word.startswith(stem):
+            ranks.append(1)
+        elif any(part.startswith(stem) for part in word.split()):
+            ranks.append(2)
+    return min(ranks, default=None)
+
+
+def _above(model: Model, text: str) -> list[str]:
+    nodes = set(model.taxonomy.nodes) if model.has_classes else set()
+    for meaning in wordnet().named(text):
+        known = wordnet().ancestors(meaning) & nodes
+        tight = min(known, key=lambda node: (model.taxonomy.leaf_count(node), -len(wordnet().path(node))), default=None)
+        if tight is not None and model.taxonomy.leaf_count(tight) < len(model.artifact.classes) / 2:
+            return [tight]
+    return []
+
+
+def _numbered(model: Model, text: str) -> Iterator[Found]:
+    """12: that feature of every layer; block_07:12, 7:12: the one."""
+    layer, _, number = text.rpartition(":")
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        return
+    for name, n in model.sizes.items():
+        if int(number) < n and layer in ("", name, short_layer(name), short_layer(name).lstrip("0")):
+            yield Found(name, int(number), "its number")
+
+
+def _of_nodes(model: Model, nodes: list[str]) -> Iterator[Found]:
+    """Of each node the features named after it, the most telling first, then the best that tell it in each layer."""
+    for node in nodes:
+        for layer, latent in _named_after(model, node):
+            yield Found(layer, latent, f"named {wordnet().name(node)}: {trust(model.latents(layer).iloc[latent])}")
+        scores = sorted(model.node_scores(node).items(), key=lambda pair: -pair[1][1])
+        for layer, (latent, score) in scores:
+            yield Found(layer, latent, f"tells {wordnet().name(node)} best at this layer: {score:.2f} of 1")
+
+
+def _named_after(model: Model, node: str) -> list[tuple[str, int]]:
+    owned = []
+    for layer in model.artifact.layers:
+        latents = model.latents(layer)
+        here = latents[(name_nodes(latents, older="best_node") == node) & ~latents["dead"]]
+        owned += [(-worth, layer, int(latent)) for latent, worth in telling(here).items()]
+    return [(layer, latent) for _, layer, latent in sorted(owned)]
+
+
+def _called(model: Model, text: str) -> Iterator[Found]:
+    """Features whose words have the text in them, where they come from the older rule."""
+    for layer in model.artifact.layers:
+        latents = model.latents(layer)
+        words = names(latents[status(latents) == OLDER]).dropna()
+        for latent in words.index[words.str.lower().str.contains(text.lower(), regex=False)]:
+            yield Found(layer, int(latent), "its words")
+
+
+def _row(model: Model, found: Found) -> list[str]:
+    row = model.latents(found.layer).iloc[found.latent]
+    keys = [key for key, _ in model.artifact.top_images(found.layer)[found.latent]["starter"] if key in starter_keys()]
+    faces = "".join(f'<img src="{thumbnail(key)}" alt="{esc(starter_keys()[key])}">' for key in keys[:_PHOTOS])
+    name = button(feature_name(row, found.latent), ("feature", f"{found.layer}:{found.latent}"))
+    return [name, esc(short_layer(found.layer)), esc(found.why), f'<div class="hsae-few">{faces}</div>']
