@@ -20,6 +20,22 @@ _WIDTH = (SIZE[0] - _LEFT - _FILM) // _COLUMNS
 
 
 @dataclass(frozen=True)
+class Lettering:
+    """How a text is set."""
+
+    size: int
+    width: int
+    """Characters of a line."""
+    most: int = 1
+    """Lines."""
+    ink: str = _INK
+
+
+_TITLE, _SENTENCE = Lettering(42, width=50), Lettering(23, width=98, most=3)
+_FOOT, _UNDER = Lettering(20, width=110, ink=_GREY), Lettering(19, width=14)
+
+
+@dataclass(frozen=True)
 class Frame:
     """One small picture with a line under it."""
 
@@ -44,14 +60,14 @@ def draw(poster: Poster) -> Image.Image:
     """Title, photograph, frames in two rows, sentence and foot."""
     sheet = Image.new("RGB", SIZE, _PAPER)
     pen = ImageDraw.Draw(sheet)
-    _lines(pen, (_LEFT, 34), poster.title, 42, width=50, most=1)
+    _lines(pen, (_LEFT, 34), poster.title, _TITLE)
     if poster.photo is not None:
         sheet.paste(ImageOps.fit(poster.photo, (_PHOTO, _PHOTO)), (_LEFT, _TOP))
     for at, frame in enumerate(thinned(poster.frames, MOST)):
         _frame(sheet, pen, frame, (_FILM + at % _COLUMNS * _WIDTH, _TOP + at // _COLUMNS * (_WIDTH + 48)))
-    _lines(pen, (_LEFT, 486), poster.sentence, 23, width=98, most=3)
+    _lines(pen, (_LEFT, 486), poster.sentence, _SENTENCE)
     pen.line((_LEFT, 574, SIZE[0] - _LEFT, 574), fill=_LINE)
-    _lines(pen, (_LEFT, 586), poster.foot, 20, width=110, most=1, ink=_GREY)
+    _lines(pen, (_LEFT, 586), poster.foot, _FOOT)
     return sheet
 
 
@@ -76,15 +92,13 @@ def _frame(sheet: Image.Image, pen: ImageDraw.ImageDraw, frame: Frame, at: tuple
     if frame.share is not None:
         pen.rectangle((left, top + side + 4, left + side, top + side + 10), fill=_LINE)
         pen.rectangle((left, top + side + 4, left + round(side * frame.share), top + side + 10), fill=_BLUE)
-    _lines(pen, (left, top + side + 14), frame.words, 19, width=14, most=1)
+    _lines(pen, (left, top + side + 14), frame.words, _UNDER)
 
 
-def _lines(
-    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, *, width: int, most: int, ink: str = _INK
-) -> None:
-    """Text in lines of `width` characters, cut after `most` of them."""
-    lines = textwrap.wrap(plain(text), width, max_lines=most, placeholder=" ...")
-    pen.multiline_text(at, "\n".join(lines), fill=ink, font=_font(size), spacing=6)
+def _lines(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, lettering: Lettering) -> None:
+    """Text in lines, cut after the last one there is room for."""
+    lines = textwrap.wrap(plain(text), lettering.width, max_lines=lettering.most, placeholder=" ...")
+    pen.multiline_text(at, "\n".join(lines), fill=lettering.ink, font=_font(lettering.size), spacing=6)
 
 
 @cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hsae.hierarchy import wordnet
 from hsae.report.shown_names import OLDER, name_nodes, names, status, telling
@@ -95,20 +97,24 @@ def _numbered(model: Model, text: str) -> Iterator[Found]:
 def _of_nodes(model: Model, nodes: list[str]) -> Iterator[Found]:
     """Of each node the features named after it, the most telling first, then the best that tell it in each layer."""
     for node in nodes:
-        for layer, latent in _named_after(model, node):
+        for layer, latent in _named_after(model).get(node, []):
             yield Found(layer, latent, f"named {wordnet().name(node)}: {trust(model.latents(layer).iloc[latent])}")
         scores = sorted(model.node_scores(node).items(), key=lambda pair: -pair[1][1])
         for layer, (latent, score) in scores:
             yield Found(layer, latent, f"tells {wordnet().name(node)} best at this layer: {score:.2f} of 1")
 
 
-def _named_after(model: Model, node: str) -> list[tuple[str, int]]:
-    owned = []
+@lru_cache(maxsize=8)
+def _named_after(model: Model) -> dict[str, list[tuple[str, int]]]:
+    """By WordNet node the living features of all layers that are named after it, the most telling first."""
+    owned: dict[str, list[tuple[float, str, int]]] = defaultdict(list)
     for layer in model.artifact.layers:
         latents = model.latents(layer)
-        here = latents[(name_nodes(latents, older="best_node") == node) & ~latents["dead"]]
-        owned += [(-worth, layer, int(latent)) for latent, worth in telling(here).items()]
-    return [(layer, latent) for _, layer, latent in sorted(owned)]
+        alive = latents[~latents["dead"]]
+        nodes, worth = name_nodes(alive, older="best_node"), telling(alive)
+        for latent in nodes.dropna().index:
+            owned[nodes[latent]].append((-worth[latent], layer, int(latent)))
+    return {node: [(layer, latent) for _, layer, latent in sorted(features)] for node, features in owned.items()}
 
 
 def _called(model: Model, text: str) -> Iterator[Found]:
