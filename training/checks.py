@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from huggingface_hub import get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, imported without `as`
 
@@ -14,6 +15,7 @@ from hsae.activations.extraction import shape_per_image
 from hsae.artifacts.documents.examples import check_rights
 from hsae.artifacts.index import check_dataset
 from hsae.backbones.base import Backbone
+from hsae.backbones.hub import hub_answers
 from hsae.backbones.registry import load_backbone
 from hsae.data.samples import Samples
 from hsae.errors import HsaeError, InputError
@@ -85,6 +87,10 @@ def _check_destination(config: RunConfig) -> None:
         validate_repo_id(config.push_to_hub)
     except HFValidationError as error:
         raise InputError(f"--push_to_hub {config.push_to_hub}", "a Hub model, org/name") from error
+    if get_token() is None or not hub_answers(config.push_to_hub):
+        got = "no token to push with" if get_token() is None else "a Hub that does not answer"
+        do = "Log in with `hf auth login`, or leave --push_to_hub out and push the artifact when it is done."
+        raise InputError(f"--push_to_hub {config.push_to_hub} with {got}", "a connection and a token", do)
 
 
 def _check_classes(config: RunConfig, split: Split) -> None:

@@ -46,8 +46,8 @@ def rehearse(settings: Settings, accelerator: Accelerator) -> Ledger:
     accelerator.wait_for_everyone()
     ledger = Ledger()
     run(*rehearsed(*settings, folder), accelerator, ledger=ledger)
-    if accelerator.is_main_process and ledger.plan:
-        print(f"Planned, and used by {settings[0].backbone} with random weights:\n{beside(ledger.plan, ledger)}")
+    if accelerator.is_main_process:
+        print(f"Planned, and used by {settings[0].backbone} with random weights:\n{beside(ledger)}")
         remove(folder)
     return ledger
 

@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
 def train(arguments: list[str]) -> None:
     """Run all stages with the settings of config files and flags, and say how to look at the artifact."""
     # These take seconds to load, in which Ctrl+C ends with one line too.
+    from training.ledger import Ledger
+    from training.planning.here import beside
     from training.processes import new_accelerator
     from training.rehearsal import rehearse
     from training.settings import flags_of, parse
@@ -40,8 +42,10 @@ def train(arguments: list[str]) -> None:
         accelerator.end_training()
         return
     command = shlex.join(["accelerate", "launch", "training/train.py", *flags])
-    artifact = run(run_config, sae_config, train_config, accelerator, command)
+    ledger = Ledger()
+    artifact = run(run_config, sae_config, train_config, accelerator, command, ledger)
     if accelerator.is_main_process:
+        print(beside(ledger))
         look = ["python", "app.py", "--artifact", run_config.push_to_hub or str(artifact)]
         print(f"Done. Look at it with: {shlex.join(look)}")
     accelerator.end_training()

@@ -151,10 +151,9 @@ def _run(
     batches = pixel_batches(backbone, samples, rows, extraction.batch_size, extraction.workers or 0)
     with extraction.multiplying(backbone):
         for batch, pixels in batches:
-            activations = backbone.run_pixels(pixels.to(backbone.device, backbone.dtype), tuple(buffers))
-            for name, buffer in buffers.items():
-                tokens = backbone.select_token(activations[name], name, extraction.token)
-                buffer[len(kept) : len(kept) + len(batch)] = tokens
+            pixels = pixels.to(backbone.device, backbone.dtype)
+            for name, tokens in backbone.run_tokens(pixels, tuple(buffers), extraction.token).items():
+                buffers[name][len(kept) : len(kept) + len(batch)] = tokens
             kept += [row for row, _ in batch]
             labels += [-1 if sample.label is None else sample.label for _, sample in batch]
             bar.update(len(batch))

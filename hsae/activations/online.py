@@ -81,8 +81,9 @@ class OnlineActivations:
         if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
         with self._extraction.multiplying(self.backbone):
-            tokens = self.backbone.run_pixels(pixels.to(self.backbone.device, self.backbone.dtype), layers)
-        return {name: self.backbone.select_token(tokens[name], name, self.token).float().cpu() for name in layers}
+            pixels = pixels.to(self.backbone.device, self.backbone.dtype)
+            tokens = self.backbone.run_tokens(pixels, layers, self.token)
+        return {name: tokens[name].float().cpu() for name in layers}
 
 
 def _n_images(samples: Samples | SampleStream) -> int:

@@ -11,6 +11,7 @@ from hsae.artifacts.index import CURVES, EXTRAS, TREE, Index, Layer
 from hsae.artifacts.latents_file import check_latents
 from hsae.artifacts.parts import GivenParts, Parts
 from hsae.artifacts.probes_file import check_probe
+from hsae.artifacts.recent import Recent
 from hsae.artifacts.sae_folder import Dtype, check_sae
 from hsae.artifacts.strangers_json import check_plain
 from hsae.artifacts.top_images_file import TopImages, check_top_images
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+KEPT_SAES = 2**30
+"""Bytes of SAEs that stay in memory; of an artifact with more of them, those that were used last."""
 
 
 class Contents:
     """SAEs, latent tables, top images and probes by layer, with curves and tree over all layers.
 
-    Each part is read and checked when first asked for, then kept; what comes back is shared, so leave it unchanged.
+    Each part is read and checked when first asked for, then kept (of SAEs the last used, up to KEPT_SAES); what comes
+    back is shared, so leave it unchanged.
     Safe to use from several threads. Every defect raises ArtifactError.
     """
 
@@ -43,6 +47,7 @@ class Contents:
         self.index, self.id, self.sha256, self.folder = index, id, sha256, folder
         self._parts = parts
         self._made: dict[tuple[str, str], Any] = {}
+        self._saes: Recent[SparseAutoencoder] = Recent(KEPT_SAES)
         self._lock = threading.RLock()
 
     @classmethod
@@ -118,7 +123,8 @@ class Contents:
         any that it was not.
         """
         entry = self.index.layer(layer)
-        sae = self._once(("sae", layer), lambda: check_sae(self._parts.sae(entry), entry))
+        size = 8 * entry.d_in * entry.d_sae
+        sae = self._saes.get(layer, lambda: check_sae(self._parts.sae(entry), entry), size)
         return sae if k is None else sae.with_k(k)
 
     def latents(self, layer: str) -> pd.DataFrame:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +25,12 @@ from hsae.backbones.hub import TIMEOUT, http_error
 from hsae.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.hf_api import RepoFile
 
     from hsae.artifacts.contents import Contents
+
+log = logging.getLogger(__name__)
 
 _COMMON = {".gitattributes", ".gitignore", "LICENSE", CARD}  # lie in any repository, and say nothing about what it is
 _FORCE = "Choose another repository, or push with force (--force) to replace it"
@@ -157,6 +161,8 @@ def _commit(target: _Target, files: dict[str, Path], stale: set[str]) -> str:
     deletions = [CommitOperationDelete(path, is_folder=False) for path in sorted(stale)]
     with warnings.catch_warnings(), _upload_errors():
         warnings.filterwarnings("ignore", "It seems that you are about to commit a data file")  # the tables
+        _check_card(files[CARD])
+        _send_by_layer(target, additions)
         commit = target.api.create_commit(
             target.repo_id,
             [*additions, *deletions],
@@ -165,6 +171,26 @@ def _commit(target: _Target, files: dict[str, Path], stale: set[str]) -> str:
             parent_commit=target.head,
         )
     return commit.oid
+
+
+def _check_card(card: Path) -> None:
+    """ArtifactError when the Hub finds fault with a card, before anything large is sent."""
+    from huggingface_hub import ModelCard
+
+    try:
+        ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).validate()
+    except ValueError as error:
+        if isinstance(error, http_error()):
+            raise
+        raise ArtifactError(f"{CARD}: {error}", "valid front matter", "Correct it, or remove the file") from error
+
+
+def _send_by_layer(target: _Target, additions: list[CommitOperationAdd]) -> None:
+    """Send large files one layer after the other. What the Hub has it does not ask for again: a push goes on there."""
+    layers = [list(files) for _, files in groupby(additions, key=lambda file: file.path_in_repo.partition("/")[0])]
+    for number, files in enumerate(layers, start=1):
+        log.info("sending %s (%d of %d)", files[0].path_in_repo.partition("/")[0], number, len(layers))
+        target.api.preupload_lfs_files(target.repo_id, files, revision=target.branch, free_memory=False)
 
 
 @contextmanager

@@ -196,6 +196,15 @@ class Backbone(ABC):
         """Like `run`, on preprocessed pixels `[batch, 3, height, width]`; keeps gradients when they are enabled."""
         return self._advance(self.embed(pixels), self.stages(), self.layer_names(layers))
 
+    def run_tokens(self, pixels: Tensor, layers: Sequence[str], token: Token) -> dict[str, Tensor]:
+        """What `select_token` keeps of `run_pixels`, copied as soon as a layer is there: no other tokens are held."""
+
+        def keep(tokens: Tensor, layer: str) -> Tensor:
+            selected = self.select_token(tokens, layer, token)
+            return selected.clone() if selected.numel() < tokens.numel() else selected
+
+        return self._advance(self.embed(pixels), self.stages(), self.layer_names(layers), keep)
+
     def run_masked(self, pixels: Tensor, removed: Tensor, layers: Sequence[str] | Literal["all"]) -> dict[str, Tensor]:
         """Like `run_pixels`, from `embed_masked`."""
         return self._advance(self.embed_masked(pixels, removed), self.stages(), self.layer_names(layers))
@@ -212,13 +221,18 @@ class Backbone(ABC):
         return self._advance(self.state(tokens), {name: stages[name] for name in later}, wanted)
 
     def _advance(
-        self, state: Tensor, stages: dict[str, Callable[[Tensor], Tensor]], wanted: tuple[str, ...]
+        self,
+        state: Tensor,
+        stages: dict[str, Callable[[Tensor], Tensor]],
+        wanted: tuple[str, ...],
+        keep: Callable[[Tensor, str], Tensor] = lambda tokens, layer: tokens,
     ) -> dict[str, Tensor]:
+        """The activations of the wanted layers, or what `keep` makes of them."""
         activations: dict[str, Tensor] = {}
         for name, stage in stages.items():
             state = stage(state)
             if name in wanted:
-                activations[name] = self.tokens(state)
+                activations[name] = keep(self.tokens(state), name)
             if len(activations) == len(wanted):
                 break
         return activations

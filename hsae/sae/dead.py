@@ -10,6 +10,9 @@ from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import batch_mean
 from hsae.sae.weights import Weights
 
+REFRESH = 50
+"""On a GPU, steps between two looks at which latents are dead: the host waits for their number."""
+
 
 class DeadTracker:
     """Counts, for each latent, the tokens since it last fired."""
@@ -17,15 +20,25 @@ class DeadTracker:
     def __init__(self, d_sae: int, dead_after: int, device: torch.device | str = "cpu") -> None:
         self.silent = torch.zeros(d_sae, dtype=torch.int64, device=device)
         self.dead_after = dead_after
+        self._refresh = 0 if torch.device(device).type == "cpu" else REFRESH
+        self._seen = torch.zeros(0, dtype=torch.int64, device=device)
+        self._age = 0
 
     def update(self, fired: Tensor, n_tokens: int) -> None:
         """fired `[d_sae]` bool: which latents were active on any of the last `n_tokens` tokens."""
         self.silent.add_(n_tokens).masked_fill_(fired, 0)
+        self._age += 1
 
     @property
     def dead(self) -> Tensor:
-        """Indices of the dead latents."""
-        return (self.silent >= self.dead_after).nonzero().squeeze(-1)
+        """Indices of the dead latents; on a GPU, of those that were dead when it was last looked."""
+        if self._age >= self._refresh:
+            self._seen, self._age = (self.silent >= self.dead_after).nonzero().squeeze(-1), 0
+        return self._seen
+
+    def look_again(self) -> None:
+        """What was seen before is of no use any more."""
+        self._age = self._refresh
 
 
 def auxk_loss(sae: Weights, x: Tensor, error: Tensor, dead: Tensor, lifted: bool = False) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from hsae.errors import TrainingError
 from hsae.sae.bank import InputScale, layer_seed
@@ -32,37 +33,45 @@ class TrainingRun:
 
 
 class LayerTraining:
-    """Advances one SAE by batches of raw activations."""
+    """Advances one SAE by batches of raw activations.
+
+    On a GPU no step waits for it: what the host must know is asked for at measured points and checkpoints.
+    """
 
     def __init__(
         self, name: str, sae: SparseAutoencoder, scale: InputScale, step: GradientStep, run: TrainingRun
     ) -> None:
         self.name, self.sae, self.config, self.train = name, sae, run.sae, run.train
-        self.scale = scale.to(sae.W_enc.device)
+        self.scale = scale.to(self.device)
         self.gradient_step, (_, self.processes) = step, run.share
         sae.processes = self.processes
         if run.train.frozen != "none":
             randomise(sae, torch.Generator().manual_seed(layer_seed(run.train.seed, name)))
-        sae.W_enc.data = sae.W_enc.data.T.contiguous().T  # both weight matrices row by row of the latents
+        sae.W_enc = Parameter(sae.W_enc.detach().T.contiguous().T)  # both matrices row by row of the latents
         learned = {name: p for name, p in sae.named_parameters() if name not in WEIGHTS[run.train.frozen]}
-        self.weights = {name: _rows(parameter.data) for name, parameter in learned.items()}
+        self.weights = {name: _rows(parameter.detach()) for name, parameter in learned.items()}
         self.optimiser = torch.optim.Adam(self.weights.values(), lr=run.train.lr, fused=True)
-        self.penalty = SparsityControl(run.sae.penalty_weight, run.sae.l0_target, run.steps, sae.W_enc.device)
-        self.tracker = DeadTracker(sae.d_sae, run.sae.dead_after, sae.W_enc.device)
+        self.penalty = SparsityControl(run.sae.penalty_weight, run.sae.l0_target, run.steps, self.device)
+        self.prompt = self.device.type == "cpu"  # where numbers can be looked at without waiting for them
+        self.tracker = DeadTracker(sae.d_sae, run.sae.dead_after, self.device)
+        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self.last: tuple[Tensor, Outcome, int] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return self.sae.W_enc.device
 
     def advance(self, raw: Tensor, rate: float, step: int) -> None:
         """Step number `step` (0-based) at learning rate `rate` on `raw [batch, d_in]`.
 
-        TrainingError when the loss is not finite; the weights stay.
+        TrainingError when the loss is not finite, on a CPU, where the weights stay; a GPU is asked by `require_finite`.
         """
-        x = self.scale.normalise(raw.to(self.sae.W_enc.device))
+        x = self.scale.normalise(raw.to(self.device, non_blocking=True))
         outcome = self._gradients(x)
-        if not torch.isfinite(outcome.loss):
-            raise TrainingError(
-                f"The loss of {self.name} is not finite at step {step}",
-                "finite activations",
-                "Look for NaN in them, or lower lr.",
-            )
+        self.finite = self.finite & torch.isfinite(outcome.loss)
+        if self.prompt:
+            require_finite([self], step)
         self._update(rate)
         self._control(outcome.counts.sum() / len(x), step)
         self.tracker.update(outcome.counts > 0, len(x) * self.processes)
@@ -74,12 +83,13 @@ class LayerTraining:
 
     def measured(self) -> dict[str, Tensor]:
         """loss, fvu (before any whitening), l0 and dead (a share) of the last step."""
+        assert self.last is not None
         x, outcome, dead = self.last
         return {
             "loss": outcome.loss,
             "fvu": self.scale.unmapped(outcome.error).pow(2).sum() / self.scale.unmapped(x).pow(2).sum(),
             "l0": outcome.counts.sum() / len(x),
-            "dead": torch.tensor(dead / self.sae.d_sae),
+            "dead": torch.full((), dead / self.sae.d_sae, device=self.device),
         }
 
     @torch.no_grad()
@@ -94,10 +104,14 @@ class LayerTraining:
         parameters = dict(self.sae.named_parameters())
         gradients = {name: _rows(_gradient(parameters[name])) for name in self.weights}
         norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        if not self.prompt or norm > self.train.clip:
+            torch._foreach_mul_(list(gradients.values()), (self.train.clip / norm).clamp(max=1))
         for name, gradient in gradients.items():
-            self.weights[name].grad = gradient.mul_(self.train.clip / norm) if norm > self.train.clip else gradient
+            self.weights[name].grad = gradient
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
+        self.optimiser.zero_grad()  # gradients of one layer at a time are in memory
+        self.sae.zero_grad()
 
     def _resamples(self, rate: float, step: int) -> bool:
         """Only at the peak rate: a latent replaced near the end has no time to learn."""
@@ -136,6 +150,7 @@ class LayerTraining:
         """Take over what `state` gave."""
         for name, value in self.state().items():
             value.copy_(tensors[name])
+        self.tracker.look_again()
 
     @torch.no_grad()
     def finished(self, raw: Tensor) -> dict[str, float]:
@@ -156,6 +171,18 @@ class LayerTraining:
                 "exp_avg_sq": torch.zeros_like(weight),
             }
         return self.optimiser.state[weight]
+
+
+def require_finite(layers: list[LayerTraining], step: int) -> None:
+    """TrainingError unless every loss so far was finite; asks the device once for all layers."""
+    flags = torch.stack([layer.finite for layer in layers]).tolist()
+    for layer, finite in zip(layers, flags, strict=True):
+        if not finite:
+            raise TrainingError(
+                f"The loss of {layer.name} is not finite at step {step}",
+                "finite activations",
+                "Look for NaN in them, or lower lr.",
+            )
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:

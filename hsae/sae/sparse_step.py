@@ -1,4 +1,4 @@
-"""Gradients of a reconstruction from few active latents on the CPU, and nothing of size batch x d_sae is kept.
+"""Gradients of a reconstruction from few active latents; nothing of size batch x d_sae is kept.
 
 A pair (z, i) is an active latent of a token: its value and its number. The pairs of a token stand in parts; part p
 reconstructs with those before it, x_hat_p = b_dec + sum over the pairs of parts <= p of z W_dec[i]. With the weights w
@@ -12,6 +12,7 @@ of the parts and G_p = sum over q >= p of w_q 2 (x_hat_q - x) / (batch d_in), th
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -34,8 +35,9 @@ class Pairs(NamedTuple):
 
     def bags(self) -> Tensor:
         """For each pair the number of its token and part, token x parts + part."""
-        ends = torch.cat([self.starts[1:], self.starts.new_tensor([len(self.values)])])
-        return torch.arange(len(self.starts)).repeat_interleave(ends - self.starts, output_size=len(self.values))
+        ends = torch.cat([self.starts[1:], self.starts.new_full((1,), len(self.values))])
+        every = torch.arange(len(self.starts), device=self.starts.device)
+        return every.repeat_interleave(ends - self.starts, output_size=len(self.values))
 
 
 class Reconstruction(NamedTuple):
@@ -46,6 +48,12 @@ class Reconstruction(NamedTuple):
     toward: Tensor
 
 
+@lru_cache
+def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers on a device, sent there once: sending them in every step would make the host wait for it."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
 def reconstruct(W_dec: Tensor, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Reconstruction:
     """The parts' reconstructions of `centred [batch, d_in]` and the gradient towards what each adds."""
     batch, d_in = centred.shape
@@ -54,7 +62,7 @@ def reconstruct(W_dec: Tensor, centred: Tensor, pairs: Pairs, weights: tuple[flo
     errors[:, 0] -= centred
     for part in range(1, len(weights)):
         errors[:, part] += errors[:, part - 1]
-    scale = torch.tensor(weights)
+    scale = constants(weights, centred.dtype, centred.device)
     loss = (errors.pow(2).mean((0, 2)) * scale).sum()
     toward = errors * (scale * (2 / centred.numel())).unsqueeze(1)
     for part in reversed(range(len(weights) - 1)):
@@ -98,7 +106,7 @@ def sparse_gradients(sae: Weights, centred: Tensor, pairs: Pairs, weights: tuple
 def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:
     """The order of the pairs by latent, and where each latent's pairs start `[d_sae]`."""
     ordered, order = latents.sort()
-    return order, torch.searchsorted(ordered, torch.arange(d_sae))
+    return order, torch.searchsorted(ordered, torch.arange(d_sae, device=latents.device))
 
 
 def _sums(vectors: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class SparsityControl:
 
     def __init__(self, weight: float, target: float | None, steps: int, device: torch.device | str = "cpu") -> None:
         self.target, self.moving = target, steps - round(FROZEN * steps)
-        self.weight = torch.tensor(weight, device=device)
+        self.weight = torch.full((), weight, device=device)
         self.course, self.l0 = self.weight.clone(), torch.zeros((), device=device)
 
     def update(self, l0: Tensor, step: int) -> None:

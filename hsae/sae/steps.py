@@ -1,4 +1,4 @@
-"""Loss and gradients of one batch: by hand where that is covered and faster (CPU), by autograd everywhere else."""
+"""Loss and gradients of one batch: by hand where that is covered and faster, by autograd everywhere else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import GradientStep, Outcome
+from hsae.sae.topk_search import DenseSearch
+from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS, Variant
 from hsae.sae.weights import Weights
 
@@ -24,6 +26,8 @@ def choose_step(config: SAEConfig, d_in: int, device: torch.device, bf16: bool =
     by_hand = variant.step(objective) if variant.step and device.type == "cpu" and not bf16 else None
     if by_hand:
         return by_hand
+    if variant.step is TopKStep and device.type == "cuda" and not bf16:  # 2 of 12 dense products are left
+        return TopKStep(objective, DenseSearch)
     return AutogradStep(variant, objective, bf16, "inductor" if device.type == "cuda" and can_compile() else None)
 
 

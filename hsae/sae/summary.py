@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,8 +27,12 @@ TOLERANCE = 0.1
 
 
 def measured_point(step: int, measured: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
-    """{"step", "layers": {name: {loss, fvu, l0, dead}}} as plain numbers, from one step of each layer."""
-    return {"step": step, "layers": {n: {k: float(v) for k, v in m.items()} for n, m in measured.items()}}
+    """{"step", "layers": {name: {loss, fvu, l0, dead}}} as plain numbers, from one step of each layer.
+
+    All of them come from the device together, so that it is waited for once.
+    """
+    values = iter(torch.stack([v.float() for m in measured.values() for v in m.values()]).tolist())
+    return {"step": step, "layers": {name: {key: next(values) for key in m} for name, m in measured.items()}}
 
 
 def merged_points(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -60,7 +65,7 @@ class TrainingBar:
         """Count tokens as done."""
         self.bar.update(n_tokens)
 
-    def show(self, measured: dict[str, dict[str, Tensor]]) -> None:
+    def show(self, measured: dict[str, dict[str, float]]) -> None:
         """Show the newest numbers `{layer: {fvu, l0, dead}}`."""
         texts = live_numbers(measured)
         for line, text in zip(self.lines, texts, strict=False):
@@ -69,9 +74,9 @@ class TrainingBar:
             self.bar.set_postfix_str(" | ".join(texts), refresh=False)
 
 
-def live_numbers(measured: dict[str, dict[str, Tensor]]) -> list[str]:
+def live_numbers(measured: dict[str, dict[str, float]]) -> list[str]:
     """FVU, L0 and dead share (in per cent) of every layer in turn."""
-    fvu, l0, dead = ([float(m[key]) for m in measured.values()] for key in CURVES)
+    fvu, l0, dead = ([m[key] for m in measured.values()] for key in CURVES)
     shares = [f"{value:.2f}".removeprefix("0") for value in fvu]
     return [f"fvu {' '.join(shares)}", f"l0 {_whole(l0)}", f"dead {_whole(100 * share for share in dead)} %"]
 

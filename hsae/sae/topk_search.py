@@ -42,6 +42,18 @@ def topk_search(d_sae: int, k: int) -> ExactSearch | RoundedSearch:
     return RoundedSearch(d_sae, k) if multiplies_bfloat16() and d_sae < PLACES else ExactSearch(d_sae, k)
 
 
+class DenseSearch:
+    """All pre-activations at once, for a GPU, which has the memory for them and sorts all rows in parallel."""
+
+    def __init__(self, d_sae: int, k: int) -> None:
+        self.k = k
+
+    def __call__(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
+        """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
+        values, indices = torch.addmm(b_enc, centred, rows.T).topk(self.k, sorted=False)
+        return Active(values.relu_(), indices)
+
+
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for products of bfloat16 matrices, without which they are slower."""
     known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

@@ -5,26 +5,30 @@ The parts that must reconstruct alone are nested prefixes of the latents, groups
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import Outcome
-from hsae.sae.sparse_step import Pairs, sparse_gradients
+from hsae.sae.sparse_step import Pairs, constants, sparse_gradients
 from hsae.sae.topk_search import Active, topk_search
 from hsae.sae.weights import Weights
+
+Search = Callable[[Tensor, Tensor, Tensor], Active]
 
 
 class TopKStep:
     """Gradients of the weighted sum over parts of mean ||x_hat - x||^2 / d_in; buffers are kept between steps."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, search: Callable[[int, int], Search] = topk_search) -> None:
+        """search: makes of a number of latents and k what finds the k largest; `DenseSearch` for a GPU."""
         self.objective = objective
         groups = objective.columns if objective.group_ks else ((0, objective.d_sae),)
         ks = objective.group_ks or (objective.k,)
-        self.searches = [
-            (start, stop, topk_search(stop - start, k)) for (start, stop), k in zip(groups, ks, strict=True)
-        ]
+        self.searches = [(start, stop, search(stop - start, k)) for (start, stop), k in zip(groups, ks, strict=True)]
 
     @torch.no_grad()
     def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
@@ -39,18 +43,22 @@ class TopKStep:
         values = torch.cat([active.values for active in pieces], 1)
         indices = torch.cat([active.indices + a for active, (a, _, _) in zip(pieces, self.searches, strict=True)], 1)
         active, ends = self._parts(Active(values, indices))
-        starts = torch.arange(len(values)).unsqueeze(1) * values.shape[1] + ends
+        starts = torch.arange(len(values), device=values.device).unsqueeze(1) * values.shape[1] + ends
         return Pairs(active.values.flatten(), active.indices.flatten(), starts.flatten())
 
     def _parts(self, active: Active) -> tuple[Active, Tensor]:
         """The same latents in the order of their parts, and how many of a token's stand before each part."""
+
+        def before(counts: tuple[int, ...]) -> Tensor:
+            return constants(counts, torch.int64, active.indices.device)
+
         if self.objective.group_ks:
-            return active, torch.tensor([0, *self.objective.group_ks[:-1]]).cumsum(0)
+            return active, before((0, *accumulate(self.objective.group_ks[:-1])))
         if self.objective.ks:
             values, order = active.values.sort(dim=1, descending=True)
-            return Active(values, active.indices.gather(1, order)), torch.tensor([0, *self.objective.ks[:-1]])
+            return Active(values, active.indices.gather(1, order)), before((0, *self.objective.ks[:-1]))
         if len(self.objective.widths) == 1:
-            return active, torch.zeros(1, dtype=torch.int64)
+            return active, before((0,))
         indices, order = active.indices.sort(dim=1)
-        first = torch.tensor([start for start, _ in self.objective.columns]).expand(len(indices), -1)
+        first = before(tuple(start for start, _ in self.objective.columns)).expand(len(indices), -1)
         return Active(active.values.gather(1, order), indices), torch.searchsorted(indices, first.contiguous())

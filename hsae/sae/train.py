@@ -18,7 +18,8 @@ from hsae.errors import InputError
 from hsae.sae.bank import layer_seed, measure_scale, new_bank, scale_of
 from hsae.sae.checkpoint import Checkpoint
 from hsae.sae.config import SAEConfig, TrainConfig
-from hsae.sae.layer import LayerTraining, TrainingRun
+from hsae.sae.feed import fed
+from hsae.sae.layer import LayerTraining, TrainingRun, require_finite
 from hsae.sae.model import SparseAutoencoder
 from hsae.sae.parallel import copy_from_first, exchange_layers, merge_histories
 from hsae.sae.start import initialise
@@ -171,18 +172,33 @@ def _train(
     size = sampler.batch_size
     with TrainingBar(steps * size, done.step * size, progress) as bar:
         for epoch in range(done.step // per_epoch, train.epochs):
-            for batch in sampler.epoch(epoch, start=done.step - epoch * per_epoch):
+            batches = sampler.epoch(epoch, start=done.step - epoch * per_epoch)
+            for batch in fed(batches, layers[0].device):
                 rate = train.lr * learning_rate(done.step, steps, train)
-                for layer in layers:
-                    layer.advance(batch[layer.name], rate, done.step)
+                last = done.step + 1 == steps
+                logs, saves = (last or (done.step + 1) % n == 0 for n in (train.log_every, train.checkpoint_every))
+                measured = _step(layers, batch, rate, done.step, logs)
+                if logs or saves:
+                    require_finite(layers, done.step)
                 done.step += 1
                 bar.advance(size)
-                last = done.step == steps
-                if done.step % train.log_every == 0 or last:
-                    measured = {layer.name: layer.measured() for layer in layers}
+                if logs:
                     done.history.append(measured_point(done.step, measured))
                     log_point(accelerator, done.history[-1])
-                    bar.show(measured)
-                if done.step % train.checkpoint_every == 0 or last:
+                    bar.show(done.history[-1]["layers"])
+                if saves:
                     saved.save(layers, done)
     return done.history
+
+
+def _step(
+    layers: list[LayerTraining], batch: dict[str, Tensor], rate: float, step: int, measure: bool
+) -> dict[str, dict[str, Tensor]]:
+    """Advance every layer by its part of a batch; its numbers where they are asked for, and nothing of it is kept."""
+    measured = {}
+    for layer in layers:
+        layer.advance(batch.pop(layer.name), rate, step)
+        if measure:
+            measured[layer.name] = layer.measured()
+        layer.last = None
+    return measured

@@ -201,12 +201,6 @@ def test_other_objectives_go_through_autograd(config: SAEConfig) -> None:
     assert isinstance(choose_step(config, 8, torch.device("cpu")), AutogradStep)
 
 
-def test_a_gpu_and_bfloat16_go_through_autograd() -> None:
-    config = SAEConfig("topk", d_sae=64, k=4)
-    assert isinstance(choose_step(config, 8, torch.device("cuda")), AutogradStep)
-    assert isinstance(choose_step(config, 8, torch.device("cpu"), bf16=True), AutogradStep)
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch.compile's own
 @pytest.mark.parametrize("activation", VARIANTS)

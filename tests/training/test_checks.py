@@ -11,6 +11,7 @@ from hsae.errors import HsaeError, InputError, LabelError
 from hsae.sae.config import SAEConfig
 from hsae.sae.train import TrainConfig
 from tests.data.conftest import CAT, DOG, png
+from tests.hub_emulator import Fault, HubEmulator
 from tests.tiny_models import tiny_dinov2, tiny_model
 from training.checks import checked_splits
 from training.run_config import RunConfig
@@ -37,9 +38,20 @@ def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hsae.data.samples.decode_sample", lambda *_: pytest.fail("an image was decoded"))
 
 
-def test_a_good_run_passes(tmp_path: Path) -> None:
+def test_a_good_run_passes(tmp_path: Path, hub: HubEmulator) -> None:
     split = checked(tmp_path, data=folder_of(tmp_path / "data", **{CAT: 10, DOG: 10}), push_to_hub="org/name")
     assert (len(split.train), len(split.heldout)) == (16, 4)
+
+
+def test_a_run_that_could_not_be_pushed_does_not_begin(tmp_path: Path, hub: HubEmulator, monkeypatch) -> None:
+    data = folder_of(tmp_path / "data", **{CAT: 10})
+    with monkeypatch.context() as patch:
+        patch.setattr("training.checks.get_token", lambda: None)
+        with pytest.raises(InputError, match="no token to push with"):
+            checked(tmp_path, data=data, push_to_hub="org/name")
+    hub.fault = lambda method, path: Fault(503)
+    with pytest.raises(InputError, match="a Hub that does not answer"):
+        checked(tmp_path, data=data, push_to_hub="org/name")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,36 @@ def test_two_nodes_train_one_run(settings: list[str], tmp_path: Path) -> None:
     assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
     assert [out.count("Done. Look at it with: python app.py --artifact") for out, _ in said] == [1, 0]
     assert Artifact.load(tmp_path / "run" / "artifact").layers == ("block_01", "block_03")
+
+
+@pytest.mark.slow
+def test_a_node_that_was_killed_comes_back_and_the_bits_are_those_of_no_kill(
+    settings: list[str], tmp_path: Path
+) -> None:
+    """Two launchers on loopback; one is killed while it trains, the other ends too, and both are started again."""
+
+    def launched(run: Path) -> list[subprocess.Popen[str]]:
+        node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+        node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+        arguments = [*settings, "--run_dir", str(run), "--epochs", "40", "--checkpoint_every", "1"]
+        return [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
+
+    def ended(nodes: list[subprocess.Popen[str]]) -> list[int]:
+        return [process.wait(timeout=600) for process in nodes if process.communicate()]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert ended(launched(whole)) == [0, 0]
+    nodes = launched(killed)
+    while not list(killed.glob("training/*/process_1_of_2/state.safetensors")):
+        assert nodes[1].poll() is None
+        time.sleep(0.05)
+    nodes[1].kill()
+    assert 0 not in ended(nodes)
+    assert not (killed / "artifact").exists()
+    assert ended(launched(killed)) == [0, 0]
+    for name in ("block_01", "block_03"):
+        file = Path("saes") / f"{name}.safetensors"
+        assert (killed / file).read_bytes() == (whole / file).read_bytes()
 
 
 @pytest.mark.slow

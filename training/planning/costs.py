@@ -18,6 +18,8 @@ BASE = 0.57e9
 """Memory of a process that has loaded everything and holds nothing yet."""
 FORWARD = 18
 """Numbers that a block needs at once for every number of its state: its MLP is four times as wide, gated or not."""
+TABLES = 680
+"""Bytes that an artifact holds of a latent besides its weights: its rows, top images and profiles."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def analysis(asked: Asked) -> Cost:
     return Cost(
         "analysis",
         images.heldout,
-        disk=item * sum(layer.weights for layer in shape.layers),
+        disk=sum(item * layer.weights + TABLES * layer.d_sae for layer in shape.layers),
         host=BASE + x + features + scores + own,
         device=0,
         flops=0,

@@ -41,10 +41,12 @@ def _planned(settings: Settings, split: Split, backbone: Backbone, accelerator: 
     return plan_run(asked, this_machine(Path(config.run)), timed_rates(backbone, shape, settings))
 
 
-def beside(plan: Plan, ledger: Ledger) -> str:
+def beside(ledger: Ledger) -> str:
     """What was planned and what was used, stage by stage, and the second as a multiple of the first."""
+    assert ledger.plan is not None
     head = f"{'':12}" + "".join(f"{name:>32}" for name in ("host memory", "GPU memory", "disk", "time"))
-    return "\n".join([head, *(_compared(stage, ledger.stages[stage.name]) for stage in plan.stages)])
+    rows = (_compared(stage, ledger.stages[stage.name]) for stage in ledger.plan.stages)
+    return "\n".join([head, *rows])
 
 
 def _compared(planned: Cost, used: Used) -> str:

@@ -12,7 +12,6 @@ from hsae.backbones.base import Backbone
 from hsae.sae.bank import new_sae, scale_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining, TrainingRun
-from hsae.sae.start import initialise
 from hsae.sae.steps import choose_step
 from training.planning.shape import LayerShape, RunShape
 from training.run_config import RunConfig
@@ -49,7 +48,7 @@ def timed_rates(backbone: Backbone, shape: RunShape, settings: Settings) -> Rate
     config, sae, train = settings
     batch, precision = config.images_per_batch, config.train_precision
     images: dict[str, float] = {
-        name: _image_seconds(backbone, batch, getattr(torch, name)) for name in {"float32", precision}
+        name: image_seconds(backbone, batch, getattr(torch, name)) for name in {"float32", precision}
     }
     widest = {layer.d_in: layer for layer in shape.layers}
     steps = {d_in: _vector_seconds(layer, sae, train, backbone.device) for d_in, layer in widest.items()}
@@ -57,7 +56,8 @@ def timed_rates(backbone: Backbone, shape: RunShape, settings: Settings) -> Rate
 
 
 @torch.inference_mode()
-def _image_seconds(backbone: Backbone, batch: int, precision: torch.dtype) -> float:
+def image_seconds(backbone: Backbone, batch: int, precision: torch.dtype) -> float:
+    """A forward pass per image, in batches on a GPU, of few images on a CPU."""
     side, device = backbone.preprocessing.image_size, backbone.device
     n = min(batch, TIMED) if device.type == "cpu" else batch
     pixels = torch.rand(n, 3, side, side).to(device, backbone.dtype)
@@ -69,7 +69,9 @@ def _vector_seconds(layer: LayerShape, sae: SAEConfig, train: TrainConfig, devic
     """A step of one layer per vector; where many vectors are taken at once, of fewer of them."""
     n = min(train.batch_size, MOST_TIMED) if device.type == "cpu" else train.batch_size
     x, module = torch.randn(n, layer.d_in), new_sae(sae, layer.d_in)
-    initialise(module, x, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(module.W_dec, generator=torch.Generator().manual_seed(0))
+    module.normalise_decoder()
+    module.W_enc.data.copy_(module.W_dec.T)
     step = choose_step(sae, layer.d_in, device, train.bf16)
     run = TrainingRun(sae, train, steps=10**6)
     training = LayerTraining("timed", module.to(device).train(), scale_of([x], "timed"), step, run)
