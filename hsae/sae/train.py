@@ -66,7 +66,8 @@ def train_bank(  # noqa: PLR0913 - public: users name what they set
         sampler = _sampler(store, trained, train, share)
         run = TrainingRun(sae, train, share, train.epochs * sampler.batches_per_epoch)
         training = _prepare(bank, store, sampler, run, accelerator.device if accelerator else torch.device("cpu"))
-        history = _train(training, sampler, train, Checkpoint(checkpoint, settings, rank, of), accelerator, progress)
+        saved = Checkpoint(checkpoint, settings, rank, of, shared=share[1] > 1)
+        history = _train(training, sampler, train, saved, accelerator, progress)
         for name, numbers in _finish(training, store, sampler, train, share).items():
             history[-1]["layers"][name] |= numbers
     if layer_parallel:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from hsae.activations.store import ActivationStore, shard_path
 from hsae.errors import HsaeError, StoreError, TrainingError
+from hsae.sae.checkpoint import Checkpoint, Progress, _step_of
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.train import train_bank
@@ -254,3 +255,31 @@ def test_errors_are_the_users_own(store: ActivationStore, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(HsaeError):
         weights(store, tmp_path / "file" / "checkpoint", epochs=1)
+
+
+def test_processes_that_share_batches_go_on_from_the_newest_state_that_all_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two was killed before it wrote the state that the other has: both take the one before."""
+    ranks = [Checkpoint(tmp_path, {"k": 4}, rank, 2, shared=True) for rank in (0, 1)]
+    for step in (10, 20):
+        ranks[0].save([], Progress(step))
+    ranks[1].save([], Progress(10))
+
+    def steps_of_both(own: list[list[int]]) -> list[list[int]]:
+        return [sorted(_step_of(path) for path in (r.path, r.before) if path.exists()) for r in ranks]
+
+    monkeypatch.setattr("accelerate.utils.gather_object", steps_of_both)
+    assert [rank.load([]).step for rank in ranks] == [10, 10]
+    ranks[1].save([], Progress(20))
+    assert [rank.load([]).step for rank in ranks] == [20, 20]
+    shutil.rmtree(ranks[1].path.parent)  # a node that lost its disk
+    assert [rank.load([]).step for rank in ranks] == [0, 0]
+
+
+def test_a_process_alone_keeps_one_state(tmp_path: Path) -> None:
+    alone = Checkpoint(tmp_path, {"k": 4})
+    for step in (10, 20):
+        alone.save([], Progress(step))
+    assert alone.load([]).step == 20
+    assert [path.name for path in alone.path.parent.iterdir()] == ["state.safetensors"]

@@ -114,13 +114,19 @@ def training(asked: Asked, rates: Rates | None, layers_at_once: int) -> Cost:
         "training",
         shape.images.train,
         disk=weights,
-        scratch=3 * FLOAT * max(sum(layer.weights for layer in group) for group in groups),
+        scratch=_checkpoint_bytes(asked, groups),
         host=BASE + max(host for host, _ in memory) + (0 if asked.gpu else online),
         device=max(device for _, device in memory) + online if asked.gpu else 0,
         flops=train.epochs * asked.tokens * sum(12.0 * layer.d_in * layer.d_sae for layer in shape.layers),
         seconds=_training_seconds(asked, rates, len(groups)) if rates else None,
         checkpoints=len(groups) * -(-asked.steps // train.checkpoint_every),
     )
+
+
+def _checkpoint_bytes(asked: Asked, groups: list[tuple[LayerShape, ...]]) -> float:
+    """All state of the largest group: of each of the processes that share every batch, and twice."""
+    copies = 2 * asked.processes if asked.processes > 1 and asked.train.parallel == "data" else 1
+    return 3 * FLOAT * copies * max(sum(layer.weights for layer in group) for group in groups)
 
 
 def _group_memory(asked: Asked, group: tuple[LayerShape, ...]) -> tuple[float, float]:
