@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import hsae
 from hsae.__main__ import COMMANDS as HSAE_COMMANDS
 from training.settings import parse
 
@@ -46,8 +47,16 @@ def test_the_snippet_with_an_image_steers(focus, monkeypatch):
     assert names["result"].probabilities_after.sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
+def test_the_snippet_of_a_place_tells_where_its_strongest_feature_fires(focus, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names: dict = {"hsae": hsae}
+    exec(SNIPPETS[2], names)
+    assert names["heat"][7, 8] == pytest.approx(names["here"].activation[0], rel=1e-4)
+
+
 def test_every_snippet_is_tested():
-    assert len(SNIPPETS) == 2
+    assert len(SNIPPETS) == 3
 
 
 def test_two_commands_install_and_then_do_everything():
