@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 SAMPLES = ROOT.parent / "shared" / "data" / "imagenet-samples"
-POODLE, CAR, MUSHROOM = "n02113799", "n04285008", "n07734744"
+POODLE, WAGON, BANANA = "n02113712", "n02814533", "n07753592"
 
 TOO_SMALL = """() => [...document.querySelectorAll('#columns button, #columns summary, #columns a, #bar button')]
   .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest('#photo, .table-wrap, [inert]'))
@@ -65,7 +65,7 @@ def test_what_in_the_picture_made_this_fire(upload):
 
 
 def test_find_features_for_wheels(upload):
-    page = upload(CAR)
+    page = upload(WAGON)
     tab(page, "Features")
     page.get_by_label("Find features").fill("wheels")
     page.keyboard.press("Enter")
@@ -86,7 +86,7 @@ def test_find_features_for_wheels(upload):
 
 
 def test_send_this_to_a_friend(upload, visit, app):
-    page = upload(MUSHROOM, "?layer=block_11&view=carries&concept=n02084071")
+    page = upload(BANANA, "?layer=block_11&view=carries&concept=n02084071")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="copied").wait_for()

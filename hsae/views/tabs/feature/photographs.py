@@ -24,7 +24,7 @@ from hsae.views.tabs.relevancy.relevancy import method_of
 KINDS = {
     "top": ("Where it fires most", 6),
     "middle": ("Around the middle of its firings", 3),
-    "low": ("Where it hardly fires", 3),
+    "low": ("Its weakest firings", 3),
 }
 """By kind its heading, and how many pictures of it are shown."""
 _SIDE = 144

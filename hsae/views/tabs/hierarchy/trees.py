@@ -154,7 +154,10 @@ def family_html(edges: Iterable[Sequence[Any]], latents: pd.DataFrame, latent: i
     below = [(int(child), float(c)) for p, child, c, *_ in edges if p == latent]
     parts = [
         f"<p>{words} " + "".join(_relative(other, share, latents) for other, share in relatives) + "</p>"
-        for words, relatives in (("Fires wherever this one does:", above), ("Fire only where this one does:", below))
+        for words, relatives in (
+            ("Fires on most of its images (share of them):", above),
+            ("Fire mostly on its images (share of theirs):", below),
+        )
         if relatives
     ]
     return f"<h3>Above and below it in the feature tree</h3>{''.join(parts)}" if parts else ""

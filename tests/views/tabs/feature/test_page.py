@@ -65,7 +65,7 @@ def test_pictures_by_kind_with_their_activations(artifact):
     }  # fmt: skip
     html = photographs.shots_html(desk, first(desk), 5)
     assert html.count("hsae-still") == 3
-    assert html.index("Where it fires most") < html.index("Around the middle") < html.index("Where it hardly fires")
+    assert html.index("Where it fires most") < html.index("Around the middle") < html.index("Its weakest firings")
 
 
 def test_its_own_data_comes_before_the_packaged_photographs_and_with_its_rights(artifact):
