@@ -55,3 +55,28 @@ def test_the_type_asked_for_is_kept_and_the_fingerprint_is_of_what_was_drawn(sav
 def test_a_backbone_of_another_library_is_refused():
     with pytest.raises(BackboneError, match="plain@random"):
         with_random_weights(PlainBackbone())
+
+
+@pytest.mark.parametrize(("name", "millions", "layers"), [
+    ("facebook/dinov2-giant", 1136.5, 40), ("facebook/dinov2-large", 304.4, 24), ("facebook/dinov2-base", 86.6, 12),
+    ("openai/clip-vit-large-patch14", 303.2, 24), ("google/siglip-so400m-patch14-384", 428.2, 27),
+])  # fmt: skip
+def test_published_architectures_are_known_without_the_hub(monkeypatch, name, millions, layers):
+    """Numbers of parameters are those of the published models (of CLIP and SigLIP the vision tower)."""
+    monkeypatch.setattr("hsae.backbones.hf_architectures.settled", lambda *_: pytest.fail("asked the Hub"))
+    backbone = load_backbone(f"{name}@random", device="meta")
+    assert sum(p.numel() for p in backbone.model.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
+    assert len(backbone.layers) == layers
+
+
+@pytest.mark.parametrize("name", ["clip-resnet50", "efficientnet-lite0", "cast-small"])
+def test_named_architectures_outside_transformers_need_no_weights(monkeypatch, name):
+    for place in ("checkpoint._fetch", "efficientnet_lite0.converted"):
+        monkeypatch.setattr(f"hsae.backbones.{place}", lambda *_: pytest.fail("asked for weights"))
+    first, again = (load_backbone(f"{name}@random") for _ in range(2))
+    assert first.id == f"{name}@random"
+    assert first.fingerprint == again.fingerprint
+
+
+def test_the_default_backbone_has_the_random_weights_that_it_had_when_its_own_were_read_first(focus):
+    assert load_backbone("dinov2-small-focus@random").fingerprint == with_random_weights(focus).fingerprint
