@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a CNN of seven stages of inverted bottlenecks (Tan & Le 2019, arXiv 1905.11946).
+"""EfficientNet-Lite, a CNN of seven stages of inverted bottlenecks (Tan & Le 2019, arXiv 1905.11946).
 
 The lite form has ReLU6 in place of swish and no squeeze-and-excitation. Convolutions pad as TensorFlow's "SAME":
 a stage of stride 2 turns n rows into ceil(n / 2).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import accumulate
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,9 @@ from hsae.backbones.classifier import Classifier
 from hsae.backbones.maps import MapBackbone, require_square
 from hsae.data.known_classes import known_classes
 
-STAGES = (
-    # blocks, kernel, stride, expansion, width
+Stage = tuple[int, int, int, int, int]
+"""Blocks, kernel, stride, expansion, width."""
+STAGES: tuple[Stage, ...] = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -28,7 +30,25 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+"""Of Lite0."""
 STEM_WIDTH, HEAD_WIDTH, N_CLASSES = 32, 1280, 1000
+
+
+def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
+    """Those of a larger model: `depth` times the blocks, rounded up, but in the first and last; `width` times the
+    channels, to the nearest multiple of 8. Stem and head stay as they are in the lite form.
+    """
+    last = len(STAGES) - 1
+    return tuple(
+        (blocks if at in (0, last) else ceil(blocks * depth), kernel, stride, expansion, _to_eights(channels * width))
+        for at, (blocks, kernel, stride, expansion, channels) in enumerate(STAGES)
+    )
+
+
+def _to_eights(channels: float) -> int:
+    """Nearest multiple of 8, up when it would lose more than a tenth."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
 
 
 class ConvNorm(nn.Module):
@@ -78,14 +98,15 @@ def _stage(d_in: int, n_blocks: int, kernel: int, stride: int, expansion: int, d
     return nn.Sequential(first, *(InvertedBottleneck(d_out, d_out, kernel, 1, expansion) for _ in range(n_blocks - 1)))
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite(nn.Module):
     """Pixels `[batch, 3, height, width]` to ImageNet logits `[batch, 1000]`."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[Stage, ...] = STAGES) -> None:
         super().__init__()
-        widths = (STEM_WIDTH, *(row[-1] for row in STAGES))
+        self.shape = shape
+        widths = (STEM_WIDTH, *(row[-1] for row in shape))
         self.stem = ConvNorm(3, STEM_WIDTH, 3, 2)
-        self.stages = nn.ModuleList(_stage(d_in, *row) for d_in, row in zip(widths, STAGES, strict=False))
+        self.stages = nn.ModuleList(_stage(d_in, *row) for d_in, row in zip(widths, shape, strict=False))
         self.head = ConvNorm(widths[-1], HEAD_WIDTH)
         self.classifier = nn.Linear(HEAD_WIDTH, N_CLASSES)
 
@@ -97,11 +118,11 @@ class EfficientNetLite0(nn.Module):
 
 
 class EfficientNetBackbone(MapBackbone):
-    """A frozen EfficientNet-Lite0; layers `stem`, `stage_1` .. `stage_7`, `head`."""
+    """A frozen EfficientNet-Lite; layers `stem`, `stage_1` .. `stage_7`, `head`."""
 
-    model: EfficientNetLite0
+    model: EfficientNetLite
 
-    def __init__(self, id: str, model: EfficientNetLite0, preprocessing: Preprocessing) -> None:
+    def __init__(self, id: str, model: EfficientNetLite, preprocessing: Preprocessing) -> None:
         self.id, self.revision, self.preprocessing = id, None, preprocessing
         # Channels last is up to twice as fast, and makes tokens of a map without a copy.
         self.model = model.eval().requires_grad_(False)
@@ -109,9 +130,9 @@ class EfficientNetBackbone(MapBackbone):
         self._parts: dict[str, nn.Module] = {"stem": model.stem}
         self._parts |= {f"stage_{number}": stage for number, stage in enumerate(model.stages, start=1)}
         self._parts |= {"head": model.head}
-        widths = (STEM_WIDTH, *(row[-1] for row in STAGES), HEAD_WIDTH)
+        widths = (STEM_WIDTH, *(row[-1] for row in model.shape), HEAD_WIDTH)
         self.layers = {name: LayerSpec(name, width, 0) for name, width in zip(self._parts, widths, strict=True)}
-        strides = accumulate((2, *(row[2] for row in STAGES), 1), int.__mul__)
+        strides = accumulate((2, *(row[2] for row in model.shape), 1), int.__mul__)
         self._reduction = dict(zip(self._parts, strides, strict=True))
 
     def embed(self, pixels: Tensor) -> Tensor:

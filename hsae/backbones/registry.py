@@ -31,10 +31,16 @@ def _dinov2_small_focus(**options: Any) -> Backbone:
     return load_dinov2_small_focus(**options)
 
 
-def _efficientnet_lite0(**options: Any) -> Backbone:
-    from hsae.backbones.efficientnet_lite0 import load_efficientnet_lite0
+def _efficientnet_lite(name: str, **options: Any) -> Backbone:
+    from hsae.backbones.efficientnet_lite import load_efficientnet_lite
 
-    return load_efficientnet_lite0(**options)
+    return load_efficientnet_lite(name, **options)
+
+
+def _floor(name: str, **options: Any) -> Backbone:
+    from hsae.backbones.floors import load_floor
+
+    return load_floor(name, **options)
 
 
 def _published(name: str, **options: Any) -> Backbone:
@@ -43,9 +49,11 @@ def _published(name: str, **options: Any) -> Backbone:
     return load_published(name, **options)
 
 
+_LITE = tuple(f"efficientnet-lite{size}" for size in range(3))
 REGISTRY: dict[str, Callable[..., Backbone]] = {
     "dinov2-small-focus": _dinov2_small_focus,
-    "efficientnet-lite0": _efficientnet_lite0,
+    **{name: partial(_efficientnet_lite, name) for name in _LITE},
+    **{name: partial(_floor, name) for name in ("raw-pixels", "colour-histogram")},
     **{name: partial(_published, name) for name in ("cast-base", "cast-small", "clip-resnet50")},
 }
 
@@ -62,10 +70,10 @@ def _untrained_clip_resnet(image_size: int) -> Backbone:
     return CLIPResNetBackbone("clip-resnet50" + SUFFIX, CLIPResNet(RESNET_50), image_size)
 
 
-def _untrained_lite0(image_size: int) -> Backbone:
-    from hsae.backbones.efficientnet_lite0 import untrained_lite0
+def _untrained_lite(name: str, image_size: int) -> Backbone:
+    from hsae.backbones.efficientnet_lite import untrained_lite
 
-    return untrained_lite0("efficientnet-lite0" + SUFFIX, image_size)
+    return untrained_lite(name, name + SUFFIX, image_size)
 
 
 def _untrained_focus(image_size: int) -> Backbone:
@@ -79,7 +87,7 @@ UNTRAINED: dict[str, Callable[[int], Backbone]] = {
     "cast-base": partial(_untrained_cast, "cast-base", 768),
     "clip-resnet50": _untrained_clip_resnet,
     "dinov2-small-focus": _untrained_focus,
-    "efficientnet-lite0": _untrained_lite0,
+    **{name: partial(_untrained_lite, name) for name in _LITE},
 }
 """The architectures of `REGISTRY`, with random weights, for an image size."""
 

