@@ -22,6 +22,9 @@ COMMANDS = {
     "bench": Row("hsae.commands.bench", "Compare SAE variants and baselines by the WordNet nodes they know."),
     "causal": Row("hsae.commands.causal", "Test whether steering a feature moves its WordNet subtree."),
     "compare": Row("hsae.commands.compare", "Compare two runs or artifacts latent by latent."),
+    "consistency": Row(
+        "hsae.commands.consistency", "Tell which models order classes as WordNet does, and what SAEs make of it."
+    ),
     "examples": Row("hsae.commands.examples", "Keep thumbnails of an artifact's own top images in it."),
     "faithfulness": Row("hsae.commands.faithfulness", "Measure how true relevancy maps are."),
     "figures": Row("hsae.commands.figures", "Draw the figures of a run, as PNG and CSV."),

@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = (
     *("errors", "version", "atomic", "tensor_files", "exit_status", "starter"),
     *("data", "backbones", "activations", "sae", "hierarchy", "measures", "report", "bench"),
-    *("relevancy", "faithfulness", "steering", "artifacts", "comparison", "session", "commands", "views", "__main__"),
+    *(
+        "relevancy",
+        "faithfulness",
+        "steering",
+        "artifacts",
+        "comparison",
+        "consistency",
+        "session",
+        "commands",
+        "views",
+        "__main__",
+    ),
 )
 """The folders and modules of hsae, each of which imports only from those before it."""
 RANK = {name: rank for rank, name in enumerate(ORDER)}

@@ -21,6 +21,7 @@ EXTRAS = {
     for name in (
         "causal",
         "comparison",
+        "consistency",
         "examples",
         "faithfulness",
         "profiles",

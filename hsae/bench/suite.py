@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,6 +19,28 @@ from hsae.bench.rows import Row, Rows
 from hsae.sae.train import train_bank
 
 
+class LayerBench:
+    """The contestants of one layer, of which only those without a row are made and measured."""
+
+    def __init__(self, images: BenchImages, layer: str, rows: Rows) -> None:
+        self.images, self.layer, self.rows = images, layer, rows
+
+    def row(
+        self, entry: Entry, make: Callable[[BenchLayer], Contestant], training: dict[str, Any] | None = None
+    ) -> tuple[Row, bool]:
+        """The row of a contestant, and whether it is new; training: the settings that an SAE is trained with."""
+        key = self.rows.key(entry, training)
+        if (row := self.rows.load(key)) is not None:
+            return row, False
+        contestant = make(self._measurer.layer)
+        decoder = contestant.sae.W_dec.detach().numpy() if contestant.sae else None
+        return self.rows.save(key, entry, self._measurer.measure(contestant), decoder), True
+
+    @cached_property
+    def _measurer(self) -> Measurer:
+        return Measurer(BenchLayer(self.images, self.layer))
+
+
 def run_grid(
     images: BenchImages, grid: Grid, layers: Iterable[str], folder: Path, done: Callable[[list[Row]], object] = len
 ) -> list[Row]:
@@ -26,19 +50,14 @@ def run_grid(
     found: list[Row] = []
     with tqdm(total=sum(len(part) for _, part in entries), desc="bench", unit="row") as bar:
         for name, part in entries:
-            measurer: Measurer | None = None
+            bench = LayerBench(images, name, rows)
             for entry in part:
                 bar.set_postfix_str(f"{name} {entry.name} {entry.n or ''} {entry.l0 or ''}")
                 training = asdict(grid.train(entry)) if entry.sae else None
-                key = rows.key(entry, training)
-                row = rows.load(key)
-                if row is None:
-                    measurer = measurer or Measurer(BenchLayer(images, name))
-                    contestant = make(measurer.layer, entry, grid)
-                    decoder = contestant.sae.W_dec.numpy() if contestant.sae else None
-                    row = rows.save(key, entry, measurer.measure(contestant), decoder)
-                    done([*found, row])
+                row, new = bench.row(entry, partial(make, entry=entry, grid=grid), training)
                 found.append(row)
+                if new:
+                    done(list(found))
                 bar.update()
     return found
 

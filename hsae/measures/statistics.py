@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,23 @@ def interval(values: np.ndarray, seed: int = 0) -> dict[str, float | None]:
     """Mean over features with its 95 % bootstrap interval; None when there is no value."""
     summary = against_control(values, np.zeros_like(values), seed)
     return {"mean": summary["difference"], "low": summary["low"], "high": summary["high"]}
+
+
+@dataclass(frozen=True)
+class AgainstNull:
+    """A number beside what chance gives."""
+
+    value: float
+    null: float
+    """Mean of the draws of chance."""
+    p: float
+    """(1 + #{draws at least as good}) / (1 + #draws), in (0, 1]."""
+
+
+def against_null(value: float, draws: np.ndarray, *, smaller: bool = False) -> AgainstNull:
+    """`value` beside the `draws [n]` of chance; smaller: whether small values are the good ones."""
+    sign = -1 if smaller else 1
+    return AgainstNull(float(value), float(np.mean(draws)), _p_value(sign * draws, sign * value))
 
 
 def _p_value(null: np.ndarray, value: float) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 
 def within(value: Any, *keys: str) -> Any:
     """What lies under the keys, one inside the other; None where there is no such thing."""
@@ -38,3 +40,11 @@ def share(value: Any) -> float | None:
 def place(value: Any, n: int) -> int | None:
     """The value if it is a whole number from 0 to n - 1, such as a latent's."""
     return value if type(value) is int and 0 <= value < n else None
+
+
+def read_table(value: Any) -> pd.DataFrame:
+    """What `measures.plain.columns_and_rows` wrote; empty where rows and columns do not fit together."""
+    columns, rows = listed(within(value, "columns")), listed(within(value, "rows"))
+    named = all(isinstance(name, str) for name in columns) and len(set(columns)) == len(columns)
+    fit = named and bool(columns) and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+    return pd.DataFrame(rows if fit else [], columns=columns if named else [])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from hsae.artifacts.documents.reading import listed, within
+from hsae.artifacts.documents.reading import read_table
 from hsae.measures.plain import columns_and_rows
 
 
@@ -18,15 +18,7 @@ def write_scoreboard(table: pd.DataFrame, images: Mapping[str, Any]) -> dict[str
 
 def read_scoreboard(document: Mapping[str, Any] | None, layer: str) -> pd.DataFrame:
     """The rows of a layer; empty where there are none, or where rows and columns do not fit together."""
-    columns, rows = _names(within(document, "columns")), listed(within(document, "rows"))
-    fit = bool(columns) and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
-    table = pd.DataFrame(rows if fit else [], columns=columns)
-    if "layer" not in columns:
+    table = read_table(document)
+    if "layer" not in table:
         return table.iloc[:0]
     return table[table.layer == layer].reset_index(drop=True)
-
-
-def _names(value: Any) -> Sequence[str]:
-    """Names of columns, each once; none where they are anything else."""
-    names = [name for name in listed(value) if isinstance(name, str)]
-    return names if len(set(names)) == len(listed(value)) else []
