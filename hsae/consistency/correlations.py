@@ -49,7 +49,7 @@ def conclude(correlations: pd.DataFrame, best: pd.DataFrame) -> str:
     first = best.loc[best[f"{PRIMARY}_gain"].idxmax()]
     said = [
         f"By the correlation of class distances with WordNet heights, {first.model} is the most hierarchical of "
-        f"{len(best)} models ({first[PRIMARY]:.2f} at {first.layer}; chance {first[f'{PRIMARY}_null']:.2f})."
+        f"{len(best)} models ({first[PRIMARY]:.2f} at {first.layer}, {first[f'{PRIMARY}_gain']:.2f} above chance)."
     ]
     rows = correlations[(correlations.measure == PRIMARY) & (correlations.outcome == "R")]
     if not len(rows):

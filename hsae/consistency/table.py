@@ -65,4 +65,6 @@ def markdown(frame: pd.DataFrame) -> str:
 def _cell(value: Any) -> str:
     if value is None or value != value:
         return "-"
-    return str(int(value)) if float(value).is_integer() and abs(value) > 1 else f"{value:.2f}"
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) > 1):
+        return str(int(value))
+    return f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero

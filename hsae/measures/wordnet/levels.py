@@ -14,7 +14,7 @@ from hsae.measures.statistics import AgainstNull, against_null
 from hsae.measures.wordnet.class_means import SHUFFLES
 
 HEIGHTS = (0, 2, 5, 9)
-"""Of the levels: the 287 classes of `training/configs/mixed.yaml` fall into 287, 197, 60 and 11 groups."""
+"""Of the levels: the 287 classes of `training/configs/starter.yaml` fall into 287, 197, 60 and 11 groups."""
 Groups = NDArray[np.int64]
 
 

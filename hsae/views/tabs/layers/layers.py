@@ -17,6 +17,7 @@ from hsae.views.parts.markup import button, number, percent, table
 from hsae.views.parts.overlay import overlay_chart
 from hsae.views.parts.view import View, picker
 from hsae.views.tabs.hierarchy.scatter import density_html
+from hsae.views.tabs.layers import consistency
 from hsae.views.tabs.layers.nodes import nodes_html
 from hsae.views.tabs.layers.scoreboard import scoreboard_html
 
@@ -50,6 +51,7 @@ def build(desk: Desk) -> list[View]:
         View("fires", reads, [fires], lambda s: [_fires(desk, s)], tab="layers", pickers=[fires], quiet=True),
         View("layers", reads[:2], [charts], lambda s: [_layers(desk, s)], tab="layers", pickers=[charts]),
         View("densities", reads[:2], [scatters], lambda s: [_densities(desk, s)], tab="layers", pickers=[scatters]),
+        consistency.view(desk),
     ]
 
 

@@ -1,0 +1,40 @@
+"""Every recipe can be parsed and says what it costs and what to expect; the study's L1 weight is translated exactly."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.settings import parse
+
+CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
+RECIPES = ("olson", "saev", "clip_rn50", "clip_vit_l14", "cast", "clip", "reclip")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_parses_and_is_headed_by_command_cost_and_expectation(name):
+    path = CONFIGS / f"{name}.yaml"
+    run, sae, _ = parse(["--config", str(path)])
+    assert run.run == f"runs/{name}" or name == "saev"
+    assert sae.width(1024) >= 1024
+    head = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert f"training/configs/{name}.yaml" in head
+    for word in ("Costs", "xpect"):
+        assert word in head
+
+
+def test_the_studys_loss_is_ours_up_to_a_factor():
+    """(1 / d) |x - x_hat|^2 / |x| + 8e-5 sum |z| per token, where all |x| are equal, against our units and weight."""
+    _, sae, _ = parse(["--config", str(CONFIGS / "clip_rn50.yaml")])
+    torch.manual_seed(0)
+    d, length = 1024, 7.0
+    x = torch.nn.functional.normalize(torch.randn(5, d, dtype=torch.float64), dim=-1) * length
+    scale = d**0.5 / length
+    ratios = []
+    for amount in (0.1, 1.0, 10.0):
+        x_hat = x + amount * torch.randn_like(x)
+        z = amount * torch.rand(5, 64, dtype=torch.float64)
+        theirs = ((x - x_hat) ** 2).mean(-1) / length + 8e-5 * z.sum(-1)
+        ours = ((scale * (x - x_hat)) ** 2).mean(-1) + sae.l1 * (scale * z).sum(-1)
+        ratios += (ours / theirs).tolist()
+    assert max(ratios) / min(ratios) == pytest.approx(1, abs=1e-9)
