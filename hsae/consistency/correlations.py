@@ -53,7 +53,7 @@ def conclude(correlations: pd.DataFrame, best: pd.DataFrame) -> str:
     ]
     rows = correlations[(correlations.measure == PRIMARY) & (correlations.outcome == "R")]
     if not len(rows):
-        return " ".join([*said, "No SAE was scored, so nothing can be said of what SAEs make of it."])
+        return " ".join([*said, "Too few layers have an SAE that was scored to say what SAEs make of that."])
     row = rows.iloc[0]
     over = f"over {row.n_layers} layers of {row.n_models} models"
     said.append(f"Its rank correlation with the recovery R of SAEs is {row.rho:.2f} {over}{_doubt(row)}")
