@@ -25,7 +25,6 @@ from hsae.views.tabs.feature.card import evidence_html, numbers_html
 from hsae.views.tabs.hierarchy.hierarchy import KINDS, twin
 from hsae.views.tabs.hierarchy.scatter import scatter_payload
 from hsae.views.tabs.layers.layers import fires_html
-from hsae.views.tabs.steer.presets import Preset, preset_edit
 from tests.page_client import starter_png
 from tests.views.conftest import LAYERS, artifact_with, in_a_loop, latents
 from tests.views.tabs.compare.test_compare import DOCUMENT
@@ -252,14 +251,6 @@ def test_the_search_finds_named_features_by_every_word_and_refused_ones_by_none(
     for word in ("domestic cat", "house cat", "mammal"):
         assert word in words[first[1]]
     assert {words[latent] for latent in words if latent not in first[1:5]} == {"unnamed "}
-
-
-def test_a_preset_moves_features_by_the_names_that_were_kept(desk, active):
-    model, first = desk.models["unsaved"], active[LAYERS[0]]
-    table = model.latents(LAYERS[0])
-    cats = Preset(PHOTO, CAT, CAR)
-    edit = dict(part.split("~") for part in preset_edit(cats, table, model.taxonomy).split("_"))
-    assert edit == {str(first[1]): "-3", str(first[3]): "2", str(first[4]): "2"}
 
 
 def test_a_photos_features_begin_with_what_is_said_of_it(desk, active):

@@ -12,21 +12,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hsae.artifacts.documents.steerable import Found
+from hsae.data.samples import load_samples
 from hsae.errors import InputError
-from hsae.hierarchy import Taxonomy
+from hsae.hierarchy import Taxonomy, wordnet
 from hsae.steering.edits import Edit
+from hsae.steering.turning import Moved, Turn
 from hsae.views.page.edit_text import SLIDERS, Steps
 from hsae.views.parts.patches import grid_of, grid_payload
 from hsae.views.parts.view import View
+from hsae.views.tabs.steer import dial, steer
 from hsae.views.tabs.steer import panes as steer_panes
-from hsae.views.tabs.steer import steer
-from hsae.views.tabs.steer.presets import PRESETS, Preset, preset_edit, running, verdict_html
+from hsae.views.tabs.steer.presets import UNMEASURED, Preset, preset_html, presets_of
 from hsae.views.tabs.steer.result import control_html, downstream_html, result_html
-from tests.views.conftest import CLASSES, HOSTILE, latents
+from hsae.views.tabs.steer.verdict import judged, verdict_html
+from tests.views.conftest import CLASSES, HOSTILE
 from tests.views.page.test_page import page_over
 from tests.views.test_tabs import result
 
-DOG, FELINE = "n02084071", "n02120997"
+DOG, CAT, CAR = "n02084071", "n02121808", "n04285008"
 
 
 @pytest.fixture
@@ -112,39 +116,92 @@ def test_what_a_visitor_takes_home_is_the_edit(desk, selection):
     assert json.loads(edit.to_json())["sha"] == desk.model(selection).artifact.sha256
 
 
-def test_a_preset_moves_the_owners_of_both_concepts():
-    taxonomy = Taxonomy(CLASSES)
-    cats = Preset("animals/dog", "n02121808", "n04285008")  # domestic cat -> sports car
-    assert preset_edit(cats, latents(), taxonomy) == "1~-3_3~2"
-    assert preset_edit(Preset("x", "n07705931", "n07705931"), latents(), taxonomy) == ""  # not above these classes
-    assert HOSTILE not in cats.title
+def turning(desk, choices, less: str = ""):
+    """The Steer view at the last layer, with cats for a concept."""
+    return replace(choices.first(), view="steer", layer="block_03", concept=CAT, less=less)
 
 
-def test_a_verdict_needs_both_to_move_and_more_than_by_chance():
-    taxonomy = Taxonomy(CLASSES)
-    cats = Preset("animals/dog", "n02084071", "n02121808")
-    before, after = [0.7, 0.1, 0.1, 0.1], [0.2, 0.5, 0.2, 0.1]
-    for control, holds in ((before, True), ([0.4, 0.3, 0.2, 0.1], False)):
-        html = verdict_html(cats, result(before, after, probabilities_control=np.array(control)), taxonomy)
-        assert ("It holds" in html) == holds
-        assert ("does not hold" in html) == (not holds)
-    assert "70 % → 20 %" in html
-    still = verdict_html(cats, result(before, before, probabilities_control=np.array(before)), taxonomy)
-    assert "does not hold" in still
-    with pytest.raises(InputError, match="without a control"):
-        verdict_html(cats, result(before, after), taxonomy)
+def test_the_dial_makes_an_edit_stands_where_it_made_it_and_goes_both_ways(desk, choices):
+    there = turning(desk, choices)
+    edits = {amount: dial.dialled(desk, there, [amount]) for amount in (2, -2, 0)}
+    assert edits[0] == ""
+    assert edits[2] != edits[-2]
+    for amount, edit in edits.items():
+        assert dial.position(desk, replace(there, edit=edit)) == amount
+    assert dial.position(desk, replace(there, edit="1~0.5_2~-1")) == 0
+    cats = desk.session(there).node_probabilities([CAT])[CAT]["block_03"]
+    for amount in (2, -2):
+        result = desk.session(there).steer(steer_panes.edit_of(desk, replace(there, edit=edits[amount])), 0)
+        assert np.sign(desk.session(there).moved(CAT, result).after - cats) == np.sign(amount)
 
 
-def test_a_preset_is_on_when_its_photo_and_edit_are(desk, choices, selection):
-    table, taxonomy = desk.model(selection).latents(selection.layer), desk.model(selection).taxonomy
-    preset = next(p for p in PRESETS if preset_edit(p, table, taxonomy))
-    edit = preset_edit(preset, table, taxonomy)
-    chosen = choices.choose(selection, "preset", f"{preset.photo}|{edit}")
-    assert (chosen.image, chosen.edit, chosen.view) == (preset.photo, edit, "steer")
-    assert running(desk, chosen) == preset
-    assert "What happened" in steer_panes.pane_html(desk, chosen)
-    assert running(desk, replace(chosen, image="food/lemon")) is None
-    assert running(desk, selection) is None
+def test_with_a_second_concept_left_and_right_are_more_of_either(desk, choices):
+    there = turning(desk, choices, less=CAR)
+    assert dial.turn_of(desk, there, 1.0) == Turn(CAT, CAR)
+    assert dial.turn_of(desk, there, -1.0) == Turn(CAR, CAT)
+    assert dial.turn_of(desk, replace(there, less=""), -1.0) == Turn(less=CAT)
+    _, slider, more, less = dial.dial_values(desk, there)
+    assert "more sports car" in slider.label
+    assert (more.value, less.value) == (CAT, CAR)
+    assert CAT not in [node for _, node in less.choices]
+
+
+@pytest.mark.parametrize("amount", [4.0, float("nan"), None, "1", True])
+def test_a_dial_beyond_its_ends_is_refused(desk, choices, amount):
+    with pytest.raises(InputError, match="dial"):
+        dial.dialled(desk, turning(desk, choices), [amount])
+
+
+def test_a_click_on_steer_goes_where_turning_works_and_a_link_stays(desk, choices, monkeypatch):
+    there = replace(choices.first(), layer="block_01", concept=CAT)
+    assert choices.click(there, "view", "steer").layer == "block_03"
+    found = Found(Turn(more=CAT), "block_02", 1.0, 9, 10, {CAT: Moved(0, 1, 0, 0)})
+    monkeypatch.setitem(vars(desk.model(there)), "turns", {found.turn: found})
+    assert choices.click(there, "view", "steer").layer == "block_02"
+    assert choices.click(replace(there, latent=2), "view", "steer").layer == "block_01"
+    assert choices.from_query({"layer": "block_01", "view": "steer"})[0].layer == "block_01"
+    assert "into 9 of 10" in dial.note_html(desk.model(there), CAT, "block_01")
+    assert 'data-value="block_02"' in dial.note_html(desk.model(there), CAT, "block_01")
+    assert "not measured" in dial.note_html(desk.model(there), CAR, "block_03")
+
+
+def test_presets_are_turns_that_held_and_say_how_often(desk, choices, selection, monkeypatch):
+    moved = {CAT: Moved(0, 1, 0, 0), DOG: Moved(1, 0, 1, 1)}
+    kept = Found(Turn(CAT, DOG), "block_03", 1.0, 8, 10, moved, "photos/farm/dog")
+    rows = [kept, Found(Turn(DOG, CAT), "block_03", 1.0, 7, 10, moved, "photos/farm/dog"),
+            Found(Turn(less=DOG), "block_03", 1.0, 10, 10, moved)]  # fmt: skip
+    model = desk.model(selection)
+    monkeypatch.setitem(vars(model), "turns", {row.turn: row for row in rows})
+    (preset,) = presets_of(model)
+    assert preset.title == "Make the dog a domestic cat"
+    assert "held on 8 of 10 other photos" in preset_html(desk, selection)
+    chosen = choices.choose(selection, "preset", preset.value)
+    assert (chosen.image, chosen.layer, chosen.concept, chosen.less) == ("photos/farm/dog", "block_03", CAT, DOG)
+    assert dial.position(desk, chosen) == 1.0
+    assert 'aria-pressed="true"' in preset_html(desk, chosen)
+    assert 'aria-pressed="true"' not in preset_html(desk, replace(chosen, edit=""))
+    assert "brought" in steer_panes.pane_html(desk, chosen) or "stays" in steer_panes.pane_html(desk, chosen)
+
+
+def test_a_preset_that_only_takes_turns_the_dial_to_the_left():
+    assert Preset("x", "", DOG, "block_03", 2.0).value == f"x|block_03|{DOG}||-2"
+    assert Preset("x", "", DOG, "block_03").title == "Take the dog out"
+
+
+def test_unmeasured_presets_are_natural_photographs_that_show_what_is_taken():
+    names = {sample.key: sample.wnid for sample in load_samples("starter:photos")}
+    for photo, _, less in UNMEASURED:
+        assert less in {names[photo], *wordnet().ancestors(names[photo])}
+
+
+def test_bars_stand_beside_each_other_and_bringing_and_taking_are_judged_apart():
+    good, vain = Moved(0.01, 0.75, 0.0, 0.02), Moved(0.01, 0.75, 0.6, 0.0)
+    html = verdict_html({DOG: good, CAT: Moved(0.9, 0.2, 0.9, 0.9)})
+    assert re.findall(r"<b>([\d.]+ %)</b>", html)[:4] == ["1.0 %", "75 %", "0 %", "2.0 %"]
+    assert "brought" in judged("dog", good)
+    assert "taken away" in html
+    assert "not what did it" in judged("dog", vain)
+    assert "stays less likely" in judged("dog", Moved(0.0, 0.4, 0.0, 0.0))
 
 
 def test_controls_stand_beside_the_edit():
@@ -182,7 +239,7 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     _, drawn, *_ = page.draw(selection, {})
     drawn_later, *_ = page.draw_later(later, selection, {})
     amounts = (1.5, *[0] * (SLIDERS - 1))
-    sliders = next(view for view in page.views if view.controls)
+    sliders = next(view for view in page.views if view.name == "sliders")
     steps, moved, drawn, *values = page.move(sliders, sliders.controls, selection, drawn, Steps(), *amounts)
     latent = steer_panes.steered(desk, selection)[0]
     assert moved.edit == f"{latent}~1.5"

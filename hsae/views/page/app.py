@@ -55,7 +55,8 @@ def build_app(artifacts: Sequence[Artifact]) -> Space:
         demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it
-    page.draw(page.choices.first(), {})  # reads WordNet and the thumbnails, once
+    if not models.loading:
+        page.paint()
     return demo.queue(default_concurrency_limit=None)  # calls wait in their lanes, where visitors take turns
 
 

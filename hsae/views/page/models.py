@@ -16,6 +16,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.artifacts.documents.examples import Examples, read_examples
 from hsae.artifacts.documents.profiles import Weaker, read_profile, read_together, read_weaker
+from hsae.artifacts.documents.steerable import Found, read_steerable
 from hsae.artifacts.documents.tree import Concept, Edge, read_concepts, read_edges, read_node_scores
 from hsae.backbones.base import Backbone
 from hsae.errors import HsaeError
@@ -26,6 +27,7 @@ from hsae.measures.weaker_images import Shares
 from hsae.relevancy import usable_methods
 from hsae.report.shown_names import as_shown
 from hsae.session import Session
+from hsae.steering.turning import Turn
 from hsae.views.page.kept import Feature
 from hsae.views.tabs.hierarchy.scatter import densities
 
@@ -139,6 +141,11 @@ class Model:
 
         return max(reversed(self.artifact.layers), key=merit)  # the last one when nothing was measured
 
+    @property
+    def first_layer(self) -> str:
+        """The layer that the page opens at: the last, where what carries a concept adds up to what is read there."""
+        return self.artifact.layers[-1] if self.has_classes else self.best_layer
+
     def curve(self, layer: str, measure: str) -> float | None:
         """A measure of a layer, None when the artifact does not have it."""
         value = self.artifact.curves.get(layer, {}).get(measure)
@@ -183,6 +190,12 @@ class Model:
     def examples(self) -> Examples | None:
         """Thumbnails of the images it was measured on, where it may show any."""
         return read_examples(self.artifact.document("examples"))
+
+    @cached_property
+    def turns(self) -> dict[Turn, Found]:
+        """What was measured of turning photographs to and from concepts; empty where nothing was."""
+        found = read_steerable(self.artifact.document("steerable"), self.artifact.layers, self.taxonomy.nodes)
+        return {row.turn: row for row in found}
 
     @cached_property
     def comparison(self) -> ComparisonReader | None:

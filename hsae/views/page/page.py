@@ -15,12 +15,13 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
 from hsae.views.page.models import BackboneLoading
+from hsae.views.page.remembered import Remembered
 from hsae.views.page.salience import salient_place
 from hsae.views.page.selection import Selection
 from hsae.views.page.squares import placed, split_key, square_box
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import build_tabs
-from hsae.views.page.uploads import photo_input, read_upload
+from hsae.views.page.uploads import as_shown, photo_input, read_upload
 from hsae.views.parts.charts import square_marked
 from hsae.views.parts.say import brief, warn
 from hsae.views.parts.view import LATER, Controls, View
@@ -51,7 +52,7 @@ class Page:
     """
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
-        self.desk, self.choices = desk, choices
+        self.desk, self.choices, self.remembered = desk, choices, Remembered()
         self.lane = Lane("clicks", threads=4, each=32, everybody=96)
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
@@ -80,12 +81,16 @@ class Page:
         state, lane = [self.selection, self.drawn], self.lane
         everything = [*self.views, *(view for _, _, views in self.later for view in views)]
         pickers = [component.select for view in everything for component in view.pickers]
-        for slow, drawn, views in self.later:
+        slowly: list[dict[str, Any]] = [
             self.drawn.change(
                 slow.handler(partial(self.draw_later, views)), [self.selection, drawn],
                 [drawn, *(out for view in views for out in view.outputs)],
                 trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
-            )  # fmt: skip
+            )
+            for slow, drawn, views in self.later
+        ]  # fmt: skip
+        (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
+        tabs.select(None, cancels=slowly, api_visibility="private")  # who leaves a view does not wait for it
         gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
         for table in (table for view in everything for table in view.tables):
             table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
@@ -117,11 +122,7 @@ class Page:
             self.lane.handler(partial(self.move, view, controls)), [*state, *controls.sliders], outputs,
             trigger_mode="always_last", **EVENT,
         )  # fmt: skip
-        for button, step in (
-            (controls.undo, Steps.back),
-            (controls.redo, Steps.forth),
-            (controls.reset, Steps.nothing),
-        ):
+        for button, step in zip(controls.steps, (Steps.back, Steps.forth, Steps.nothing), strict=False):
             button.click(self.lane.handler(partial(self.step, step)), state, outputs, **EVENT)
 
     def load(self, request: gr.Request) -> list[Any]:
@@ -139,7 +140,7 @@ class Page:
 
     def pick(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
         """A click on something that names what it chooses."""
-        return self.draw(self.choices.choose(selection, event.index, event.value), drawn)
+        return self.draw(self.choices.click(selection, event.index, event.value), drawn)
 
     def pick_row(self, selection: Selection, drawn: dict[str, Any], event: gr.SelectData) -> list[Any]:
         """A click on a row of a table of features."""
@@ -183,6 +184,19 @@ class Page:
         drawn = dict(drawn)
         return [selection, drawn, *self._values(self.views, selection, drawn)]
 
+    def paint(self) -> None:
+        """Put what a visitor without a link sees into the page itself, so that its first paint is complete."""
+        first = self.choices.first()
+        film = [view for _, _, views in self.later for view in views if view.later == "film"]
+        for view in [view for view in (*self.views, *film) if view.tab in ("", first.view) and view.name != "link"]:
+            for component, value in zip(view.outputs, self._render(view, first, {}), strict=True):
+                if isinstance(component, gr.Dropdown) and isinstance(value, gr.Dropdown):
+                    component.choices, component.value = value.choices, value.value
+                elif isinstance(component, gr.HTML | gr.Dropdown) and isinstance(value, str | dict):
+                    component.value = value
+        shown = self.picture(first.image)
+        self.image.value = shown and as_shown(shown).model_dump()
+
     def draw_later(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The same for views that take their time; `drawn` is their own."""
         drawn = dict(drawn)
@@ -202,7 +216,7 @@ class Page:
         """A view's values; what could not be drawn is not remembered, so it is tried again at the next event."""
         drawn.pop(view.name, None)
         try:
-            values = view.render(selection)
+            values = self.remembered.values(view, selection)
         except BackboneLoading as error:
             return view.problem(brief(error), kind="info")
         except HsaeError as error:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hsae.errors import HsaeError, InputError
 from hsae.relevancy import METHODS
+from hsae.views.page.desk import Desk
 from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.kept import read_feature, read_kept, toggled, write_feature
 from hsae.views.page.models import Models
@@ -18,6 +19,8 @@ from hsae.views.page.selection import RANDOM, SCOPES, SHOWS, SURPRISE, Selection
 from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
+from hsae.views.tabs.concept.concept import concept_of
+from hsae.views.tabs.steer.dial import dialled, opening_layer
 
 Known = TypeVar("Known", bound=str)
 VIEWS = tuple(TABS)
@@ -34,15 +37,19 @@ class Choices:
     def first(self) -> Selection:
         """What a visitor without a link sees."""
         name = next(iter(self.models))
-        return Selection(name, self.models[name].best_layer)
+        return Selection(name, self.models[name].first_layer)
+
+    def click(self, selection: Selection, field: str, value: object) -> Selection:
+        """As `choose`; a view that is opened may also go to where it has something to show."""
+        return self._opened(selection, str(value)) if field == "view" else self.choose(selection, field, value)
 
     def choose(self, selection: Selection, field: str, value: object) -> Selection:
         """The selection after a click that sets a field; InputError when there is no such field or value.
 
         Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer or a feature of
         a model written starter|block_07 or starter|block_07:12; "feature", a latent written block_07:12 or "random";
-        "keep", a feature to put on the list or take off it; "preset", a photograph and an edit written animals/dog|7~2;
-        "link", a whole query string.
+        "keep", a feature to put on the list or take off it; "preset", a photograph, a layer, a concept, another one and
+        where the dial stands, written photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
         """
         if field == "link":
             return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
@@ -76,18 +83,8 @@ class Choices:
     def _model(self, selection: Selection, value: str) -> Selection:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
-        return replace(
-            selection,
-            model=value,
-            layer=layer,
-            latent=None,
-            concept="",
-            method="",
-            edit="",
-            patches="",
-            pair="",
-            kept="",
-        )
+        fresh = replace(selection, model=value, layer=layer, latent=None, concept="", less="", method="", edit="")
+        return replace(fresh, patches="", pair="", kept="")
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
@@ -126,18 +123,41 @@ class Choices:
         return replace(selection, image=value)
 
     def _concept(self, selection: Selection, value: str) -> Selection:
-        nodes = [wnid for _, wnid in self.models[selection.model].concepts]
-        if value == SURPRISE and nodes:
-            value = random.choice(nodes)
-        if value and value not in nodes:
+        if value == SURPRISE:
+            value = random.choice([node for _, node in self.models[selection.model].concepts] or [""])
+        value = self._node(selection, value)
+        less = "" if selection.less == value else selection.less
+        return replace(selection, concept=value, less=less, edit="" if selection.view == "steer" else selection.edit)
+
+    def _less(self, selection: Selection, value: str) -> Selection:
+        value = self._node(selection, value)
+        if value and value == selection.concept:
+            raise InputError("less of what there is to be more of", "another concept, or nothing else")
+        return replace(selection, less=value, edit="" if selection.view == "steer" else selection.edit)
+
+    def _node(self, selection: Selection, value: str) -> str:
+        """A concept of the model, or none."""
+        if value and value not in {node for _, node in self.models[selection.model].concepts}:
             raise InputError(f"concept {value[:40]!r}", "a WordNet id above some of the model's classes")
-        return replace(selection, concept=value)
+        return value
 
     def _square(self, selection: Selection, value: str) -> Selection:
         return self._image(selection, placed(selection.image, int(_one_of("square", value, tuple(map(str, PLACES))))))
 
     def _view(self, selection: Selection, value: str) -> Selection:
         return replace(selection, view=_one_of("view", value, VIEWS))
+
+    def _opened(self, selection: Selection, value: str) -> Selection:
+        """The view as a click opens it: what turns features goes to the layer where that works."""
+        model = self.models[selection.model]
+        chosen = selection.view == "steer" or selection.edit or selection.latent is not None
+        if value != "steer" or chosen or not model.has_classes:
+            return self._view(selection, value)
+        try:
+            concept = concept_of(Desk(self.models, self.photos), selection)
+        except HsaeError:  # without a backbone nothing can be turned
+            return self._view(selection, value)
+        return self._view(self._layer(selection, opening_layer(model, concept)), value)
 
     def _method(self, selection: Selection, value: str) -> Selection:
         return replace(selection, method=_one_of("method", value, tuple(METHODS)))
@@ -163,9 +183,11 @@ class Choices:
         return replace(selection, pair=value, view="compare")
 
     def _preset(self, selection: Selection, value: str) -> Selection:
-        image, _, edit = value.partition("|")
-        steering = replace(self._image(selection, image), scope="", shows="", view="steer")
-        return self._edit(steering, edit)
+        image, layer, concept, less, amount = (*value.split("|"), *[""] * 5)[:5]
+        steering = replace(selection, scope="", shows="", view="steer", less="")
+        selection = self._layer(self._image(steering, image), layer)
+        selection = self._less(self._concept(selection, concept), less)
+        return replace(selection, edit=dialled(Desk(self.models, self.photos), selection, [_number(amount)]))
 
 
 # In the order in which a link is read: a layer belongs to a model, a latent to a layer; some choices open a view.
@@ -179,6 +201,7 @@ _CHOOSERS = {
     "keep": Choices._keep,
     "image": Choices._image,
     "concept": Choices._concept,
+    "less": Choices._less,
     "square": Choices._square,
     "method": Choices._method,
     "edit": Choices._edit,
@@ -189,6 +212,13 @@ _CHOOSERS = {
     "preset": Choices._preset,
     "view": Choices._view,
 }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"amount {text[:40]!r}", "a number") from None
 
 
 def _one_of(what: str, value: str, known: tuple[Known, ...]) -> Known:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from hsae.views.page.desk import Desk
 from hsae.views.parts.markup import attributes
-from hsae.views.parts.view import View, picker
+from hsae.views.parts.view import View, asset
 from hsae.views.tabs.carries import carries
 from hsae.views.tabs.compare import compare
 from hsae.views.tabs.feature import feature
@@ -44,7 +44,8 @@ def build_tabs(desk: Desk) -> list[View]:
 
     Gradio's own Tabs also report a selection that the server made, which would then answer its own echo.
     """
-    tabs = picker(elem_id="tabs")
+    scripts = asset("parts/pick.js") + asset("parts/arrows.js") + asset("page/tabs.js")
+    tabs = gr.HTML(js_on_load=scripts, apply_default_css=False, elem_id="tabs")
     views = [View("tabs", ("view",), [tabs], lambda s: [tabs_html(s.view)], pickers=[tabs])]
     for name, build in TABS.items():
         with gr.Column(elem_id=f"view-{name}", elem_classes="hsae-view"):

@@ -148,9 +148,11 @@ def _decoded(content: bytes) -> Image.Image:
 
 
 def _shown(image: Image.Image | None) -> ImageData | None:
+    return None if image is None else as_shown(image)
+
+
+def as_shown(image: Image.Image) -> ImageData:
     """A photograph inside the answer itself, without a file and without what the upload said beside its pixels."""
-    if image is None:
-        return None
     image = image.copy()
     image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
     return ImageData(url=image_uri(image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hsae.relevancy import RelevancyMap
-from hsae.views.parts.markup import attributes, esc, number
+from hsae.views.parts.markup import attributes, esc, number, percent
 
 # Dark to bright in even steps of lightness, and blue over white to brown: both safe for colour blindness.
 _STRENGTH = ((0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39))
@@ -97,17 +97,17 @@ def line_chart(
     selected: str,
     *,
     top: float | None = None,
-    wide: bool = False,
 ) -> str:
-    """Curves over layers as SVG, each layer a column to click; None leaves a gap.
-
-    top: end of the y axis. wide: twice as wide, for a chart that has a row for itself.
-    """
+    """Curves over layers as SVG, each layer a column to click; None leaves a gap. top: end of the y axis."""
     known = [value for values in series.values() for value in values if value is not None]
     if not known:
         return _unmeasured(title)
-    frame = _Frame(len(layers), top or nice_top(known), width=1000 if wide else 420)
-    return _chart(title, layers, series, selected, frame)
+    return _chart(title, layers, series, selected, _Frame(len(layers), top or nice_top(known)))
+
+
+def share_chart(title: str, layers: Sequence[str], series: Mapping[str, Sequence[float]], selected: str) -> str:
+    """The same of shares on an axis from 0 to 100 %, as wide as a chart that has a row for itself."""
+    return _chart(title, layers, series, selected, _Frame(len(layers), 1.0, width=1000, read=percent))
 
 
 def log_chart(title: str, layers: Sequence[str], series: Mapping[str, Sequence[float | None]], selected: str) -> str:
@@ -120,7 +120,11 @@ def log_chart(title: str, layers: Sequence[str], series: Mapping[str, Sequence[f
     if not known:
         return _unmeasured(title)
     low, top = math.floor(min(known)), math.ceil(max(known))
-    return _chart(title, layers, powers, selected, _Frame(len(layers), max(top, low + 1), low=low, log=True))
+    return _chart(title, layers, powers, selected, _Frame(len(layers), max(top, low + 1), low=low, read=_power))
+
+
+def _power(value: float | None) -> str:
+    return number(None if value is None else 10**value)
 
 
 def _unmeasured(title: str) -> str:
@@ -153,12 +157,8 @@ class _Frame:
     height: int = 190
     left: int = 46
     low: float = 0
-    log: bool = False
-    """Values are powers of ten."""
-
-    def read(self, value: float | None) -> str:
-        """A value of the axis as text."""
-        return number(10**value if self.log and value is not None else value)
+    read: Callable[[float | None], str] = number
+    """A value of the axis as text."""
 
     @property
     def labelled(self) -> int:

@@ -27,11 +27,10 @@ class Controls:
     """Sliders that make an edit, and buttons that go back and forth among those made."""
 
     sliders: Sequence[gr.Slider]
-    undo: gr.Button
-    redo: gr.Button
-    reset: gr.Button
     moved: Callable[[Selection, Sequence[Any]], str]
     """Text of the edit that the sliders in these positions make (`edit_text`)."""
+    steps: Sequence[gr.Button] = ()
+    """Undo, redo and reset; none where those beside other sliders serve these too."""
 
 
 @dataclass(frozen=True)

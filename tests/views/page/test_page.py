@@ -48,11 +48,11 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     first = page.choices.first()
     selection, drawn, *rest = page.draw(first, {})
     always = {"strip", "link", "picture", "square", "thumbnails", "sees", "active", "concept", "film", "curve", "tabs"}
-    assert changed(page, [selection, drawn, *rest]) == always | {"fires", "layers", "densities"}
+    assert changed(page, [selection, drawn, *rest]) == always | {"carries"}
     assert changed(page, page.draw(first, drawn)) == set()
     feature = page.draw(page.choices.choose(first, "latent", "2"), drawn)
     assert changed(page, feature) == {"link", "active", "tabs", "search", "walk", "feature", "mine", "kept"}
-    back = page.draw(replace(feature[0], view="layers"), feature[1])
+    back = page.draw(replace(feature[0], view="carries"), feature[1])
     assert changed(page, back) == {"link", "tabs"}
 
 
@@ -61,7 +61,7 @@ def test_what_could_not_be_drawn_is_tried_again(desk):
     values = page.draw(replace(page.choices.first(), image="upload-forgotten"), {})
     assert any("no longer kept" in str(value) for value in values)
     assert "sees" not in values[1]
-    assert "layers" in values[1]
+    assert "strip" in values[1]
 
 
 def test_a_choice_that_is_not_there_leaves_the_page_alone(desk):

@@ -17,8 +17,8 @@ from hsae.views.page.state import VIEWS
 from tests.views.conftest import LAYERS, N
 
 
-def test_the_first_layer_shown_is_the_one_whose_probe_is_best(choices):
-    assert choices.first().layer == "block_02"
+def test_the_page_opens_where_the_parts_of_a_concept_add_up(choices):
+    assert (choices.first().layer, choices.first().view) == ("block_03", "carries")
 
 
 def test_a_layer_forgets_the_feature_of_the_one_before(choices):
@@ -58,6 +58,8 @@ def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
         ("image", "../../etc/passwd"), ("image", "upload-0"), ("view", "admin"), ("method", "x"), ("model", "x"),
         ("__class__", "x"), ("drawn", "x"), ("layer", None),
         ("edit", "99~1"), ("edit", "<b>"), ("scope", "x"), ("patches", "x"), ("shows", "x"), ("preset", "x|1~1"),
+        ("preset", "animals/dog|block_03|n02121808||x"), ("preset", "animals/dog|block_03|n02121808||9"),
+        ("preset", "animals/dog|block_99|n02121808||1"), ("less", "n00000001"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_cannot_be_chosen(choices, field, value):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from hsae.artifacts.documents.comparison import ComparisonReader, Pair
 from hsae.hierarchy import wordnet
 from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.models import Model
-from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import cell_css, short_layer
-from hsae.views.parts.markup import button, esc, named_node, notice, percent, picture_button, table
+from hsae.views.parts.few import few_html
+from hsae.views.parts.markup import button, esc, named_node, notice, percent, table
 from hsae.views.parts.view import View, picker
 from hsae.views.tabs.compare.concepts import concepts_html, side_by_side_html
 from hsae.views.tabs.compare.films import films_html, masks_of_other, other_masks, other_model
@@ -112,7 +110,7 @@ def pairs_html(model: Model, reader: ComparisonReader, layers: tuple[str, str], 
     rows = [
         [
             button(feature_name(model.latents(a).iloc[pair.latent], pair.latent), ("feature", f"{a}:{pair.latent}"))
-            + _photos([key for key, _ in model.artifact.top_images(a)[pair.latent]["starter"]]),
+            + few_html((key for key, _ in model.artifact.top_images(a)[pair.latent]["starter"]), _PHOTOS),
             f"{pair.shared} of {reader.k}{' ⇄' if pair.mutual else ''}",
             partner_html(reader, pair, there),
         ]
@@ -131,18 +129,11 @@ def partner_html(reader: ComparisonReader, pair: Pair, there: str = "") -> str:
     means = f" Its node: {named_node(latent.node)}, {esc(wordnet().gloss(latent.node))}." if latent.node else ""
     both = " Each of the two is the other's best partner." if pair.mutual else ""
     return (
-        f"{esc(name)} <small>no. {pair.partner}</small>{_photos(latent.photos)}"
+        f"{esc(name)} <small>no. {pair.partner}</small>{few_html(latent.photos, _PHOTOS)}"
         f'<details class="hsae-partner"><summary>its card</summary><p>Feature no. {pair.partner} of layer'
         f" {esc(short_layer(pair.layer))} of {esc(reader.names[1])}.{means} {pair.shared} of its {reader.k} strongest"
-        f" images are among those of this one.{both} {go}</p>{_photos(latent.photos, len(latent.photos))}</details>"
+        f" images are among those of this one.{both} {go}</p>{few_html(latent.photos, len(latent.photos))}</details>"
     )
-
-
-def _photos(keys: Sequence[str], most: int = _PHOTOS) -> str:
-    names = starter_keys()
-    known = [key for key in keys if key in names][:most]
-    faces = "".join(picture_button(thumbnail(key), names[key], ("image", key)) for key in known)
-    return f'<div class="hsae-few">{faces}</div>'
 
 
 def _concepts(desk: Desk, selection: Selection) -> str:

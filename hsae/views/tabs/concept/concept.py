@@ -10,7 +10,7 @@ from hsae.hierarchy import wordnet
 from hsae.views.page.desk import NO_PROBE, Desk, branching_path
 from hsae.views.page.models import Model
 from hsae.views.page.selection import SURPRISE, Selection
-from hsae.views.parts.charts import line_chart
+from hsae.views.parts.charts import share_chart
 from hsae.views.parts.markup import button, esc, notice
 from hsae.views.parts.view import View, asset, picker
 from hsae.views.tabs.concept.film import Film, film_html, masks_payload, told
@@ -30,8 +30,8 @@ def build(desk: Desk) -> list[View]:
     with gr.Row(elem_id="concept-row"):
         box = gr.Dropdown([], value=None, label="Concept", elem_id="concept", scale=0, min_width=240)
         suggestions = picker(elem_id="concepts", scale=4, min_width=260)
-    film = gr.HTML(js_on_load=asset("parts/pick.js") + asset("tabs/concept/film.js"), apply_default_css=False,
-                   elem_id="film")  # fmt: skip
+    scripts = asset("parts/pick.js") + asset("parts/arrows.js") + asset("tabs/concept/film.js")
+    film = gr.HTML(js_on_load=scripts, apply_default_css=False, elem_id="film")
     masks = gr.HTML({}, html_template="", js_on_load=asset("tabs/concept/masks.js"), apply_default_css=False,
                     elem_id="film-masks")  # fmt: skip
     curve = picker(elem_id="curve")
@@ -107,7 +107,7 @@ def _curve(desk: Desk, selection: Selection) -> str:
     chances = desk.session(selection).node_probabilities([concept, *_above(model, concept)])
     series = {wordnet().name(node): list(values.values()) for node, values in chances.items()}
     title = f"How sure each layer is of “{wordnet().name(concept)}” and of the branches above it"
-    return line_chart(title, model.artifact.layers, series, selection.layer, top=1.0, wide=True)
+    return share_chart(title, model.artifact.layers, series, selection.layer)
 
 
 def _masks(desk: Desk, selection: Selection) -> dict[str, list[str]]:

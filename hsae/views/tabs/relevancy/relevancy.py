@@ -13,9 +13,11 @@ from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.edit_text import read_patches
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import gradient_css, heat_image, image_uri, is_signed, short_layer, strongest_place
+from hsae.views.parts.dim import mask_uri
 from hsae.views.parts.markup import esc, notice, number, percent
 from hsae.views.parts.patches import grid_payload, patch_grid
 from hsae.views.parts.view import View, picker
+from hsae.views.tabs.relevancy.at_patches import at_patches_html
 from hsae.views.tabs.relevancy.removal import removal_html
 
 _NAMES = {
@@ -30,6 +32,8 @@ _NAMES = {
     "projection": "similarity of each patch (signed)",
 }
 _FADE = "(value) => { document.documentElement.style.setProperty('--hsae-heat', value); }"
+_LOOK = "(value) => { document.documentElement.dataset.heat = value; }"
+_LOOKS = [("dim the rest", "dim"), ("paint a heat map", "paint")]
 _SIDE = 448
 _SILENT = (
     "“{name}” is not active in this photo at layer {layer}: there is nothing to explain. Pick one of the active"
@@ -42,8 +46,9 @@ def build(desk: Desk) -> list[View]:
     with gr.Row():
         choices = [(_NAMES.get(name, name), name) for name in METHODS]
         method = gr.Dropdown(choices, label="Method", value=None, elem_id="method", scale=2, min_width=260)
+        look = gr.Radio(_LOOKS, value="dim", label="Show where by", elem_id="look", min_width=220)
         opacity = gr.Slider(
-            0, 1, 0.6, step=0.05, label="Opacity of the heat", elem_id="opacity", buttons=[], min_width=260
+            0, 1, 0.6, step=0.05, label="Opacity of the paint", elem_id="opacity", buttons=[], min_width=220
         )
     with gr.Row():
         with gr.Column(min_width=280):
@@ -51,14 +56,18 @@ def build(desk: Desk) -> list[View]:
         with gr.Column(min_width=280):
             grid = patch_grid("relevancy-patches")
             share = gr.HTML(apply_default_css=False, elem_id="relevancy-share")
+    at_patches = picker(elem_id="at-patches")
     removed = gr.HTML(apply_default_css=False, elem_id="removal")
     opacity.input(None, opacity, None, js=_FADE, api_visibility="private")
+    look.input(None, look, None, js=_LOOK, api_visibility="private")
     reads = ("model", "layer", "latent", "image", "method")
     return [
         View("relevancy", reads, [panel, method], lambda s: _render(desk, s), tab="relevancy", later="heat maps",
              pickers=[panel], choosers=[(method.input, "method", method)]),
         View("patches", (*reads, "patches"), [share, grid], lambda s: _patches(desk, s), tab="relevancy",
              later="heat maps", pickers=[grid], quiet=True),
+        View("at-patches", ("model", "layer", "image", "patches"), [at_patches], lambda s: [at_patches_html(desk, s)],
+             tab="relevancy", later="heat maps", pickers=[at_patches], quiet=True),
         View("removal", reads, [removed], lambda s: [_removal(desk, s)], tab="relevancy", later="removal curves",
              quiet=True),
     ]  # fmt: skip
@@ -112,15 +121,19 @@ def _removal(desk: Desk, selection: Selection) -> str:
 
 
 def overlay_html(crop: Image.Image, relevancy: RelevancyMap, name: str, activation: float) -> str:
-    """The square the model sees with the map over it, and a legend on the map's own scale."""
+    """The square the model sees, dimmed where the map says nothing for it; the map itself over it, and its scale.
+
+    The page shows one of the two, as the visitor chooses (`#look`).
+    """
     photo, heat = image_uri(crop), image_uri(heat_image(relevancy, _SIDE), "PNG")
     place = strongest_place(relevancy.values)
     alt = f"Heat map of {name}: strongest at the {place}"
     return (
         f"<p>Which parts of the photo make <b>{esc(name)}</b> fire at layer {esc(short_layer(relevancy.layer))}"
         f" (activation {number(activation)})? Strongest: <b>{place}</b>.</p>"
-        f'<figure class="hsae-heat"><div><img src="{photo}" alt="">'
-        f'<img class="over" src="{heat}" alt="{esc(alt)}"></div>{legend_html(relevancy)}</figure>'
+        f'<figure class="hsae-heat"><div><img src="{photo}" alt=""><img class="over" src="{heat}" alt="{esc(alt)}">'
+        f'<span class="hsae-still" role="img" aria-label="{esc(alt)}" style="--photo:url({photo})">'
+        f'<i style="mask-image:url({mask_uri(relevancy)})"></i></span></div>{legend_html(relevancy)}</figure>'
     )
 
 

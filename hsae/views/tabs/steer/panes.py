@@ -10,9 +10,10 @@ from hsae.views.page.desk import NO_PROBE, Desk, feature_name
 from hsae.views.page.edit_text import SLIDERS, as_edit, read_edit, read_patches
 from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import notice
-from hsae.views.tabs.steer.presets import running, verdict_html
+from hsae.views.tabs.concept.concept import concept_of
 from hsae.views.tabs.steer.result import control_html, downstream_html, hint_html, nearest_html, result_html
 from hsae.views.tabs.steer.segmentation import segmentation_html
+from hsae.views.tabs.steer.verdict import verdict_html
 
 _SEED = 0
 _TOP = 6
@@ -60,10 +61,11 @@ def pane_html(desk: Desk, selection: Selection) -> str:
 def _classes(desk: Desk, selection: Selection, edit: Edit) -> str:
     if not desk.model(selection).has_classes:
         return notice(f"{NO_PROBE} {_OTHERS}")
-    preset = running(desk, selection)
-    result = desk.session(selection).steer(edit, control_seed=_SEED if preset else None)
-    told = verdict_html(preset, result, desk.model(selection).taxonomy) if preset else ""
-    return told + result_html(result, desk.model(selection).taxonomy, selection.layer, moved=bool(edit.ops))
+    session, moved = desk.session(selection), bool(edit.ops)
+    result = session.steer(edit, control_seed=_SEED)
+    nodes = filter(None, (concept_of(desk, selection), selection.less))
+    told = verdict_html({node: session.moved(node, result) for node in nodes}) if moved else ""
+    return told + result_html(result, desk.model(selection).taxonomy, selection.layer, moved=moved)
 
 
 def _control(desk: Desk, selection: Selection, edit: Edit) -> str:

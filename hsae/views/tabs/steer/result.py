@@ -37,6 +37,9 @@ def hint_html(result: SteeringResult, layer: str, *, moved: bool) -> str:
         hint = f"This changes what is touched at layer {at} by {size} of its length: the more, the less it means."
         if result.off_distribution:
             hint += f" Features now stronger than ever seen on real photos: {len(result.off_distribution)}."
+        idle = sum(change.after <= change.before for change in result.silent)
+        if idle:
+            hint += f" Features turned down that do not fire there, so that nothing changes: {idle}."
     return f'<p class="hsae-hint" role="status">{esc(hint)}</p>'
 
 

@@ -18,20 +18,26 @@ from hsae.views.page.squares import split_key
 from hsae.views.parts.markup import esc
 from hsae.views.parts.patches import grid_payload, patch_grid
 from hsae.views.parts.view import Controls, View, picker
+from hsae.views.tabs.steer.dial import dial_values, dialled
 from hsae.views.tabs.steer.panes import PANES, amounts_of, edit_of, pane_html, scope_of, steered
 from hsae.views.tabs.steer.presets import preset_html
 
 _INTRO = (
-    '<p class="hsae-intro">Each slider turns one feature up or down <em>inside the model</em>, in units of its own'
-    " strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes of it.</p>"
+    '<p class="hsae-intro">The dial pushes the features that carry the concept <em>inside the model</em>, in units of'
+    " their own strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes"
+    " of it.</p>"
 )
 _SCOPES = [("the image's own token", "cls"), ("every patch", "patches"), ("both", "all"), ("chosen patches", "chosen")]
 
 
 def build(desk: Desk) -> list[View]:
-    """Presets, sliders, scope and what came of it."""
-    presets = picker(elem_id="presets")
+    """Dial, presets, sliders, scope and what came of it."""
     gr.HTML(_INTRO, apply_default_css=False)
+    with gr.Row(elem_id="turn"):
+        more = gr.Dropdown([], value=None, label="Make it more", elem_id="turn-more", min_width=160)
+        less = gr.Dropdown([], value=None, label="and less", elem_id="turn-less", min_width=160)
+        dial = gr.Slider(-REACH, REACH, 0, step=0.1, label="dial", buttons=[], elem_id="dial", scale=2, min_width=240)
+    note, presets = picker(elem_id="dial-note"), picker(elem_id="presets")
     with gr.Row():
         with gr.Column(min_width=240):
             said = gr.HTML(apply_default_css=False)
@@ -54,16 +60,21 @@ def build(desk: Desk) -> list[View]:
         export = gr.HTML(apply_default_css=False, elem_id="steer-export")
     where = ("model", "layer", "latent", "image")
     what = ("edit", "scope", "patches")
-    controls = Controls(sliders, undo, redo, reset, partial(moved, desk))
+    controls = Controls(sliders, partial(moved, desk), (undo, redo, reset))
+    concept = ("concept", "less")
     return [
-        View("presets", ("model", "layer", "image", "edit"), [presets], lambda s: [preset_html(desk, s)], tab="steer",
-             pickers=[presets], quiet=True),
+        View("dial", (*where, *concept, "edit"), [note, dial, more, less], lambda s: dial_values(desk, s), tab="steer",
+             pickers=[note], quiet=True, controls=Controls([dial], partial(dialled, desk)),
+             choosers=[(more.input, "concept", more), (less.input, "less", less)]),
+        View("presets", ("model", "layer", "image", *concept, "edit"), [presets], lambda s: [preset_html(desk, s)],
+             tab="steer", pickers=[presets], quiet=True),
         View("sliders", (*where, "edit"), [said, *sliders], lambda s: _sliders(desk, s), tab="steer", quiet=True,
              controls=controls),
         View("scope", ("model", "layer", "image", "scope", "patches"), [grid, scope], lambda s: _scope(desk, s),
              tab="steer", pickers=[grid], choosers=[(scope.input, "scope", scope)], quiet=True),
-        View("steer", (*where, *what, "shows"), [panel, shows], lambda s: [pane_html(desk, s), s.shows or "classes"],
-             tab="steer", later="effects of edits", pickers=[panel], choosers=[(shows.input, "shows", shows)]),
+        View("steer", (*where, *what, *concept, "shows"), [panel, shows],
+             lambda s: [pane_html(desk, s), s.shows or "classes"], tab="steer", later="effects of edits",
+             pickers=[panel], choosers=[(shows.input, "shows", shows)]),
         View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
     ]  # fmt: skip
 

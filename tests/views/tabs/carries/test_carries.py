@@ -10,7 +10,7 @@ import pytest
 
 from hsae.session import Carried
 from hsae.steering.contributions import Contributions
-from hsae.views.tabs.carries.carries import _carries, carries_html
+from hsae.views.tabs.carries.carries import Where, _carries, carries_html
 from tests.views.conftest import HOSTILE, LAYERS, latents
 
 CARNIVORE = "n02075296"
@@ -29,7 +29,7 @@ def amounts(html: str) -> list[float]:
 
 
 def test_the_bars_add_up_to_the_total():
-    html = carries_html(carried([2.0, -1.0, 0.5] * 4), "dog", "block_03", last="block_03")
+    html = carries_html(carried([2.0, -1.0, 0.5] * 4), Where("dog", "block_03", "block_03"), {})
     assert len(amounts(html)) == 10 + 3
     assert sum(amounts(html)) == pytest.approx(2.5)
     assert "<b>+2.5</b>" in html
@@ -39,18 +39,18 @@ def test_the_bars_add_up_to_the_total():
 def test_before_the_last_layer_what_is_left_out_has_a_bar():
     parts = carried([2.0, -1.0])
     rest = Carried(parts.latents, Contributions(parts.parts.latents, -0.5, -3.0, -1.25))
-    html = carries_html(rest, "dog", "block_02", last="block_03")
+    html = carries_html(rest, Where("dog", "block_02", "block_03"), {})
     assert "not explained" in html
     assert sum(amounts(html)) == pytest.approx(-1.25)
 
 
 def test_words_from_outside_stay_words():
-    assert "<script>" not in carries_html(carried([1.0, 1.0]), HOSTILE, "block_03", last="block_03")
+    assert "<script>" not in carries_html(carried([1.0, 1.0]), Where(HOSTILE, "block_03", "block_03"), {})
 
 
 def test_nothing_active_is_a_table_of_the_rest():
     empty = Carried(carried([1.0]).latents.head(0), Contributions(np.zeros(24), 0.0, 0.0, 0.0))
-    assert len(amounts(carries_html(empty, "dog", "block_03", last="block_03"))) == 3
+    assert len(amounts(carries_html(empty, Where("dog", "block_03", "block_03"), {}))) == 3
 
 
 @pytest.mark.parametrize("layer", LAYERS)

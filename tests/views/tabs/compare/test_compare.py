@@ -133,7 +133,7 @@ def test_concepts_are_in_both_or_in_one():
 
 def test_a_pair_is_chosen_by_click_or_is_the_best_of_the_layer(compared):
     choices = Choices(compared.models, compared.photos)
-    first = choices.first()
+    first = replace(choices.first(), layer="block_02")
     read = compared.models["unsaved"].comparison
     assert chosen_pair(read, first) == ("block_02", "stage_2")
     chosen = choices.choose(first, "pair", "block_01:stage_1")
