@@ -29,7 +29,10 @@ class Plan:
         """Every stage in a line, and what does not fit."""
         head = f"{'':12}{'images':>10}{'disk':>10}{'host':>10}{'device':>10}{'PFLOP':>9}{'time':>10}{'checkpoints':>13}"
         lines = [f"Planned for {self.machine}; memory is that of one process.", head, *map(_line, self.stages)]
-        lines.append(f"SAEs of {self.layers_at_once} layers train at once.")
+        lines.append(
+            f"SAEs of {self.layers_at_once} layers train at once. Decoding is not counted in the times, and the"
+        )
+        lines.append("analysis takes longer than said, the more so the more latents there are.")
         return "\n".join([*lines, *(f"Does not fit: {problem}" for problem in self.problems)])
 
 
