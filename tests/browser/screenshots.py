@@ -32,7 +32,7 @@ VIEWS = {
     "screenshot_hierarchy": ("hierarchy", "#scatter canvas"),
     "screenshot_layers": ("layers", "#view-layers svg"),
     "screenshot_feature": ("feature", "#feature-shots .hsae-still"),
-    "screenshot_relevancy": ("relevancy", ".hsae-heat img.over"),
+    "screenshot_relevancy": ("relevancy", ".hsae-heat .hsae-still"),
     "screenshot_steer": ("steer", "#steer-result td b"),
     "screenshot_compare": ("compare", "#view-compare table"),
 }
@@ -64,7 +64,7 @@ def pictures(browser: Browser, address: str, chosen: str) -> dict[str, Callable[
         f"{name}.png": partial(shoot, browser, f"{address}?{chosen}&view={view}", waits_for, DESK)
         for name, (view, waits_for) in VIEWS.items()
     }
-    phone = partial(shoot, browser, f"{address}?{chosen}&view=relevancy&__theme=dark", ".hsae-heat img.over", PHONE)
+    phone = partial(shoot, browser, f"{address}?{chosen}&view=relevancy&__theme=dark", ".hsae-heat .hsae-still", PHONE)
     return desk | {
         "screenshot_phone.png": phone,
         "preview.jpg": lambda path: path.write_bytes(urlopen(f"{address}preview.jpg", timeout=120).read()),

@@ -177,8 +177,11 @@ def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
 
 def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
     page = visit()
-    open_tab(page, "Where", ".hsae-heat img.over")
+    open_tab(page, "Where", ".hsae-heat .hsae-still")
     heat = page.locator(".hsae-heat img.over")
+    assert not heat.is_visible()
+    page.get_by_label("paint a heat map").check()
+    heat.wait_for()
     assert "strongest at the" in heat.get_attribute("alt")
     assert len(page.locator("#relevancy .hsae-ends span").all_inner_texts()) == 3
     page.locator("#removal svg").wait_for()  # follows in a second call
