@@ -18,7 +18,7 @@ from hsae.views.page.models import Models
 from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import VIEWS, Choices
-from hsae.views.page.tabs import tabs_html
+from hsae.views.page.tabs import TABS, TITLES, tabs_html
 from tests.views.conftest import in_a_loop
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "schema_1"
@@ -54,6 +54,10 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     assert changed(page, feature) == {"link", "active", "tabs", "search", "walk", "feature", "mine", "kept"}
     back = page.draw(replace(feature[0], view="carries"), feature[1])
     assert changed(page, back) == {"link", "tabs"}
+
+
+def test_every_tab_is_called_something():
+    assert list(TITLES) == list(TABS)
 
 
 def test_what_could_not_be_drawn_is_tried_again(desk):

@@ -18,6 +18,7 @@ ROWS = pd.DataFrame(
     {
         "layer": ["block_02", "block_02", "block_01"], "name": ["topk", f"k-means {HOSTILE}", "ward"],
         "R": [0.12, 0.41, None], "R_low": [0.1, -0.2, None], "R_high": [0.14, 0.5, None], "l0": [64, None, None],
+        "n": [1536, 1536, 768],
         "first_true": [0.5, 0.25, None],
     }
 )  # fmt: skip
@@ -37,6 +38,7 @@ def test_the_scoreboard_has_the_best_first_and_leaves_out_what_nobody_has():
     assert html.index("k-means") < html.index("topk")
     assert "−0.20 to 0.50" in html
     assert "first name true" in html
+    assert "<td>1536</td>" in html
     assert "NodeAP</th>" not in html
     assert "<script" not in html
     assert "ward" not in html

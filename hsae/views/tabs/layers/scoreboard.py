@@ -11,14 +11,20 @@ from hsae.artifacts.documents.scoreboard import read_scoreboard
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import bar, button, esc, number, percent, table
 
+
+def _whole(value: float) -> str:
+    """A count; – when unknown."""
+    return "–" if pd.isna(value) else f"{value:.0f}"
+
+
 _COLUMNS = {
-    "n": ("directions", number),
+    "n": ("directions", _whole),
     "l0": ("L0", number),
     "fvu": ("FVU", number),
     "dead": ("dead", percent),
     "node_ap": ("NodeAP", number),
-    "owned_40": ("nodes owned", number),
-    "n_named": ("named", number),
+    "owned_40": ("nodes owned", _whole),
+    "n_named": ("named", _whole),
     "median_precision": ("names true in", percent),
     "first_true": ("first name true", percent),
     "first_bits": ("bits of it", number),
