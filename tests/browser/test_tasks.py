@@ -57,7 +57,8 @@ def test_what_in_the_picture_made_this_fire(upload):
     mine = page.locator("#feature-mine .hsae-still i")
     mine.wait_for()
     page.wait_for_function(
-        "() => getComputedStyle(document.querySelector('#feature-mine .hsae-still i')).maskImage.startsWith('url(')"
+        "() => getComputedStyle(document.querySelector('#feature-mine .hsae-still i')).maskImage.startsWith('url(')",
+        timeout=240_000,  # a map for every picture of the page
     )
     page.locator("#feature-mine button").click()
     page.locator(".hsae-heat").first.wait_for()
@@ -108,7 +109,7 @@ def test_send_this_to_a_friend(upload, visit, app):
 def test_one_card_in_another_page(chromium, app):
     page = chromium.new_context().new_page()
     page.set_default_timeout(60_000)
-    page.set_content(f'<iframe src="{app}?embed=1&layer=block_11&latent=7" width="700" height="600"></iframe>')
+    page.set_content(f'<iframe src="{app}?embed=1&layer=block_11" width="700" height="600"></iframe>')
     card = page.frame_locator("iframe")
     card.locator(".hsae-card h2").wait_for()
     assert card.locator(".hsae-still").count() > 0

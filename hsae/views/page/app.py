@@ -32,6 +32,8 @@ from hsae.views.page.upload_folder import upload_folder
 from hsae.views.parts.view import asset
 from hsae.views.share.served import Served, Shared
 
+_HEAD = "<style>@media (max-width: 640px) { .gradio-container { overflow: clip !important; } }</style>"
+"""Gradio keeps style.css inside its container, and around a scroll container nothing stays in sight on a phone."""
 _PATIENCE = 8.0  # seconds
 _EVENTS = 320  # under way at once, more than all lanes have room for: so Gradio itself queues none
 
@@ -80,7 +82,7 @@ def launch(
         server_name=host, server_port=port, share=share, prevent_thread_lock=not block, show_error=False,
         max_file_size=MAX_FILE, run_history=False, enable_monitoring=False, ssr_mode=False, quiet=not block,
         footer_links=["api", "gradio", "settings"], css=f"{asset('page/style.css')}\n{tabs_css()}",
-        theme=theme, mcp_server=mcp, max_threads=_EVENTS,
+        head=_HEAD, theme=theme, mcp_server=mcp, max_threads=_EVENTS,
         app_kwargs={
             "middleware": [Middleware(Intake, folder=upload_folder()), Middleware(Served, shared=demo.shared)]
         },
