@@ -54,7 +54,7 @@ def rehearse(settings: Settings, accelerator: Accelerator) -> Ledger:
 
 def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Path) -> Settings:
     """The same run on the images in `folder`: whatever decides the size of anything but the data stays."""
-    backbone = config.backbone if config.backbone.endswith(SUFFIX) else config.backbone + SUFFIX
+    backbone = (config.base_backbone or config.backbone).removesuffix(SUFFIX) + SUFFIX  # a fine-tune is as large
     own = RunConfig(
         run=str(folder / "run"),
         data=str(folder / "images"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ def test_what_decides_sizes_stays_and_what_leaves_the_machine_goes(tmp_path: Pat
     assert (own.backbone, own.token, own.activations) == ("facebook/dinov2-giant@random", "patch", "online")
     assert (own.store_dtype, own.layers, own.layers_at_once, sae.expansion) == ("bfloat16", "block_01", 3, 4)
     assert (own.push_to_hub, own.second_encoder) == (None, None)
+    tuned = replace(config, backbone="folder/of-a-fine-tune", base_backbone="openai/clip-vit-base-patch32")
+    (own, _, _) = rehearsed(tuned, SAEConfig(), TrainConfig(), tmp_path)
+    assert (own.backbone, own.base_backbone) == ("openai/clip-vit-base-patch32@random", None)
     assert train.batch_size == n_train() == 36
 
 
