@@ -12,7 +12,7 @@ pytestmark = [
     # The driver's own sockets, when it is closed.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-CAT = "n02121620"
+DOG, CAT = "n02084071", "n02121620"
 
 
 @pytest.fixture
@@ -28,7 +28,10 @@ def mine(visit, shared):
 
 def test_where_does_it_know_that_this_is_a_dog(mine):
     page = mine
-    page.locator('#concepts button[data-value="n02084071"]').click()
+    page.locator("#concept input").click()
+    page.locator("#concept input").fill("dog, domestic dog")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(f"concept={DOG}"))
     page.locator(".hsae-told", has_text=re.compile("First more dog than not at layer|not more for dog")).wait_for()
     shares = page.locator("#film .hsae-frame b").all_inner_texts()
     assert len(shares) == 12
