@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 def _wait(process: subprocess.Popen, address: str, log: Path) -> None:
-    end = time.monotonic() + 300  # a busy machine is no failure
+    end = time.monotonic() + 1800  # a busy machine is no failure
     while time.monotonic() < end:
         if process.poll() is not None:
             break

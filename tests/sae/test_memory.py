@@ -80,7 +80,7 @@ def peak(program: str, *arguments: object) -> list[float]:
     """MiB at the most, behind what the program itself prints."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     command = [sys.executable, "-c", program + PEAK, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-2000:]
     return [float(line.split()[-1]) for line in done.stdout.splitlines()]
 

@@ -195,6 +195,6 @@ def test_an_sae_can_be_given_to_a_spawned_process() -> None:
     results = context.Queue()
     process = context.Process(target=latents_elsewhere, args=(sae, x, results))
     process.start()
-    found = torch.tensor(results.get(timeout=120))
+    found = torch.tensor(results.get(timeout=1800))
     process.join()
     assert torch.equal(found, sae.encode(x))

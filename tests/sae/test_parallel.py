@@ -63,7 +63,7 @@ def launch(store: ActivationStore, out: Path, jobs: dict[str, Job]) -> dict[str,
     script.write_text(RUN)
     arguments = [str(script), str(store.folder), str(out), json.dumps(jobs)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    found = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=1800)
     assert found.returncode == 0, found.stderr[-3000:]
     return {name: [load_file(out / f"{name}_{rank}.safetensors") for rank in (0, 1)] for name in jobs}
 

@@ -25,11 +25,11 @@ SMALL = {
 
 
 LARGE = {
-    "topk": SAEConfig("topk", d_sae=2560, k=5, dead_after=20_000),
-    "batchtopk": SAEConfig("batchtopk", d_sae=2560, k=5, dead_after=20_000),
-    "jumprelu": SAEConfig("jumprelu", d_sae=2560, k=5, l0=0.3),
-    "gated": SAEConfig("gated", d_sae=2560, k=5, l1=0.08),
-    "relu": SAEConfig("relu", d_sae=2560, k=5, l1=0.02),
+    "topk": SAEConfig("topk", d_sae=1280, k=5, dead_after=20_000),
+    "batchtopk": SAEConfig("batchtopk", d_sae=1280, k=5, dead_after=20_000),
+    "jumprelu": SAEConfig("jumprelu", d_sae=1280, k=5, l0=0.3),
+    "gated": SAEConfig("gated", d_sae=1280, k=5, l1=0.08),
+    "relu": SAEConfig("relu", d_sae=1280, k=5, l1=0.02),
 }
 
 
@@ -38,6 +38,7 @@ def trained(x: torch.Tensor, folder: Path, config: SAEConfig, train: TrainConfig
     return train_bank(store, config, train, progress=False)["block_01"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_planted_dictionary_is_recovered(tmp_path: Path, name: str) -> None:
     x, atoms = planted(10_000, 48, 120, 4, zipf=0.5)
@@ -50,11 +51,11 @@ def test_a_small_planted_dictionary_is_recovered(tmp_path: Path, name: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
-def test_the_frequent_half_of_2000_atoms_is_recovered(tmp_path: Path, name: str) -> None:
-    """Zipf frequencies, noise, and 16 atoms to each dimension."""
-    x, atoms = planted(30_000, 128, 2000, 5, zipf=0.5, noise=0.02)
+def test_the_frequent_half_of_1000_atoms_is_recovered(tmp_path: Path, name: str) -> None:
+    """Zipf frequencies, noise, and 8 atoms to each dimension."""
+    x, atoms = planted(20_000, 128, 1000, 5, zipf=0.5, noise=0.02)
     sae = trained(x, tmp_path, LARGE[name], TrainConfig(epochs=6, batch_size=512, lr=4e-3))
-    assert recovery(atoms, sae.W_dec)[:1000].mean() >= 0.9
+    assert recovery(atoms, sae.W_dec)[:500].mean() >= 0.9
 
 
 def test_matryoshka_puts_more_of_the_data_into_the_first_prefix(tmp_path: Path) -> None:

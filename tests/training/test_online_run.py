@@ -21,6 +21,8 @@ from training.run_config import RunConfig
 from training.stages import run
 from training.train import main
 
+pytestmark = pytest.mark.slow
+
 CLASSES = "n01503061,n07705931,n04524313"
 SETTINGS = (
     SAEConfig(d_sae=48, k=4),

@@ -102,7 +102,7 @@ def test_two_nodes_train_one_run(settings: list[str], tmp_path: Path) -> None:
     node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     arguments = [*settings, "--run_dir", str(tmp_path / "run")]
     nodes = [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
-    said = [process.communicate(timeout=600) for process in nodes]
+    said = [process.communicate(timeout=1800) for process in nodes]
     assert [process.returncode for process in nodes] == [0, 0], said[0][1][-3000:] + said[1][1][-3000:]
     assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
     assert [out.count("Done. Look at it with: python app.py --artifact") for out, _ in said] == [1, 0]
@@ -140,7 +140,7 @@ def test_a_node_that_was_killed_comes_back_and_the_run_goes_on(settings: list[st
 def test_accelerate_that_starts_one_of_two_is_refused(settings: list[str], tmp_path: Path) -> None:
     launcher = ["accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     process = started(launcher, [*settings, "--run_dir", str(tmp_path / "run")])
-    _, said = process.communicate(timeout=600)
+    _, said = process.communicate(timeout=1800)
     assert process.returncode != 0
     assert "InputError: accelerate launch started one process, though several were asked for" in said
     assert not (tmp_path / "run").exists()

@@ -162,7 +162,7 @@ def test_a_full_disk_ctrl_c_and_what_a_kill_left_are_survived(
 
 def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit status and the last line that was said; nothing is a traceback."""
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=1800)
     assert "Traceback" not in said, said[-3000:]
     return process.returncode, said.splitlines()[-1].split("\r")[-1]
 

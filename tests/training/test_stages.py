@@ -29,6 +29,8 @@ from training.stages import run
 from training.stores import splits
 from training.train import main
 
+pytestmark = pytest.mark.slow
+
 BIRD, FRUIT, VEHICLE = "n01503061", "n07705931", "n04524313"
 
 

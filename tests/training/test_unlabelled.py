@@ -32,6 +32,8 @@ from training.run_config import RunConfig
 from training.stages import run
 from training.stores import splits
 
+pytestmark = pytest.mark.slow
+
 CAT, DOG = "n02121808", "n02084071"
 SETTINGS = (SAEConfig(d_sae=48, k=4), TrainConfig(epochs=2, batch_size=32))
 FOLDERS = ("holidays/2019", "holidays/2020", "pets")

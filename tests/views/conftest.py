@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
+from tests.running_app import running_process
 from tests.tiny_models import SIDE, WIDTH, random_sae, tiny_model
 
 CLASSES = ("n02085620", "n02123045", "n02124075", "n04285008")  # chihuahua, tabby, Egyptian cat, sports car
@@ -89,6 +90,28 @@ def artifact_with(artifact: Artifact, **changes: Any) -> Artifact:
         "curves": artifact.curves, "tree": artifact.tree,
     }  # fmt: skip
     return Artifact.from_parts(**(parts | changes))
+
+
+TREE = {"layers": {LAYERS[1]: {"edges": [[2, 1, 0.5], [2, 3, 0.75]]}}}
+PROFILES = {"layers": {LAYERS[1]: ["", "", "5 0 2|0 60", ""]}}
+
+
+class Running(NamedTuple):
+    """An app in a process of its own."""
+
+    address: str
+    pid: int
+    run: Path
+    """The run folder that it shows."""
+
+
+@pytest.fixture(scope="session")
+def server(artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An app on the artifact with a tree and profiles; starting one takes seconds, so all files ask the same."""
+    run = tmp_path_factory.mktemp("run")
+    artifact_with(artifact, tree=TREE, extras={"profiles": PROFILES}).save(run / "artifact", dtype="float32")
+    with running_process(run / "log.txt", "--artifact", str(run)) as (address, pid):  # a run folder is an artifact too
+        yield Running(address, pid, run)
 
 
 def in_a_loop(make: Callable[[], Any]) -> Any:

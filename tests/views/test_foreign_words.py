@@ -29,7 +29,6 @@ from hsae.views.page.selection import SHOWS, Selection
 from hsae.views.page.state import VIEWS, Choices
 from hsae.views.parts.say import as_text
 from tests.page_client import PageClient, starter_png
-from tests.running_app import running_app
 from tests.tiny_models import WIDTH
 from tests.views.conftest import LAYERS, artifact_with, in_a_loop, latents
 from tests.views.tabs.compare.test_compare import DOCUMENT
@@ -171,20 +170,13 @@ def test_what_the_page_says_about_itself_is_text(desk):
     assert found.words.count(ATTACK) == 3
 
 
-@pytest.fixture(scope="module")
-def server(artifact, tmp_path_factory) -> Iterator[str]:
-    run = tmp_path_factory.mktemp("run")
-    artifact.save(run / "artifact", dtype="float32")
-    with running_app(run / "log.txt", "--artifact", str(run)) as address:
-        yield address
-
-
 FIELDS = sorted({field.name for field in fields(Selection)} | {"place", "feature", "preset", "link"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_link_of_hostile_words_gives_a_toast_of_text(server, field):
-    visitor = PageClient(server)
+    visitor = PageClient(server.address)
     assert visitor.load({field: ATTACK, "unknown": ATTACK, ATTACK: "x"})["success"]
     assert len(visitor.toasts) == (field != "link")  # which is no field of a link
     for toast in visitor.toasts:
@@ -193,6 +185,7 @@ def test_a_link_of_hostile_words_gives_a_toast_of_text(server, field):
         assert "id=planted <a" in Elements(toast).words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -207,7 +200,7 @@ def test_a_link_of_hostile_words_gives_a_toast_of_text(server, field):
     ],
 )  # fmt: skip
 def test_a_call_of_hostile_words_gets_a_sentence_of_text(server, name, data):
-    visitor = PageClient(server)
+    visitor = PageClient(server.address)
     files = {"{photo}": starter_png("animals/dog"), "{text}": ATTACK.encode()}
     given = [visitor.upload(f"{ATTACK}.png", files[part]) if part in files else part for part in data]
     answer = visitor.call(name, *given)

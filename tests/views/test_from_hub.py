@@ -16,7 +16,10 @@ from tests.hub_emulator import TOKEN
 from tests.running_app import running_app
 from tests.views.conftest import LAYERS, SIDE
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gradio_client's sockets
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # gradio_client's sockets
+]
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_the_app_opens_what_the_hub_has(published, hub, tmp_path, arguments, sta
     settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
     settings |= {"HSAE_ARTIFACT": stated}
     with running_app(tmp_path / "log.txt", *arguments, **settings) as address:
-        client = Client(address, verbose=False, download_files=False)
+        client = Client(address, verbose=False, download_files=False, httpx_kwargs={"timeout": 300})
         try:
             answers = [
                 client.predict(handle_file(tmp_path / "photo.png"), model, LAYERS[0], 3, api_name="/latents")

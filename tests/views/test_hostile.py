@@ -20,10 +20,12 @@ from PIL import Image
 from hsae.backbones.registry import load_backbone
 from hsae.session import Session
 from hsae.steering.edits import Edit
-from tests.running_app import running_process
 from tests.views.conftest import LAYERS, SIDE
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client's sockets
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # the client's sockets
+]
 
 QUARTERS = np.kron(np.array([[0, 1], [2, 3]]), np.ones((24, 32), int))
 COLOURS = np.array([(230, 30, 30), (30, 200, 40), (40, 60, 220), (250, 240, 80)], np.uint8)
@@ -111,20 +113,11 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
 
 
 @pytest.fixture(scope="module")
-def server(artifact, tmp_path_factory):
-    """Address and process id; it has answered once, so that all it needs is loaded."""
-    run = tmp_path_factory.mktemp("run")
-    artifact.save(run / "artifact", dtype="float32")
-    with running_process(run / "log.txt", "--artifact", str(run)) as (address, pid):
-        assert "probability" in sees(address, "a.png", saved(GRAY))
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the most memory ever held is counted from here
-        yield address, pid
-
-
-@pytest.fixture(scope="module")
 def resting(server) -> int:
-    """Memory before anything hostile came, in kB."""
-    return memory(server[1], "VmRSS")
+    """Memory before anything hostile came, in kB; it has answered once, so that all it needs is loaded."""
+    assert "probability" in sees(server.address, "a.png", saved(GRAY))
+    Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # the most memory ever held is counted from here
+    return memory(server.pid, "VmRSS")
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +130,14 @@ def memory(pid: int, kind: str) -> int:
 
 
 def upload(address: str, name: str, content: bytes) -> httpx.Response:
-    return httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}, timeout=60)
+    return httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}, timeout=3000)
 
 
 def call(address: str, image: object) -> str:
     """What /classes answers, as text; an image as it stands in the request."""
-    asked = httpx.post(f"{address}gradio_api/call/classes", json={"data": [image, "", "", 4]}, timeout=60)
+    asked = httpx.post(f"{address}gradio_api/call/classes", json={"data": [image, "", "", 4]}, timeout=3000)
     assert asked.status_code == 200
-    return httpx.get(f"{address}gradio_api/call/classes/{asked.json()['event_id']}", timeout=60).text
+    return httpx.get(f"{address}gradio_api/call/classes/{asked.json()['event_id']}", timeout=3000).text
 
 
 def file(**parts) -> dict:
@@ -164,7 +157,7 @@ def test_every_kind_of_picture_is_seen_as_it_looks(server, resting, session, cas
     name, content, looks = SEEN[case]
     session.set_image(looks.convert("RGB"))
     expected = session.classes(top=4).set_index("wnid")["probability"].to_dict()
-    for answer in (sees(server[0], name, content()), call(server[0], inside(content()))):
+    for answer in (sees(server.address, name, content()), call(server.address, inside(content()))):
         found = {row["wnid"]: row["probability"] for row in json.loads(answer.split("data: ", 1)[1])[0]}
         assert found == pytest.approx(expected, abs=1e-5)
 
@@ -172,7 +165,7 @@ def test_every_kind_of_picture_is_seen_as_it_looks(server, resting, session, cas
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_such_picture_gets_a_sentence(server, resting, case):
     name, content, says = REFUSED[case]
-    for answer in (sees(server[0], name, content()), call(server[0], file(path=None, url=inside(content())))):
+    for answer in (sees(server.address, name, content()), call(server.address, file(path=None, url=inside(content())))):
         assert "event: error" in answer
         assert re.search(says, answer)
         assert "/" not in json.loads(answer.split("data: ", 1)[1])["error"]  # no path of the server
@@ -188,7 +181,7 @@ OF_PATCHES = {"patch_latents", "patch_relevancy", "activation_map"}
 
 def endpoints(address: str) -> list[dict]:
     """Every event that takes an image, of the API and of the page."""
-    config = httpx.get(f"{address}config", timeout=60).json()
+    config = httpx.get(f"{address}config", timeout=3000).json()
     parts = {
         part["id"]: IMAGE if part["type"] == "image" else part["props"].get("label") for part in config["components"]
     }
@@ -199,9 +192,9 @@ def endpoints(address: str) -> list[dict]:
 def queued(address: str, event: dict, image: object) -> str:
     """What the browser's way answers: a place in the queue, then the messages of the visitor's session."""
     asked = {"data": arguments(event, image), "fn_index": event["id"], "session_hash": uuid4().hex}
-    httpx.post(f"{address}gradio_api/queue/join", json=asked, timeout=30).raise_for_status()
+    httpx.post(f"{address}gradio_api/queue/join", json=asked, timeout=300).raise_for_status()
     answer = ""
-    with httpx.stream("GET", f"{address}gradio_api/queue/data", params=asked, timeout=30) as messages:
+    with httpx.stream("GET", f"{address}gradio_api/queue/data", params=asked, timeout=300) as messages:
         for line in messages.iter_lines():
             answer += line
             if '"process_completed"' in line:
@@ -212,14 +205,14 @@ def queued(address: str, event: dict, image: object) -> str:
 def called(address: str, event: dict, image: object) -> str:
     """What curl's way answers."""
     route = f"{address}gradio_api/call/{event['api_name']}"
-    asked = httpx.post(route, json={"data": arguments(event, image)}, timeout=30)
-    return httpx.get(f"{route}/{asked.json()['event_id']}", timeout=30).text
+    asked = httpx.post(route, json={"data": arguments(event, image)}, timeout=300)
+    return httpx.get(f"{route}/{asked.json()['event_id']}", timeout=300).text
 
 
 def posted(address: str, event: dict, image: object) -> str:
     """What a post past the queue answers."""
     route = f"{address}gradio_api/run/{event['api_name']}"
-    return httpx.post(route, json={"data": arguments(event, image)}, timeout=30).text
+    return httpx.post(route, json={"data": arguments(event, image)}, timeout=300).text
 
 
 def arguments(event: dict, image: object) -> list[object]:
@@ -237,7 +230,7 @@ def server_paths(server, tmp_path_factory) -> dict[str, str]:
     """Paths that open on the server, which nobody uploaded; a link and a directory lie where uploads do."""
     outside = tmp_path_factory.mktemp("outside") / "private.png"
     outside.write_bytes(saved(COLOURED))
-    uploaded = Path(upload(server[0], "a.png", b"unread").json()[0])
+    uploaded = Path(upload(server.address, "a.png", b"unread").json()[0])
     link, directory = uploaded.with_name("link.png"), uploaded.with_name("directory.png")
     link.symlink_to(outside)
     directory.mkdir()
@@ -249,7 +242,7 @@ def server_paths(server, tmp_path_factory) -> dict[str, str]:
 
 
 def test_no_endpoint_opens_a_file_that_was_not_uploaded_or_waits_for_it(server, session, server_paths):
-    taking = endpoints(server[0])
+    taking = endpoints(server.address)
     names = {event["api_name"] for event in taking}
     assert names == {"upload", "classes", "latents", "relevancy", "faithfulness", "steer", *OF_PATCHES}
     answers = {}
@@ -258,19 +251,19 @@ def test_no_endpoint_opens_a_file_that_was_not_uploaded_or_waits_for_it(server, 
         for kind in server_paths if everything else ("image", "device"):
             for meta in METAS if everything else ("with", "without"):
                 image = {"path": server_paths[kind], **METAS[meta]}
-                answers[event["api_name"], kind, meta] = queued(server[0], event, image)
+                answers[event["api_name"], kind, meta] = queued(server.address, event, image)
         for ask in (called, posted):
             for image in (server_paths["image"], {"path": server_paths["image"]}, file(path=server_paths["image"])):
-                answers[event["api_name"], ask.__name__, str(image)] = ask(server[0], event, image)
+                answers[event["api_name"], ask.__name__, str(image)] = ask(server.address, event, image)
     told = re.compile(r"not among the uploaded files|\"error\": ?null")  # the second by Gradio, before it comes to us
     assert {asked for asked, answer in answers.items() if not told.search(answer)} == set()
-    assert "probability" in sees(server[0], "a.png", saved(COLOURED))
+    assert "probability" in sees(server.address, "a.png", saved(COLOURED))
 
 
 def test_control_every_endpoint_opens_what_was_uploaded(server):
-    for event in endpoints(server[0]):
-        path = upload(server[0], "a.png", saved(COLOURED)).json()[0]
-        answer = queued(server[0], event, file(path=path))
+    for event in endpoints(server.address):
+        path = upload(server.address, "a.png", saved(COLOURED)).json()[0]
+        answer = queued(server.address, event, file(path=path))
         assert ('"success":true' in answer) == (event["api_name"] not in OF_PATCHES)
         assert not Path(path).exists(), "also where the model has no features of patches"
 
@@ -278,7 +271,7 @@ def test_control_every_endpoint_opens_what_was_uploaded(server):
 def test_whether_a_file_exists_is_not_said(server, server_paths):
     for parts in METAS.values():
         there, missing = (
-            call(server[0], {"path": path, **parts}) for path in (server_paths["image"], "/no/such/file.png")
+            call(server.address, {"path": path, **parts}) for path in (server_paths["image"], "/no/such/file.png")
         )
         assert there == missing
 
@@ -292,32 +285,34 @@ def test_whether_a_file_exists_is_not_said(server, server_paths):
 )  # fmt: skip
 def test_no_address_is_fetched(server, path):
     for image in (path, {"path": path}, file(path=None, url=path)):
-        assert "came as an address of another server" in call(server[0], image)
-    assert "event: error" in call(server[0], file(path=path, url=path))
+        assert "came as an address of another server" in call(server.address, image)
+    assert "event: error" in call(server.address, file(path=path, url=path))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "app.py"])
 def test_no_route_serves_files_of_the_server(server, path):
-    answer = httpx.get(f"{server[0]}gradio_api/file={path}")
+    answer = httpx.get(f"{server.address}gradio_api/file={path}", timeout=300)
     assert answer.status_code in (403, 404)
 
 
 def test_a_file_that_is_too_large_is_refused(server, resting):
-    answer = upload(server[0], "a.png", bytes(21 * 2**20))
+    answer = upload(server.address, "a.png", bytes(21 * 2**20))
     assert answer.status_code == 413
     assert "maximum allowed size" in answer.text
-    inside_the_request = httpx.post(f"{server[0]}gradio_api/call/classes", json={"data": [inside(bytes(24 * 2**20))]})
+    inside_the_request = httpx.post(
+        f"{server.address}gradio_api/call/classes", json={"data": [inside(bytes(24 * 2**20))]}
+    )
     assert inside_the_request.status_code == 413
-    assert "Upload it as a file" in call(server[0], inside(bytes(4 * 2**20)))
+    assert "Upload it as a file" in call(server.address, inside(bytes(4 * 2**20)))
 
 
 @pytest.mark.parametrize("name", ["a.svg", "a.html"])
 def test_nothing_uploaded_is_served_to_be_run(server, name):
-    path = upload(server[0], name, b"<svg onload='alert(1)'/>").json()[0]
-    answer = httpx.get(f"{server[0]}gradio_api/file={path}")
+    path = upload(server.address, name, b"<svg onload='alert(1)'/>").json()[0]
+    answer = httpx.get(f"{server.address}gradio_api/file={path}", timeout=300)
     assert answer.headers["content-disposition"].startswith("attachment")
 
 
 def test_the_server_still_answers_and_never_held_300_mb_more(server, resting):
-    assert "probability" in sees(server[0], "a.png", saved(COLOURED))
-    assert memory(server[1], "VmHWM") - resting < 300_000
+    assert "probability" in sees(server.address, "a.png", saved(COLOURED))
+    assert memory(server.pid, "VmHWM") - resting < 300_000

@@ -24,26 +24,17 @@ from hsae.data.samples import load_samples
 from hsae.session import Session
 from hsae.steering.edits import Edit
 from tests.running_app import ROOT, running_app
-from tests.views.conftest import HOSTILE, LAYERS, SIDE, artifact_with
+from tests.views.conftest import HOSTILE, LAYERS, SIDE
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gradio_client's sockets
-
-TREE = {"layers": {LAYERS[1]: {"edges": [[2, 1, 0.5], [2, 3, 0.75]]}}}
-PROFILES = {"layers": {LAYERS[1]: ["", "", "5 0 2|0 60", ""]}}
-
-
-@pytest.fixture(scope="module")
-def server(artifact, tmp_path_factory):
-    run = tmp_path_factory.mktemp("run")
-    known = artifact_with(artifact, tree=TREE, extras={"profiles": PROFILES})
-    known.save(run / "artifact", dtype="float32")
-    with running_app(run / "log.txt", "--artifact", str(run)) as address:  # a run folder is an artifact too
-        yield address, run
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # gradio_client's sockets
+]
 
 
 @pytest.fixture(scope="module")
 def client(server):
-    client = Client(server[0], verbose=False, download_files=False)
+    client = Client(server.address, verbose=False, download_files=False, httpx_kwargs={"timeout": 300})
     yield client
     client.close()
 
@@ -190,10 +181,10 @@ def test_numbers_that_are_none_get_a_sentence(server, photo, number):
     """Python's json reads them; the client would not send them."""
     text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
     asking = httpx.post(
-        f"{server[0]}gradio_api/call/classes", content=f'{{"data": ["{text}", "", "", {number}]}}',
-        headers={"content-type": "application/json"}, timeout=60,
+        f"{server.address}gradio_api/call/classes", content=f'{{"data": ["{text}", "", "", {number}]}}',
+        headers={"content-type": "application/json"}, timeout=300,
     )  # fmt: skip
-    answer = httpx.get(f"{server[0]}gradio_api/call/classes/{asking.json()['event_id']}", timeout=60).text
+    answer = httpx.get(f"{server.address}gradio_api/call/classes/{asking.json()['event_id']}", timeout=300).text
     assert WHOLE in answer
     assert len(answer) < 700
 
@@ -204,7 +195,7 @@ def test_a_whole_number_may_be_written_with_a_point(client, photo):
 
 def run_app(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "app.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.parametrize("source", ["no/such/folder/here", str(ROOT / "tests")])
@@ -216,8 +207,8 @@ def test_a_missing_artifact_is_one_sentence_and_status_1(source):
 
 
 def test_a_taken_port_is_a_sentence_and_status_1(server):
-    port = server[0].rstrip("/").rsplit(":", 1)[1]
-    done = run_app("--port", port, "--artifact", str(server[1]))
+    port = server.address.rstrip("/").rsplit(":", 1)[1]
+    done = run_app("--port", port, "--artifact", str(server.run))
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("InputError: the server cannot start: ")
     assert "Traceback" not in done.stderr
@@ -226,7 +217,7 @@ def test_a_taken_port_is_a_sentence_and_status_1(server):
 def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
     without = "import sys; sys.modules['mcp'] = None; from hsae.__main__ import main; sys.exit(main(['app', '--mcp']))"
     command = [sys.executable, "-c", without]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith("InputError: ")
     assert 'pip install "gradio[mcp]"' in done.stderr
@@ -238,7 +229,7 @@ def assistant(server, tmp_path_factory) -> str:
     """Address of an app with --mcp."""
     pytest.importorskip("mcp", reason='needs pip install "gradio[mcp]"')
     log = tmp_path_factory.mktemp("mcp") / "log.txt"
-    with running_app(log, "--artifact", str(server[1]), "--mcp") as address:
+    with running_app(log, "--artifact", str(server.run), "--mcp") as address:
         yield address
 
 
@@ -276,7 +267,7 @@ def test_mcp_makes_tools_of_the_public_functions_and_describes_every_argument(as
 
 def test_mcp_takes_an_image_the_way_its_schema_says(assistant, photo, client):
     expected = ask(client, "/classes", photo, "", 2)
-    uploaded = httpx.post(f"{assistant}gradio_api/upload", files={"files": photo.read_bytes()}).json()[0]
+    uploaded = httpx.post(f"{assistant}gradio_api/upload", files={"files": photo.read_bytes()}, timeout=300).json()[0]
     text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
     for image in (text, f"{assistant}gradio_api/file={uploaded}", f"/gradio_api/file={uploaded}"):
 
@@ -299,4 +290,4 @@ def test_mcp_fetches_nothing_and_opens_nothing_else(assistant, image):
 
 
 def test_mcp_is_off_unless_it_is_asked_for(server):
-    assert httpx.get(f"{server[0]}gradio_api/mcp/schema").status_code == 404
+    assert httpx.get(f"{server.address}gradio_api/mcp/schema", timeout=300).status_code == 404

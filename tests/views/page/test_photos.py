@@ -81,7 +81,7 @@ def test_who_looks_at_another_photo_does_not_wait_for_a_model(desk):
         assert slow.looked.wait(60)
         other = pool.submit(lambda: desk.photos.session(model, desk.photos.add(picture(1))))
         try:
-            assert other.result(timeout=30).crop
+            assert other.result(timeout=300).crop
             assert not first.done()
         finally:
             slow.seen.set()
