@@ -16,6 +16,7 @@ from PIL import Image
 import hsae
 from hsae.__main__ import main
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.consistency import write_consistency
 from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.scoreboard import write_scoreboard
 from hsae.artifacts.documents.segmentation import write_segmentation
@@ -81,6 +82,8 @@ def folder(images, backbone_folder, tmp_path_factory) -> Path:
     add_document(made, "starter", write_starter(photo_bank(backbone, starter.take(24), LAYER, "cls")))
     head = PatchHead(torch.randn(WIDTH, 3), torch.zeros(3), ("background", CLASSES[0], "sky"))
     add_document(made, "segmentation", write_segmentation(head, {}))
+    measured = pd.DataFrame({"model": ["toy"], "layer": [LAYER], "cophenetic_height": [0.2]})
+    add_document(made, "consistency", write_consistency("toy", measured, "Only one model.", {}))
     add_document(made, "scoreboard", write_scoreboard(pd.DataFrame({"layer": [LAYER], "R": [0.2]}), {}))
     return made
 
