@@ -32,7 +32,11 @@ _NAMES = {
     "projection": "similarity of each patch (signed)",
 }
 _FADE = "(value) => { document.documentElement.style.setProperty('--hsae-heat', value); }"
-_LOOK = "(value) => { document.documentElement.dataset.heat = value; }"
+_LOOK = """(value) => {
+  for (const look of ["dim", "paint"])
+    document.documentElement.style.setProperty(`--hsae-${look}`, look === value ? "block" : "none");
+}"""
+"""Variables: Gradio keeps the style sheet inside its container, where no attribute of the page can be asked for."""
 _LOOKS = [("dim the rest", "dim"), ("paint a heat map", "paint")]
 _SIDE = 448
 _SILENT = (
@@ -131,7 +135,8 @@ def overlay_html(crop: Image.Image, relevancy: RelevancyMap, name: str, activati
     return (
         f"<p>Which parts of the photo make <b>{esc(name)}</b> fire at layer {esc(short_layer(relevancy.layer))}"
         f" (activation {number(activation)})? Strongest: <b>{place}</b>.</p>"
-        f'<figure class="hsae-heat"><div><img src="{photo}" alt=""><img class="over" src="{heat}" alt="{esc(alt)}">'
+        f'<figure class="hsae-heat"><div><img src="{photo}" alt="">'
+        f'<img class="over hsae-painted" src="{heat}" alt="{esc(alt)}">'
         f'<span class="hsae-still" role="img" aria-label="{esc(alt)}" style="--photo:url({photo})">'
         f'<i style="mask-image:url({mask_uri(relevancy)})"></i></span></div>{legend_html(relevancy)}</figure>'
     )
@@ -146,8 +151,9 @@ def legend_html(relevancy: RelevancyMap) -> str:
     beyond = f"; the strongest patch has {number(top)}" if top > limit else ""
     rows, cols = relevancy.values.shape
     return (
-        f'<figcaption><div class="hsae-scale" style="background:{gradient_css(signed=signed)}"></div>'
-        f'<div class="hsae-ends">{texts}</div>relevance per patch'
+        '<figcaption><div class="hsae-painted">'
+        f'<div class="hsae-scale" style="background:{gradient_css(signed=signed)}"></div>'
+        f'<div class="hsae-ends">{texts}</div></div>relevance per patch'
         f" ({rows} × {cols} patches), on the method's own scale{beyond}</figcaption>"
     )
 
