@@ -71,7 +71,7 @@ def test_published_architectures_are_known_without_the_hub(monkeypatch, name, mi
 
 @pytest.mark.parametrize("name", ["clip-resnet50", "efficientnet-lite0", "cast-small"])
 def test_named_architectures_outside_transformers_need_no_weights(monkeypatch, name):
-    for place in ("checkpoint._fetch", "efficientnet_lite0.converted"):
+    for place in ("checkpoint._fetch", "efficientnet_lite.converted"):
         monkeypatch.setattr(f"hsae.backbones.{place}", lambda *_: pytest.fail("asked for weights"))
     first, again = (load_backbone(f"{name}@random") for _ in range(2))
     assert first.id == f"{name}@random"

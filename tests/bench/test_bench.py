@@ -103,7 +103,9 @@ def test_what_is_finished_is_kept(run, frame, monkeypatch):
     rows[3].unlink()
     made = []
     real = bench.run_grid.__globals__["make"]
-    monkeypatch.setattr("hsae.bench.suite.make", lambda *given: made.append(given[1].name) or real(*given))
+    monkeypatch.setattr(
+        "hsae.bench.suite.make", lambda *layer, **given: made.append(given["entry"].name) or real(*layer, **given)
+    )
     ask(run, parts="blurred:120,sharp:200")
     assert len(made) == 1
     assert sorted((run / "bench").glob("*.json")) == rows

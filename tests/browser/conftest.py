@@ -16,6 +16,13 @@ from tests.running_app import running_app
 OWN = ("data:", "blob:", "about:")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser and a server on two busy cores may miss a click or a minute: what fails thrice is broken."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator:
     """Debian's chromium, driven by Playwright; not for the whole session, in whose thread its event loop would stay."""

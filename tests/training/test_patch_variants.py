@@ -33,7 +33,6 @@ def test_colours_point_at_objects_and_carry_them(material):
     assert row["background"] < 0.1
     assert row["dead"] == 0
     assert 0 < row["fvu"] < 1
-    assert row["morans_i"] > 0
 
 
 def test_an_sae_of_other_directions_reconstructs_less_and_switches_nothing_off(material):
