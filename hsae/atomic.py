@@ -25,14 +25,15 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     """Yield a temporary path, where the block makes a file or folder that becomes `target` when it ends well.
 
     A file replaces a file, and a folder replaces a folder as a whole. On any error the temporary path is removed and
-    the target stays as it was; WriteError when it cannot be written. After a kill the temporary path may be left over;
-    nothing ever reads it, and `sweep` removes it.
+    the target stays as it was; WriteError when it cannot be written. After a kill it may be left over, in a hidden
+    folder beside the target; nothing ever reads it, and `sweep` removes it.
     """
     target = Path(target)
-    temporary = _beside(target, "tmp")
+    desk = _beside(target, "tmp")
+    temporary = desk / "new"  # alone in a folder: what a library writes beside it first is swept with it
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
+        remove(desk)
+        desk.mkdir(parents=True)
     except OSError as error:
         raise _unwritable(target, error) from error
     try:
@@ -44,7 +45,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         raise _unwritable(target, error) from error
     finally:
-        remove(temporary)
+        remove(desk)
 
 
 def write_text(target: Path | str, text: str) -> None:

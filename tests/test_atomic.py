@@ -55,8 +55,9 @@ def test_nothing_is_visible_before_the_end(tmp_path):
     with atomic_path(tmp_path / "target") as temporary:
         temporary.write_text("half")
         assert not (tmp_path / "target").exists()
-        assert temporary.parent == tmp_path
-        assert temporary.name.startswith(".")
+        assert temporary.parent.parent == tmp_path
+        assert os.listdir(tmp_path) == [temporary.parent.name]
+        assert temporary.parent.name.startswith(".")
 
 
 def test_a_file_never_replaces_a_folder_nor_a_folder_a_file(tmp_path):
@@ -116,12 +117,10 @@ def test_threads_that_write_the_same_target_do_not_mix(tmp_path):
 
 
 def test_leftovers_are_not_in_the_way(tmp_path):
-    with atomic_path(tmp_path / "target") as temporary:
-        make_folder(temporary, half="1")
-        leftover = temporary
-        temporary.rename(tmp_path / "kept aside")
-        temporary.write_text("whole")
-    (tmp_path / "kept aside").rename(leftover)
+    with atomic_path(tmp_path / "target") as leftover:
+        leftover.write_text("whole")
+    leftover.parent.mkdir()
+    make_folder(leftover, half="1")
     write_text(tmp_path / "target", "again")
     assert (tmp_path / "target").read_text() == "again"
     assert os.listdir(tmp_path) == ["target"]
@@ -133,6 +132,7 @@ from hsae.atomic import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     temporary.mkdir()
     (temporary / "half").write_text("x")
+    (temporary.parent / ".a library's own").write_text("x")
     if len(sys.argv) > 2:
         print(flush=True)
         input()

@@ -98,7 +98,7 @@ def test_killed_in_the_middle_of_writing(from_disk):
     killed = start(KILLED_WHILE_WRITING + LOAD)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
-    assert [path.name for path in from_disk.parent.glob(".*.tmp/model.safetensors")] == ["model.safetensors"]
+    assert [path.name for path in from_disk.parent.glob(".*.tmp/new/model.safetensors")] == ["model.safetensors"]
     assert not from_disk.exists()
     assert load_backbone("dinov2-small-focus").fingerprint == FOCUS_FINGERPRINT
     assert sorted(path.name for path in from_disk.parent.iterdir()) == [from_disk.name, f"{from_disk.name}.lock"]

@@ -56,9 +56,13 @@ def test_what_in_the_picture_made_this_fire(upload):
         "() => !document.querySelector('.pending, [data-testid=status-tracker].translucent:not(.hide)')"
     )
     page.locator("#active button").first.click()
-    page.wait_for_url(re.compile("latent="), wait_until="commit")
     tab(page, "Features")
-    page.locator("#feature-mine .hsae-still").first.wait_for()
+    mine = page.locator("#feature-mine .hsae-still i")
+    mine.wait_for()
+    page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('#feature-mine .hsae-still i')).maskImage.startsWith('url(')",
+        timeout=240_000,  # a map for every picture of the page
+    )
     page.locator("#feature-mine button").click()
     page.locator(".hsae-heat").first.wait_for()
     assert re.search(r"(top|middle|bottom) (left|centre|right)", page.inner_text("#relevancy"))

@@ -90,7 +90,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(
 def train_elsewhere(store: Path, checkpoint: Path) -> None:
     """What another process does: the weights lie beside the checkpoint in the end."""
     torch.set_num_threads(1)
-    found = weights(ActivationStore(store), checkpoint, epochs=40, checkpoint_every=2)
+    found = weights(ActivationStore(store), checkpoint, epochs=80, checkpoint_every=2)
     save_file(found, checkpoint.with_suffix(".safetensors"))
 
 
@@ -119,7 +119,7 @@ def test_a_process_killed_at_random_moments_ends_with_the_same_weights(
         process.join()
         if process.exitcode == 0:
             break
-    assert kills >= 3
+    assert kills >= 5
     assert same(load_file(tmp_path / "killed.safetensors"), load_file(tmp_path / "whole.safetensors"))
     assert [path.name for path in (tmp_path / "killed").rglob(".*")] == []
 

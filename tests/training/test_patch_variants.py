@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from training.patch_variants import VARIANTS, Material, measured
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory) -> Material:
-    backbone, photographs = PlainBackbone(), hsae.load_samples("starter:photos").take(12)
+    folder = Path(hsae.__file__).parent / "starter" / "photos"  # the photographs themselves: noise has no Moran's I
+    backbone, photographs = PlainBackbone(), hsae.load_samples(str(folder), label_map="none").take(12)
     store = hsae.extract_activations(
         backbone, photographs, tmp_path_factory.mktemp("store") / "photographs", ["stage_1"], "patch"
     )
@@ -33,6 +35,7 @@ def test_colours_point_at_objects_and_carry_them(material):
     assert row["background"] < 0.1
     assert row["dead"] == 0
     assert 0 < row["fvu"] < 1
+    assert row["morans_i"] > 0
 
 
 def test_an_sae_of_other_directions_reconstructs_less_and_switches_nothing_off(material):
