@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
+from hsae.sae.bags import bags_of, long_sums, products, sums
 from hsae.sae.outcome import Outcome
 from hsae.sae.weights import Weights
 
@@ -35,9 +35,7 @@ class Pairs(NamedTuple):
 
     def bags(self) -> Tensor:
         """For each pair the number of its token and part, token x parts + part."""
-        ends = torch.cat([self.starts[1:], self.starts.new_full((1,), len(self.values))])
-        every = torch.arange(len(self.starts), device=self.starts.device)
-        return every.repeat_interleave(ends - self.starts, output_size=len(self.values))
+        return bags_of(self.starts, len(self.values))
 
 
 class Reconstruction(NamedTuple):
@@ -57,8 +55,7 @@ def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.devic
 def reconstruct(W_dec: Tensor, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Reconstruction:
     """The parts' reconstructions of `centred [batch, d_in]` and the gradient towards what each adds."""
     batch, d_in = centred.shape
-    bags = embedding_bag(pairs.latents, W_dec, pairs.starts, per_sample_weights=pairs.values, mode="sum")
-    errors = bags.view(batch, len(weights), d_in)
+    errors = sums(W_dec, pairs.latents, pairs.starts, pairs.values).view(batch, len(weights), d_in)
     errors[:, 0] -= centred
     for part in range(1, len(weights)):
         errors[:, part] += errors[:, part - 1]
@@ -70,14 +67,6 @@ def reconstruct(W_dec: Tensor, centred: Tensor, pairs: Pairs, weights: tuple[flo
     return Reconstruction(loss, errors[:, -1], toward)
 
 
-def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor, bags: Tensor) -> Tensor:
-    """For each pair the product of its bag's vector and its row: chosen rows, starts of bags, bag of each, `[n]`."""
-    # The gradient of a sum of weighted rows by its weights: the one such kernel that copies no rows.
-    backward = torch.ops.aten._embedding_bag_per_sample_weights_backward
-    slopes: Tensor = backward(vectors, rows, chosen, starts, bags, 0)
-    return slopes
-
-
 def write_gradients(
     sae: Weights, centred: Tensor, pairs: Pairs, toward: Tensor, bags: Tensor, slopes: Tensor
 ) -> Tensor:
@@ -86,29 +75,31 @@ def write_gradients(
     order, starts = _by_latent(pairs.latents, sae.d_sae)
     ordered, slopes_ordered = bags[order], slopes[order]
     tokens = ordered if parts == 1 else ordered.div(parts, rounding_mode="floor")
-    sae.W_dec.grad = _sums(toward.view(-1, d_in), ordered, starts, pairs.values[order])
-    sae.W_enc.grad = _sums(centred, tokens, starts, slopes_ordered).T
+    sae.W_dec.grad = long_sums(toward.view(-1, d_in), ordered, starts, pairs.values[order])
+    sae.W_enc.grad = long_sums(centred, tokens, starts, slopes_ordered).T
     b_enc = torch.zeros_like(sae.b_enc).index_add_(0, pairs.latents, slopes)
     sae.b_enc.grad = b_enc
-    sae.b_dec.grad = toward[:, 0].sum(0).sub_(b_enc @ sae.W_enc.T)
+    sae.b_dec.grad = toward[:, 0].sum(0, dtype=b_enc.dtype).sub_(b_enc @ sae.W_enc.T)
     return torch.zeros_like(sae.b_enc).index_add_(0, pairs.latents, (pairs.values > 0).to(sae.b_enc.dtype))
 
 
-def sparse_gradients(sae: Weights, centred: Tensor, pairs: Pairs, weights: tuple[float, ...]) -> Outcome:
-    """Write the gradients of the parts' weighted loss into the parameters; W_enc lies row by row of the latents."""
-    reconstruction, bags = reconstruct(sae.W_dec, centred, pairs, weights), pairs.bags()
-    slopes = products(reconstruction.toward.view(-1, sae.d_in), sae.W_dec, pairs.latents, pairs.starts, bags)
+def sparse_gradients(
+    sae: Weights, centred: Tensor, pairs: Pairs, weights: tuple[float, ...], reads: torch.dtype = torch.float32
+) -> Outcome:
+    """Write the gradients of the parts' weighted loss into the parameters; W_enc lies row by row of the latents.
+
+    reads: the precision in which rows are read; all sums are in float32.
+    """
+    rows = sae.W_dec.to(reads)
+    loss, error, exact = reconstruct(rows, centred, pairs, weights)
+    toward, bags = exact.to(reads), pairs.bags()
+    slopes = products(toward.view(-1, sae.d_in), rows, pairs.latents, pairs.starts, bags)
     slopes.mul_(pairs.values > 0)
-    counts = write_gradients(sae, centred, pairs, reconstruction.toward, bags, slopes)
-    return Outcome(reconstruction.loss, reconstruction.error, counts)
+    counts = write_gradients(sae, centred.to(reads), pairs, toward, bags, slopes)
+    return Outcome(loss, error, counts)
 
 
 def _by_latent(latents: Tensor, d_sae: int) -> tuple[Tensor, Tensor]:
     """The order of the pairs by latent, and where each latent's pairs start `[d_sae]`."""
     ordered, order = latents.sort()
     return order, torch.searchsorted(ordered, torch.arange(d_sae, device=latents.device))
-
-
-def _sums(vectors: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    """For each latent the weighted sum of its pairs' vectors `[d_sae, d_in]`."""
-    return embedding_bag(chosen, vectors, starts, per_sample_weights=weights, mode="sum")

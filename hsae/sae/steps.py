@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
-from importlib.util import find_spec
-from shutil import which
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from hsae.sae.bags import can_compile
 from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import GradientStep, Outcome
-from hsae.sae.topk_search import DenseSearch
+from hsae.sae.topk_search import DenseSearch, KernelSearch
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS, Variant
 from hsae.sae.weights import Weights
@@ -26,14 +25,13 @@ def choose_step(config: SAEConfig, d_in: int, device: torch.device, bf16: bool =
     by_hand = variant.step(objective) if variant.step and device.type == "cpu" and not bf16 else None
     if by_hand:
         return by_hand
-    if variant.step is TopKStep and device.type == "cuda" and not bf16:  # 2 of 12 dense products are left
-        return TopKStep(objective, DenseSearch)
+    if variant.step is TopKStep and device.type == "cuda":  # 2 of 12 dense products are left
+        if can_compile():
+            reads = torch.bfloat16 if bf16 else torch.float32
+            return TopKStep(objective, partial(KernelSearch, exact=not bf16), reads)
+        if not bf16:
+            return TopKStep(objective, DenseSearch)
     return AutogradStep(variant, objective, bf16, "inductor" if device.type == "cuda" and can_compile() else None)
-
-
-def can_compile() -> bool:
-    """Whether kernels can be compiled for a GPU here: that needs Triton and a C compiler."""
-    return find_spec("triton") is not None and any(map(which, (os.environ.get("CC", "cc"), "gcc", "clang")))
 
 
 class AutogradStep:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsae.sae.sparse_step import products
+from hsae.sae.bags import products
 from hsae.sae.topk_search import CHUNK, multiplies_bfloat16
 
 ROUNDING = 2.0**-9

@@ -9,11 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hsae.sae.bags import products
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import Outcome
 from hsae.sae.parallel import batch_mean
 from hsae.sae.relu_step import ReLUStep
-from hsae.sae.sparse_step import Pairs, products, reconstruct, write_gradients
+from hsae.sae.sparse_step import Pairs, reconstruct, write_gradients
 from hsae.sae.threshold_search import ThresholdSearch
 from hsae.sae.weights import Weights
 

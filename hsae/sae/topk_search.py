@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hsae.sae.sparse_step import products
+from hsae.sae.bags import products
 
 CHUNK = 512
 """Tokens encoded at a time: their pre-activations stay in the cache."""
@@ -52,6 +52,27 @@ class DenseSearch:
         """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
         values, indices = torch.addmm(b_enc, centred, rows.T).topk(self.k, sorted=False)
         return Active(values.relu_(), indices)
+
+
+class KernelSearch:
+    """On a GPU with Triton: candidates by products in bfloat16, their values in float32, as `RoundedSearch` has it."""
+
+    def __init__(self, d_sae: int, k: int, exact: bool = True) -> None:
+        """exact: decide in float32 which of a few more candidates are largest; otherwise bfloat16 decides."""
+        self.k, self.candidates = k, min(k + SPARE, d_sae) if exact else k
+        self.exact = exact
+
+    def __call__(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
+        """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
+        from hsae.sae.triton_kernels import largest as columns  # only where Triton is
+
+        rounded = torch.addmm(b_enc.bfloat16(), centred.bfloat16(), rows.bfloat16().T)
+        chosen = columns(rounded, self.candidates)
+        if not self.exact:
+            return Active(rounded.gather(1, chosen).float().relu_(), chosen)
+        values = _products(centred, rows, chosen).add_(b_enc[chosen]).relu_()
+        places = columns(values, self.k)
+        return Active(values.gather(1, places), chosen.gather(1, places))
 
 
 def multiplies_bfloat16() -> bool:
@@ -144,8 +165,8 @@ def largest(values: Tensor, n: int) -> Tensor:
 def _products(vectors: Tensor, rows: Tensor, chosen: Tensor) -> Tensor:
     """The products of each vector `[batch, d]` with its own rows, chosen `[batch, n]`."""
     batch, n = chosen.shape
-    starts, bags = torch.arange(0, chosen.numel(), n), torch.arange(batch).repeat_interleave(n)
-    return products(vectors, rows, chosen.flatten(), starts, bags).view(batch, n)
+    starts = torch.arange(0, chosen.numel(), n, device=chosen.device)
+    return products(vectors, rows, chosen.flatten(), starts).view(batch, n)
 
 
 def _joined(parts: list[Active]) -> Active:

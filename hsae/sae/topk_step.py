@@ -23,9 +23,14 @@ Search = Callable[[Tensor, Tensor, Tensor], Active]
 class TopKStep:
     """Gradients of the weighted sum over parts of mean ||x_hat - x||^2 / d_in; buffers are kept between steps."""
 
-    def __init__(self, objective: Objective, search: Callable[[int, int], Search] = topk_search) -> None:
-        """search: makes of a number of latents and k what finds the k largest; `DenseSearch` for a GPU."""
-        self.objective = objective
+    def __init__(
+        self,
+        objective: Objective,
+        search: Callable[[int, int], Search] = topk_search,
+        reads: torch.dtype = torch.float32,
+    ) -> None:
+        """search: makes of a number of latents and k what finds the k largest; reads: the precision of rows."""
+        self.objective, self.reads = objective, reads
         groups = objective.columns if objective.group_ks else ((0, objective.d_sae),)
         ks = objective.group_ks or (objective.k,)
         self.searches = [(start, stop, search(stop - start, k)) for (start, stop), k in zip(groups, ks, strict=True)]
@@ -34,7 +39,7 @@ class TopKStep:
     def __call__(self, sae: Weights, x: Tensor, weight: Tensor) -> Outcome:
         """Write the gradients for `x [batch, d_in]` into the parameters; W_enc must be stored row by row of latents."""
         centred = x - sae.b_dec
-        return sparse_gradients(sae, centred, self.pairs(sae, centred), self.objective.weights)
+        return sparse_gradients(sae, centred, self.pairs(sae, centred), self.objective.weights, self.reads)
 
     def pairs(self, sae: Weights, centred: Tensor) -> Pairs:
         """The active latents of `centred [batch, d_in]`, in parts."""

@@ -1,0 +1,140 @@
+"""The sparse step's three operations as Triton kernels for a GPU: see `hsae.sae.bags` and `topk_search.largest`.
+
+Rows are read in their own precision and added in float32, in an order that depends on the data alone.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+COLUMNS = 512
+"""Columns of a row that one program adds up."""
+LONGEST = 128
+"""Pairs that one program adds up: those of a longer bag are added in pieces, then the pieces."""
+WIDEST = 2**16
+"""Pre-activations of a token that fit into one program."""
+
+
+@triton.jit
+def _sums_kernel(
+    rows, chosen, weights, starts, ends, out, d, WEIGHTED: tl.constexpr, COLS: tl.constexpr, PAIRS: tl.constexpr
+):
+    bag = tl.program_id(0).to(tl.int64)
+    columns = tl.program_id(1) * COLS + tl.arange(0, COLS)
+    start, end = tl.load(starts + bag), tl.load(ends + bag)
+    total = tl.zeros((COLS,), tl.float32)
+    for first in range(start, end, PAIRS):
+        pairs = first + tl.arange(0, PAIRS)
+        there = pairs < end
+        row = tl.load(chosen + pairs, there, 0).to(tl.int64) if WEIGHTED else pairs
+        part = tl.load(rows + row[:, None] * d + columns[None, :], there[:, None] & (columns < d)[None, :], 0.0).to(
+            tl.float32
+        )
+        if WEIGHTED:
+            part *= tl.load(weights + pairs, there, 0.0).to(tl.float32)[:, None]
+        total += tl.sum(part, 0)
+    tl.store(out + bag * d + columns, total, columns < d)
+
+
+@triton.jit
+def _products_kernel(vectors, rows, chosen, starts, ends, out, d, COLS: tl.constexpr, PAIRS: tl.constexpr):
+    bag = tl.program_id(0).to(tl.int64)
+    columns = tl.arange(0, COLS)
+    start, end = tl.load(starts + bag), tl.load(ends + bag)
+    vector = tl.load(vectors + bag * d + columns, columns < d, 0.0).to(tl.float32)
+    for first in range(start, end, PAIRS):
+        pairs = first + tl.arange(0, PAIRS)
+        there = pairs < end
+        row = tl.load(chosen + pairs, there, 0).to(tl.int64)
+        part = tl.load(rows + row[:, None] * d + columns[None, :], there[:, None] & (columns < d)[None, :], 0.0).to(
+            tl.float32
+        )
+        tl.store(out + pairs, tl.sum(part * vector[None, :], 1), there)
+
+
+@triton.jit
+def _largest_kernel(pre, out, width, n, WIDTH: tl.constexpr, BITS: tl.constexpr):
+    token = tl.program_id(0).to(tl.int64)
+    columns = tl.arange(0, WIDTH)
+    # Non-negative floats order like their bits, and negative ones count as 0.
+    bits = tl.maximum(tl.load(pre + token * width + columns, columns < width, -1).to(tl.int32), 0)
+    bits = tl.where(columns < width, bits, -1)
+    least = 0
+    for place in tl.static_range(BITS - 1, -1, -1):  # the largest value that n of them reach
+        higher = least | (1 << place)
+        least = tl.where(tl.sum((bits >= higher).to(tl.int32), 0) >= n, higher, least)
+    above, equal = bits > least, bits == least
+    first = tl.sum(above.to(tl.int32), 0)
+    slot = tl.where(above, tl.cumsum(above.to(tl.int32), 0), first + tl.cumsum(equal.to(tl.int32), 0)) - 1
+    tl.store(out + token * n + slot, columns, (above | equal) & (slot < n))
+
+
+def sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    """For each bag the weighted sum of its rows `[bags, d]`, float32: rows `[r, d]`, chosen and weights `[pairs]`."""
+    ends = torch.cat([starts[1:], starts.new_full((1,), len(chosen))])
+    return _sums(rows, chosen, weights, starts, ends)
+
+
+def long_sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    """The same where some bags have thousands of pairs."""
+    ends = torch.cat([starts[1:], starts.new_full((1,), len(chosen))])
+    pieces = (ends - starts + LONGEST - 1).div(LONGEST, rounding_mode="floor")
+    last = pieces.cumsum(0)
+    most = len(chosen) // LONGEST + len(starts)  # known without asking the device
+    every = torch.arange(most, device=rows.device)
+    bag = torch.searchsorted(last, every, right=True).clamp_(max=len(starts) - 1)
+    begins = starts[bag] + (every - last[bag] + pieces[bag]) * LONGEST
+    stops = torch.minimum(begins + LONGEST, ends[bag])
+    parts = _sums(rows, chosen, weights, begins, stops)
+    return _sums(parts, None, None, last - pieces, last)
+
+
+def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor) -> Tensor:
+    """For each pair the product of its bag's vector `[bags, d]` and its row `[r, d]`: `[pairs]`, float32."""
+    d, out = rows.shape[1], torch.empty(len(chosen), device=rows.device)
+    ends = torch.cat([starts[1:], starts.new_full((1,), len(chosen))])
+    columns = triton.next_power_of_2(d)
+    _products_kernel[(len(starts),)](
+        vectors, rows, chosen, starts, ends, out, d, COLS=columns, PAIRS=max(1, 8192 // columns), num_warps=8
+    )
+    return out
+
+
+def largest(pre: Tensor, n: int) -> Tensor:
+    """Columns of the n largest of each row `[batch, width]`, negative ones counting as 0, of equals the first."""
+    batch, width = pre.shape
+    bits = pre.view(torch.int16) if pre.dtype == torch.bfloat16 else pre.view(torch.int32)
+    out = torch.empty((batch, n), dtype=torch.int64, device=pre.device)
+    _largest_kernel[(batch,)](
+        bits,
+        out,
+        width,
+        n,
+        WIDTH=triton.next_power_of_2(width),
+        BITS=15 if pre.dtype == torch.bfloat16 else 31,
+        num_warps=16,
+    )
+    return out
+
+
+def _sums(rows: Tensor, chosen: Tensor | None, weights: Tensor | None, starts: Tensor, ends: Tensor) -> Tensor:
+    d, out = rows.shape[1], torch.empty((len(starts), rows.shape[1]), device=rows.device)
+    columns = min(COLUMNS, triton.next_power_of_2(d))
+    grid = (len(starts), triton.cdiv(d, columns))
+    _sums_kernel[grid](
+        rows,
+        chosen if chosen is not None else rows,
+        weights if weights is not None else rows,
+        starts,
+        ends,
+        out,
+        d,
+        WEIGHTED=chosen is not None,
+        COLS=columns,
+        PAIRS=8,
+        num_warps=4,
+    )
+    return out
