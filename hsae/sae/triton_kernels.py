@@ -62,13 +62,13 @@ def _largest_kernel(pre, out, width, n, WIDTH: tl.constexpr, HALF: tl.constexpr,
     # Non-negative floats order like their bits, and negative ones count as 0.
     bits = tl.maximum(tl.load(pre + token * width + columns, columns < width, -1).to(tl.int32), 0)
     bits = tl.where(columns < width, bits, -1)
-    least = 0
-    for step in tl.static_range(HALF):  # the largest value that n of them reach, two bits at a time
+    # The largest value that n of them reach: its highest bit, then two bits at a time.
+    least = (tl.sum((bits >= (1 << (2 * HALF))).to(tl.int32), 0) >= n).to(tl.int32) * (1 << (2 * HALF))
+    for step in tl.static_range(HALF):
         one = 1 << (2 * (HALF - 1 - step))
         reached = 0
         for times in tl.static_range(1, 4):
-            if times * one < 2**31:
-                reached += (tl.sum((bits >= least + times * one).to(tl.int32), 0) >= n).to(tl.int32)
+            reached += (tl.sum((bits >= least + times * one).to(tl.int32), 0) >= n).to(tl.int32)
         least += reached * one
     above, equal = (bits > least).to(tl.int32), (bits == least).to(tl.int32)
     counts = tl.cumsum(above * COUNTED + equal, 0)  # of both at once
@@ -118,7 +118,7 @@ def largest(pre: Tensor, n: int) -> Tensor:
         width,
         n,
         WIDTH=triton.next_power_of_2(width),
-        HALF=8 if pre.dtype == torch.bfloat16 else 16,
+        HALF=7 if pre.dtype == torch.bfloat16 else 15,
         COUNTED=WIDEST,
         num_warps=8,
     )
