@@ -13,7 +13,7 @@ from hsae.sae.config import SAEConfig
 from hsae.sae.losses import Forward, reconstruction
 from hsae.sae.objective import Objective
 from hsae.sae.outcome import GradientStep, Outcome
-from hsae.sae.topk_search import DenseSearch, KernelSearch
+from hsae.sae.topk_search import DenseSearch, RoundedDenseSearch
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS, Variant
 from hsae.sae.weights import Weights
@@ -28,7 +28,7 @@ def choose_step(config: SAEConfig, d_in: int, device: torch.device, bf16: bool =
     if variant.step is TopKStep and device.type == "cuda":  # 2 of 12 dense products are left
         if can_compile():
             reads = torch.bfloat16 if bf16 else torch.float32
-            return TopKStep(objective, partial(KernelSearch, exact=not bf16), reads)
+            return TopKStep(objective, partial(RoundedDenseSearch, exact=not bf16), reads)
         if not bf16:
             return TopKStep(objective, DenseSearch)
     return AutogradStep(variant, objective, bf16, "inductor" if device.type == "cuda" and can_compile() else None)

@@ -54,25 +54,22 @@ class DenseSearch:
         return Active(values.relu_(), indices)
 
 
-class KernelSearch:
-    """On a GPU with Triton: candidates by products in bfloat16, their values in float32, as `RoundedSearch` has it."""
+class RoundedDenseSearch:
+    """For a GPU that multiplies bfloat16 faster: as `RoundedSearch`, or, where that may decide, its numbers as they are."""
 
     def __init__(self, d_sae: int, k: int, exact: bool = True) -> None:
         """exact: decide in float32 which of a few more candidates are largest; otherwise bfloat16 decides."""
-        self.k, self.candidates = k, min(k + SPARE, d_sae) if exact else k
-        self.exact = exact
+        self.k, self.exact = k, exact
+        self.candidates = min(k + SPARE, d_sae) if exact else k
 
     def __call__(self, centred: Tensor, rows: Tensor, b_enc: Tensor) -> Active:
         """Latents of centred `[batch, d_in]` under the encoder rows `[d_sae, d_in]`."""
-        from hsae.sae.triton_kernels import largest as columns  # only where Triton is
-
         rounded = torch.addmm(b_enc.bfloat16(), centred.bfloat16(), rows.bfloat16().T)
-        chosen = columns(rounded, self.candidates)
+        values, chosen = rounded.topk(self.candidates, sorted=False)
         if not self.exact:
-            return Active(rounded.gather(1, chosen).float().relu_(), chosen)
-        values = _products(centred, rows, chosen).add_(b_enc[chosen]).relu_()
-        places = columns(values, self.k)
-        return Active(values.gather(1, places), chosen.gather(1, places))
+            return Active(values.float().relu_(), chosen)
+        values, places = _products(centred, rows, chosen).add_(b_enc[chosen]).topk(self.k, sorted=False)
+        return Active(values.relu_(), chosen.gather(1, places))
 
 
 def multiplies_bfloat16() -> bool:

@@ -1,4 +1,4 @@
-"""The sparse step's three operations as Triton kernels for a GPU: see `hsae.sae.bags` and `topk_search.largest`.
+"""`hsae.sae.bags` as Triton kernels for a GPU.
 
 Rows are read in their own precision and added in float32, in an order that depends on the data alone.
 """
@@ -14,8 +14,6 @@ COLUMNS = 512
 """Columns of a row that one program adds up."""
 LONGEST = 128
 """Pairs that one program adds up: those of a longer bag are added in pieces, then the pieces."""
-WIDEST = 2**15
-"""Pre-activations of a token that fit into one program."""
 
 
 @triton.jit
@@ -55,27 +53,6 @@ def _products_kernel(vectors, rows, chosen, starts, ends, out, d, COLS: tl.const
         tl.store(out + pairs, tl.sum(part * vector[None, :], 1), there)
 
 
-@triton.jit
-def _largest_kernel(pre, out, width, n, WIDTH: tl.constexpr, HALF: tl.constexpr, COUNTED: tl.constexpr):
-    token = tl.program_id(0).to(tl.int64)
-    columns = tl.arange(0, WIDTH)
-    # Non-negative floats order like their bits, and negative ones count as 0.
-    bits = tl.maximum(tl.load(pre + token * width + columns, columns < width, -1).to(tl.int32), 0)
-    bits = tl.where(columns < width, bits, -1)
-    # The largest value that n of them reach: its highest bit, then two bits at a time.
-    least = (tl.sum((bits >= (1 << (2 * HALF))).to(tl.int32), 0) >= n).to(tl.int32) * (1 << (2 * HALF))
-    for step in tl.static_range(HALF):
-        one = 1 << (2 * (HALF - 1 - step))
-        reached = 0
-        for times in tl.static_range(1, 4):
-            reached += (tl.sum((bits >= least + times * one).to(tl.int32), 0) >= n).to(tl.int32)
-        least += reached * one
-    above, equal = (bits > least).to(tl.int32), (bits == least).to(tl.int32)
-    counts = tl.cumsum(above * COUNTED + equal, 0)  # of both at once
-    slot = tl.where(above == 1, counts // COUNTED, tl.sum(above, 0) + counts % COUNTED) - 1
-    tl.store(out + token * n + slot, columns, (above + equal == 1) & (slot < n))
-
-
 def sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
     """For each bag the weighted sum of its rows `[bags, d]`, float32: rows `[r, d]`, chosen and weights `[pairs]`."""
     ends = torch.cat([starts[1:], starts.new_full((1,), len(chosen))])
@@ -103,24 +80,6 @@ def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor) -> T
     columns = triton.next_power_of_2(d)
     _products_kernel[(len(starts),)](
         vectors, rows, chosen, starts, ends, out, d, COLS=columns, PAIRS=max(1, 8192 // columns), num_warps=8
-    )
-    return out
-
-
-def largest(pre: Tensor, n: int) -> Tensor:
-    """Columns of the n largest of each row `[batch, width]`, negative ones counting as 0, of equals the first."""
-    batch, width = pre.shape
-    bits = pre.view(torch.int16) if pre.dtype == torch.bfloat16 else pre.view(torch.int32)
-    out = torch.empty((batch, n), dtype=torch.int64, device=pre.device)
-    _largest_kernel[(batch,)](
-        bits,
-        out,
-        width,
-        n,
-        WIDTH=triton.next_power_of_2(width),
-        HALF=7 if pre.dtype == torch.bfloat16 else 15,
-        COUNTED=WIDEST,
-        num_warps=8,
     )
     return out
 
