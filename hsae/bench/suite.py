@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import Accelerator
 from tqdm import tqdm
 
 from hsae.bench.baselines import BASELINES
@@ -63,8 +65,10 @@ def run_grid(
 
 
 def make(layer: BenchLayer, entry: Entry, grid: Grid) -> Contestant:
-    """Train an SAE, or make a baseline."""
+    """Train an SAE, on a GPU where there is one, or make a baseline."""
     if entry.sae is None:
         return BASELINES[entry.name].make(layer, entry.n, entry.seed)
-    bank = train_bank(layer.images.train, entry.sae, grid.train(entry), layers=[layer.name], progress=False)
+    accelerator = Accelerator() if torch.cuda.is_available() else None
+    settings = {"layers": [layer.name], "accelerator": accelerator, "progress": False}
+    bank = train_bank(layer.images.train, entry.sae, grid.train(entry), **settings)
     return of_sae(bank[layer.name])
