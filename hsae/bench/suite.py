@@ -69,6 +69,6 @@ def make(layer: BenchLayer, entry: Entry, grid: Grid) -> Contestant:
     if entry.sae is None:
         return BASELINES[entry.name].make(layer, entry.n, entry.seed)
     accelerator = Accelerator() if torch.cuda.is_available() else None
-    settings = {"layers": [layer.name], "accelerator": accelerator, "progress": False}
-    bank = train_bank(layer.images.train, entry.sae, grid.train(entry), **settings)
+    store, train = layer.images.train, grid.train(entry)
+    bank = train_bank(store, entry.sae, train, layers=[layer.name], accelerator=accelerator, progress=False)
     return of_sae(bank[layer.name])

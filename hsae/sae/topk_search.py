@@ -55,7 +55,7 @@ class DenseSearch:
 
 
 class RoundedDenseSearch:
-    """For a GPU that multiplies bfloat16 faster: as `RoundedSearch`, or, where that may decide, its numbers as they are."""
+    """For a GPU that multiplies bfloat16 faster: decided as `RoundedSearch` does, or by the rounded numbers alone."""
 
     def __init__(self, d_sae: int, k: int, exact: bool = True) -> None:
         """exact: decide in float32 which of a few more candidates are largest; otherwise bfloat16 decides."""

@@ -21,7 +21,7 @@ from hsae.sae.outcome import Outcome
 from hsae.sae.sparse_step import constants
 from hsae.sae.steps import AutogradStep, choose_step
 from hsae.sae.summary import measured_point
-from hsae.sae.topk_search import DenseSearch
+from hsae.sae.topk_search import DenseSearch, RoundedDenseSearch
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS
 
@@ -119,11 +119,37 @@ def test_the_sparse_step_of_a_gpu_gives_what_the_dense_one_gives(settings: dict[
         torch.testing.assert_close(of_sparse[name], gradient, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_bfloat16_goes_through_autograd_and_a_gpu_gets_the_sparse_step_in_float32() -> None:
-    assert isinstance(choose_step(SAEConfig(k=K), D, GPU), TopKStep)
-    for device in (GPU, torch.device("cpu")):
-        assert isinstance(choose_step(SAEConfig(k=K), D, device, bf16=True), AutogradStep)
+@pytest.mark.parametrize("compiles", [True, False])
+def test_topk_on_a_gpu_is_sparse_and_in_bfloat16_where_kernels_can_be_compiled(monkeypatch, compiles: bool) -> None:
+    monkeypatch.setattr("hsae.sae.steps.can_compile", lambda: compiles)
+    single, half = (choose_step(SAEConfig(k=K), D, GPU, bf16) for bf16 in (False, True))
+    assert isinstance(single, TopKStep)
+    assert isinstance(single.searches[0][2], RoundedDenseSearch if compiles else DenseSearch)
+    assert isinstance(half, TopKStep if compiles else AutogradStep)
+
+
+def test_what_has_no_sparse_step_goes_through_autograd() -> None:
     assert isinstance(choose_step(SAEConfig("relu"), D, GPU), AutogradStep)
+    assert isinstance(choose_step(SAEConfig(k=K), D, torch.device("cpu"), bf16=True), AutogradStep)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_rounded_candidates_give_the_k_largest_and_nothing_waits(fake: None, exact: bool) -> None:
+    search = RoundedDenseSearch(M, K, exact)
+    with Waits() as waits, DEVICE:
+        active = search(torch.empty(BATCH, D), torch.empty(M, D), torch.empty(M))
+    assert waits.seen == []
+    assert {part.device for part in active.__dict__.values()} == {DEVICE}
+
+
+def test_rounded_candidates_are_decided_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, rows, bias = (torch.randn(*shape, generator=generator) for shape in ((BATCH, D), (M, D), (M,)))
+    exact, rounded = RoundedDenseSearch(M, K)(x, rows, bias), RoundedDenseSearch(M, K, exact=False)(x, rows, bias)
+    truth = torch.addmm(bias, x, rows.T).topk(K).values.relu()
+    torch.testing.assert_close(exact.values.sort(1, descending=True).values, truth)
+    assert (rounded.values.sort(1, descending=True).values - truth).abs().max() > 1e-3
+    assert (rounded.values.sort(1, descending=True).values - truth).abs().max() < 0.1
 
 
 def test_batches_come_in_order_on_their_device() -> None:

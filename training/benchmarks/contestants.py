@@ -16,8 +16,6 @@ from hsae.sae.model import SparseAutoencoder
 from hsae.sae.outcome import GradientStep
 from hsae.sae.start import initialise
 from hsae.sae.steps import AutogradStep, choose_step
-from hsae.sae.topk_search import DenseSearch
-from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS
 from training.benchmarks.peers import Contestant, installed
 
@@ -52,8 +50,7 @@ def contestants(place: Place, m: int, data: Tensor) -> dict[str, Callable[[], Co
     }
     if place.device.type != "cpu":
         objective = SAEConfig("topk", d_sae=m, k=K).objective(place.d_in)
-        sparse, dense = TopKStep(objective, DenseSearch), AutogradStep(VARIANTS["topk"], objective, place.bf16)
-        makers["hsae topk, sparse"] = lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K), data, sparse)
+        dense = AutogradStep(VARIANTS["topk"], objective, place.bf16)
         makers["hsae topk, dense"] = lambda: hsae(place, SAEConfig("topk", d_sae=m, k=K), data, dense)
     peers = {} if place.bf16 or place.device.type != "cpu" else installed()
     return makers | {name: lambda make=make: make(place.d_in, m, K, LR) for name, make in peers.items()}

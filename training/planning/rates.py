@@ -23,7 +23,7 @@ TIMED = 2
 MOST_TIMED = 2048
 """Tokens of a timed step, at most."""
 EFFICIENCY = 0.4
-"""Share of a GPU's stated speed that backbones and steps reach; a guess until it is measured there."""
+"""Share of a GPU's stated speed that a plan counts on. An H200's backbones reached 0.44 and 0.58, its steps more."""
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,11 @@ class Page:
             for slow, drawn, views in self.later
         ]  # fmt: skip
         (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
-        for event, (_, _, views) in zip(slowly, self.later, strict=True):
+        for running, (_, _, views) in zip(slowly, self.later, strict=True):
             if all(view.tab for view in views):  # who leaves a view does not wait for it; the film is in no tab
                 # One each: of several the browser would find the later ones when it has cancelled the first, and
                 # then these may be those of the view that was opened.
-                tabs.select(None, cancels=event, api_visibility="private")
+                tabs.select(None, cancels=running, api_visibility="private")
         gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
         for table in (table for view in everything for table in view.tables):
             table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
