@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -83,10 +82,9 @@ def small_starter(small_tables):
 @pytest.fixture(scope="session")
 def processes():
     """Processes that start quickly, from a server that has imported everything once."""
-    context = multiprocessing.get_context("forkserver")
-    modules = ["hsae.activations.extract", "hsae.sae.train", "transformers.models.dinov2.modeling_dinov2"]
-    context.set_forkserver_preload(modules)
-    return context
+    from tests.forked import forking
+
+    return forking()
 
 
 @pytest.fixture
