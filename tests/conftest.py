@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False  # which would start with the files of most tests
     return LoadFileScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: runs that collect garbage after each of their stages need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items) -> None:
