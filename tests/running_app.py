@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from secrets import randbelow
 from urllib.request import urlopen
 
-from tests.forked import ROOT, start
+from tests.forked import ROOT, free_port, start
 
 
 @contextmanager
@@ -57,15 +55,6 @@ def app(arguments: list[str]) -> int:
     from hsae.views.page import app
 
     return run_command(app, "app.py", arguments)
-
-
-def free_port() -> int:
-    """A port that is free and stays so: it lies below those that the system gives to clients."""
-    while True:
-        port = 10_000 + randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _answering(port: int, alive: Callable[[], bool], log: Path) -> str:

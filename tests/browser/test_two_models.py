@@ -13,7 +13,8 @@ from PIL import Image
 from hsae.artifacts.artifact import Artifact
 from hsae.views.page.state import VIEWS
 from tests.browser.test_accessibility import violations
-from tests.running_app import forked_app, free_port
+from tests.forked import free_port
+from tests.running_app import forked_app
 from tests.views.conftest import LAYERS, artifact, artifact_with, backbone_folder, latents  # noqa: F401 - fixtures too
 from tests.views.tabs.compare.test_compare import DOCUMENT
 

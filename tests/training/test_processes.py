@@ -16,7 +16,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
 from hsae.tensor_files import read_stated
-from tests.running_app import free_port
+from tests.forked import free_port
 from tests.tiny_models import tiny_model
 from training import processes
 from training.processes import describe, refuse_launch
