@@ -162,7 +162,7 @@ def test_ctrl_c_leaves_nothing_with_and_without_mcp(run, tmp_path):
 
 
 def test_what_a_killed_server_left_is_deleted_when_it_starts_again_and_sigterm_leaves_nothing(run, tmp_path):
-    with app_on(tmp_path, run) as (address, pid):
+    with forked_app(run / "killed.txt", "--artifact", str(run), TMPDIR=str(tmp_path)) as (address, pid):
         upload(address, photo(6)).raise_for_status()
         with half_an_upload(address, tmp_path):
             os.kill(pid, signal.SIGKILL)
