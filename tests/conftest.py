@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import gc
 import os
 from pathlib import Path
 
@@ -33,6 +33,12 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False  # which would start with the files of most tests
     return LoadFileScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: runs that collect garbage after each of their stages need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items) -> None:
@@ -83,10 +89,9 @@ def small_starter(small_tables):
 @pytest.fixture(scope="session")
 def processes():
     """Processes that start quickly, from a server that has imported everything once."""
-    context = multiprocessing.get_context("forkserver")
-    modules = ["hsae.activations.extract", "hsae.sae.train", "transformers.models.dinov2.modeling_dinov2"]
-    context.set_forkserver_preload(modules)
-    return context
+    from tests.forked import forking
+
+    return forking()
 
 
 @pytest.fixture

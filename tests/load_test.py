@@ -122,9 +122,8 @@ def crowd(address: str, pid: int, artifact: Artifact, folder: Path, visitors: in
     with ThreadPoolExecutor(visitors) as pool:
         for done in [pool.submit(one.stay, over, tally) for one in people]:
             done.result()
+        list(pool.map(lambda one: one.client.close(), people))  # each may wait for a second
     watch.join()
-    for one in people:
-        one.client.close()
     return tally
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from hsae.data.samples import load_samples
 from tests.load_test import coming_from
+from tests.loopback import LOOPBACK
 
 
 class PageClient:
@@ -48,10 +49,10 @@ class PageClient:
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def _get(self, path: str) -> httpx.Response:
-        return httpx.get(self.address + path, headers=self.headers, timeout=300).raise_for_status()
+        return LOOPBACK.get(self.address + path, headers=self.headers).raise_for_status()
 
     def _post(self, path: str, **content: Any) -> httpx.Response:
-        return httpx.post(self.address + path, headers=self.headers, timeout=300, **content).raise_for_status()
+        return LOOPBACK.post(self.address + path, headers=self.headers, timeout=300, **content).raise_for_status()
 
 
 def starter_png(key: str) -> bytes:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from secrets import randbelow
 from urllib.request import urlopen
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.forked import ROOT, free_port, start
 
 
 @contextmanager
@@ -33,31 +31,39 @@ def running_process(
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out)
         try:
-            address = f"http://127.0.0.1:{port}/"
-            _wait(process, address, log)
-            yield address, process.pid
+            yield _answering(port, lambda: process.poll() is None, log), process.pid
         finally:
             process.terminate()
             process.wait(300)
 
 
-def free_port() -> int:
-    """A port that is free and stays so: it lies below those that the system gives to clients."""
-    while True:
-        port = 10_000 + randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+@contextmanager
+def forked_app(log: Path, *arguments: str, port: int | None = None, **environment: str) -> Iterator[tuple[str, int]]:
+    """The same in a fraction of the time, where it does not matter how the app starts and ends (see `tests.forked`)."""
+    port = port or free_port()
+    process = start(log, app, "--port", str(port), *arguments, **environment)
+    try:
+        yield _answering(port, process.is_alive, log), process.pid
+    finally:
+        process.terminate()
+        process.join(300)
 
 
-def _wait(process: subprocess.Popen, address: str, log: Path) -> None:
-    end = time.monotonic() + 1800  # a busy machine is no failure
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
+def app(arguments: list[str]) -> int:
+    """What app.py does."""
+    from hsae.commands.command_line import run_command
+    from hsae.views.page import app
+
+    return run_command(app, "app.py", arguments)
+
+
+def _answering(port: int, alive: Callable[[], bool], log: Path) -> str:
+    """The address of the app, when it answers."""
+    address, end = f"http://127.0.0.1:{port}/", time.monotonic() + 1800  # a busy machine is no failure
+    while time.monotonic() < end and alive():
         try:
             with urlopen(address, timeout=5):
-                return
+                return address
         except OSError:  # not there yet, or too busy to answer
             time.sleep(0.2)
     raise AssertionError(f"the app did not come up:\n{log.read_text()}")

@@ -61,7 +61,8 @@ def build_artifact(config: RunConfig, stores: Stores, found: Found, accelerator:
     splits = name_splits(stores, taxonomy)
     analysis = _Analysis(config, stores, taxonomy, around, splits)
     reports = _of_all_layers({name: analysis.layer(name, found) for name in _own(saes, accelerator)}, saes)
-    starter_keys = [load_samples("starter").key(row) for row in stores.starter.rows.tolist()]
+    starter = load_samples("starter")
+    starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
     named = name_run(saes, splits) if accelerator.is_main_process else {}
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = _rules(config, taxonomy, encoder) | about_names(named, splits)

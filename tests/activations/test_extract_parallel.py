@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,32 +10,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from accelerate import Accelerator
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.data.samples import load_samples
+from hsae.data.stream import stream_samples
 from tests.data.conftest import png
+from tests.forked import two_at_once
 from tests.tiny_models import tiny_dinov2
 
-RUN = """
-import sys
-import torch
-from accelerate import Accelerator
-from hsae.activations.extract import extract_activations
-from hsae.data.samples import load_samples
-from hsae.data.stream import stream_samples
-from tests.tiny_models import tiny_dinov2
-torch.set_num_threads(1)
-files, out = sys.argv[1:]
-accelerator = Accelerator(cpu=True)
-assert accelerator.num_processes == 2
-samples = {"listed": load_samples(files), "streamed": stream_samples(files, label_map="imagenet-1k")}
-for name, images in samples.items():
-    extract_activations(tiny_dinov2(), images, f"{out}/{name}", batch_size=2, shard_rows=3,
-                        accelerator=accelerator, progress=False)
-    print(name, "process", accelerator.process_index, "decoded broken", len(images.skipped))
-accelerator.end_training()
-"""
+
+def extract(arguments: list[str]) -> int:
+    """What each of the processes does."""
+    torch.set_num_threads(1)
+    files, out = arguments
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    samples = {"listed": load_samples(files), "streamed": stream_samples(files, label_map="imagenet-1k")}
+    options = {"batch_size": 2, "shard_rows": 3, "accelerator": accelerator, "progress": False}
+    for name, images in samples.items():
+        extract_activations(tiny_dinov2(), images, f"{out}/{name}", **options)
+        print(name, "decoded broken", len(images.skipped))
+    accelerator.end_training()
+    return 0
 
 
 @pytest.fixture
@@ -55,15 +51,10 @@ def test_two_processes_write_the_store_of_one(tmp_path: Path) -> None:
     cells = [{"bytes": png(9 * row)[: 40 if row == 4 else None], "path": None} for row in range(16)]
     (tmp_path / "images").mkdir()
     pq.write_table(pa.table({"image": cells, "label": ["n02123045"] * 16}), tmp_path / "images" / "train.parquet")
-    (tmp_path / "run.py").write_text(RUN)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(tmp_path / "run.py"), str(tmp_path / "images"), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
-    assert found.returncode == 0, found.stderr[-3000:]
-    assert sorted(line.split("process ")[1] for line in found.stdout.splitlines()) == [
-        "0 decoded broken 0", "0 decoded broken 0", "1 decoded broken 1", "1 decoded broken 1",
-    ], "each process decodes its own shards only"  # fmt: skip
+    said = two_at_once(tmp_path, extract, str(tmp_path / "images"), str(tmp_path))
+    assert [re.findall(r"decoded broken (\d)", text) for text in said] == [["0", "0"], ["1", "1"]], (
+        "its own shards only"
+    )
     samples = load_samples(tmp_path / "images")
     options = {"batch_size": 2, "shard_rows": 3, "progress": False}
     alone = extract_activations(tiny_dinov2(), samples, tmp_path / "alone", **options)

@@ -11,7 +11,7 @@ import pytest
 from hsae.backbones.registry import load_backbone
 from hsae.errors import BackboneError
 from tests.browser.chromium import opened
-from tests.running_app import running_app
+from tests.running_app import forked_app
 
 OWN = ("data:", "blob:", "about:")
 
@@ -46,7 +46,7 @@ def backbone() -> None:
 @pytest.fixture(scope="session")
 def app(backbone: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the app as `python app.py` opens it."""
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as address:
+    with forked_app(tmp_path_factory.mktemp("app") / "log.txt") as (address, _):
         yield address
 
 

@@ -60,9 +60,15 @@ def test_a_layer_is_chosen_by_its_button_and_by_a_click_into_a_chart(visit):
     assert "layer 10" in page.inner_text("#active h2")
 
 
+def until_points_are_drawn(page) -> None:
+    """The canvas of the scatter is there before its points are."""
+    page.locator(".hsae-filters output", has_text=re.compile(r"[1-9]\d* shown")).wait_for()
+
+
 def test_a_click_on_a_point_opens_its_card(visit):
     page = visit()
     open_tab(page, "Hierarchy", "#scatter canvas")
+    until_points_are_drawn(page)
     read = page.locator(".hsae-read")
     page.locator("#scatter canvas").scroll_into_view_if_needed()
     box = page.locator("#scatter canvas").bounding_box()
@@ -85,6 +91,7 @@ def test_a_click_on_a_point_opens_its_card(visit):
 def test_the_scatter_works_by_keyboard_and_its_table_too(visit):
     page = visit()
     open_tab(page, "Hierarchy", "#scatter canvas")
+    until_points_are_drawn(page)
     page.focus("#scatter canvas")
     page.keyboard.press("ArrowRight")
     first = page.inner_text(".hsae-read")
@@ -105,6 +112,7 @@ def test_the_scatter_works_by_keyboard_and_its_table_too(visit):
 
 def test_the_scatter_is_filtered_by_word_chance_and_height(visit):
     page = visit("?view=hierarchy")
+    until_points_are_drawn(page)
     shown = page.locator(".hsae-filters output")
     total = int(re.match(r"(\d+) of (\d+)", shown.inner_text())[2])
 

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
 
 from hsae.activations.store import ActivationStore
 from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.model import SparseAutoencoder
 from hsae.sae.train import train_bank
 from hsae.sae.variants import VARIANTS
+from tests.forked import two_at_once
 from tests.synthetic import planted, write_store
 
 pytestmark = pytest.mark.slow
 
-RUN = """
-import json, sys
-from pathlib import Path
-import torch
-from accelerate import Accelerator
-from safetensors.torch import save_file
-from hsae.activations.store import ActivationStore
-from hsae.errors import TrainingError
-from hsae.sae.config import SAEConfig, TrainConfig
-from hsae.sae.train import train_bank
-torch.set_num_threads(1)
-store, out, jobs = sys.argv[1:]
-accelerator = Accelerator(cpu=True)
-assert accelerator.num_processes == 2
-for name, (sae, train) in json.loads(jobs).items():
-    bank = train_bank(ActivationStore(store), SAEConfig(**sae), TrainConfig(**train), accelerator=accelerator,
-                      progress=False, checkpoint=Path(out) / name)
-    save_file({f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()},
-              Path(out) / f"{name}_{accelerator.process_index}.safetensors")
-accelerator.end_training()
-"""
 TRAIN = {"epochs": 20, "batch_size": 96, "buffer_tokens": 300, "log_every": 10, "resample_every": 9}
 
 
@@ -57,15 +36,23 @@ Job = tuple[dict[str, object], dict[str, object]]
 
 def launch(store: ActivationStore, out: Path, jobs: dict[str, Job]) -> dict[str, list[dict[str, torch.Tensor]]]:
     """The weights that each of two processes ends with, by name of the job."""
-    out.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    script = out / "run.py"
-    script.write_text(RUN)
-    arguments = [str(script), str(store.folder), str(out), json.dumps(jobs)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=1800)
-    assert found.returncode == 0, found.stderr[-3000:]
+    two_at_once(out, train_jobs, str(store.folder), str(out), json.dumps(jobs))
     return {name: [load_file(out / f"{name}_{rank}.safetensors") for rank in (0, 1)] for name in jobs}
+
+
+def train_jobs(arguments: list[str]) -> int:
+    """What each of the processes does."""
+    torch.set_num_threads(1)
+    store, out, jobs = arguments
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    for name, (sae, train) in json.loads(jobs).items():
+        configs = SAEConfig(**sae), TrainConfig(**train)
+        shared = {"accelerator": accelerator, "checkpoint": Path(out) / name}
+        bank = train_bank(ActivationStore(store), *configs, progress=False, **shared)
+        save_file(state_of(bank), Path(out) / f"{name}_{accelerator.process_index}.safetensors")
+    accelerator.end_training()
+    return 0
 
 
 def alone(store: ActivationStore, sae: dict[str, object], train: dict[str, object]) -> dict[str, torch.Tensor]:
@@ -73,6 +60,10 @@ def alone(store: ActivationStore, sae: dict[str, object], train: dict[str, objec
     torch.set_num_threads(1)
     bank = train_bank(store, SAEConfig(**sae), TrainConfig(**train), progress=False)
     torch.set_num_threads(threads)
+    return state_of(bank)
+
+
+def state_of(bank: dict[str, SparseAutoencoder]) -> dict[str, torch.Tensor]:
     return {f"{n}.{k}": v for n, m in bank.items() for k, v in m.state_dict().items()}
 
 

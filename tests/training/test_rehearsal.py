@@ -52,7 +52,8 @@ def test_a_large_model_is_rehearsed_by_its_flag(tmp_path: Path, capsys: pytest.C
         "backbone": "google/vit-large-patch16-224",
         "layers": "block_01,block_02",
         "image_size": 32,
-        "expansion": 2,
+        "d_sae": 64,
+        "k": 4,
     }
     flags |= {"run_dir": tmp_path / "run"}
     assert main([part for name, value in flags.items() for part in (f"--{name}", str(value))] + ["--rehearse"]) == 0

@@ -19,7 +19,7 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
-from tests.running_app import running_process
+from tests.running_app import forked_app
 from tests.tiny_models import SIDE, WIDTH, random_sae, tiny_model
 
 CLASSES = ("n02085620", "n02123045", "n02124075", "n04285008")  # chihuahua, tabby, Egyptian cat, sports car
@@ -107,10 +107,10 @@ class Running(NamedTuple):
 
 @pytest.fixture(scope="session")
 def server(artifact: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An app on the artifact with a tree and profiles; starting one takes seconds, so all files ask the same."""
+    """An app on the artifact with a tree and profiles; all files ask the same."""
     run = tmp_path_factory.mktemp("run")
     artifact_with(artifact, tree=TREE, extras={"profiles": PROFILES}).save(run / "artifact", dtype="float32")
-    with running_process(run / "log.txt", "--artifact", str(run)) as (address, pid):  # a run folder is an artifact too
+    with forked_app(run / "log.txt", "--artifact", str(run)) as (address, pid):  # a run folder is an artifact too
         yield Running(address, pid, run)
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from hsae.backbones.registry import load_backbone
 from hsae.session import Session
 from hsae.steering.edits import Edit
+from tests.loopback import LOOPBACK
 from tests.views.conftest import LAYERS, SIDE
 
 pytestmark = [
@@ -130,14 +131,14 @@ def memory(pid: int, kind: str) -> int:
 
 
 def upload(address: str, name: str, content: bytes) -> httpx.Response:
-    return httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}, timeout=3000)
+    return LOOPBACK.post(f"{address}gradio_api/upload", files={"files": (name, content)})
 
 
 def call(address: str, image: object) -> str:
     """What /classes answers, as text; an image as it stands in the request."""
-    asked = httpx.post(f"{address}gradio_api/call/classes", json={"data": [image, "", "", 4]}, timeout=3000)
+    asked = LOOPBACK.post(f"{address}gradio_api/call/classes", json={"data": [image, "", "", 4]})
     assert asked.status_code == 200
-    return httpx.get(f"{address}gradio_api/call/classes/{asked.json()['event_id']}", timeout=3000).text
+    return LOOPBACK.get(f"{address}gradio_api/call/classes/{asked.json()['event_id']}").text
 
 
 def file(**parts) -> dict:
@@ -181,7 +182,7 @@ OF_PATCHES = {"patch_latents", "patch_relevancy", "activation_map"}
 
 def endpoints(address: str) -> list[dict]:
     """Every event that takes an image, of the API and of the page."""
-    config = httpx.get(f"{address}config", timeout=3000).json()
+    config = LOOPBACK.get(f"{address}config").json()
     parts = {
         part["id"]: IMAGE if part["type"] == "image" else part["props"].get("label") for part in config["components"]
     }
@@ -192,9 +193,9 @@ def endpoints(address: str) -> list[dict]:
 def queued(address: str, event: dict, image: object) -> str:
     """What the browser's way answers: a place in the queue, then the messages of the visitor's session."""
     asked = {"data": arguments(event, image), "fn_index": event["id"], "session_hash": uuid4().hex}
-    httpx.post(f"{address}gradio_api/queue/join", json=asked, timeout=300).raise_for_status()
+    LOOPBACK.post(f"{address}gradio_api/queue/join", json=asked).raise_for_status()
     answer = ""
-    with httpx.stream("GET", f"{address}gradio_api/queue/data", params=asked, timeout=300) as messages:
+    with LOOPBACK.stream("GET", f"{address}gradio_api/queue/data", params=asked) as messages:
         for line in messages.iter_lines():
             answer += line
             if '"process_completed"' in line:
@@ -205,14 +206,14 @@ def queued(address: str, event: dict, image: object) -> str:
 def called(address: str, event: dict, image: object) -> str:
     """What curl's way answers."""
     route = f"{address}gradio_api/call/{event['api_name']}"
-    asked = httpx.post(route, json={"data": arguments(event, image)}, timeout=300)
-    return httpx.get(f"{route}/{asked.json()['event_id']}", timeout=300).text
+    asked = LOOPBACK.post(route, json={"data": arguments(event, image)})
+    return LOOPBACK.get(f"{route}/{asked.json()['event_id']}").text
 
 
 def posted(address: str, event: dict, image: object) -> str:
     """What a post past the queue answers."""
     route = f"{address}gradio_api/run/{event['api_name']}"
-    return httpx.post(route, json={"data": arguments(event, image)}, timeout=300).text
+    return LOOPBACK.post(route, json={"data": arguments(event, image)}).text
 
 
 def arguments(event: dict, image: object) -> list[object]:
@@ -291,7 +292,7 @@ def test_no_address_is_fetched(server, path):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "app.py"])
 def test_no_route_serves_files_of_the_server(server, path):
-    answer = httpx.get(f"{server.address}gradio_api/file={path}", timeout=300)
+    answer = LOOPBACK.get(f"{server.address}gradio_api/file={path}")
     assert answer.status_code in (403, 404)
 
 
@@ -299,7 +300,7 @@ def test_a_file_that_is_too_large_is_refused(server, resting):
     answer = upload(server.address, "a.png", bytes(21 * 2**20))
     assert answer.status_code == 413
     assert "maximum allowed size" in answer.text
-    inside_the_request = httpx.post(
+    inside_the_request = LOOPBACK.post(
         f"{server.address}gradio_api/call/classes", json={"data": [inside(bytes(24 * 2**20))]}
     )
     assert inside_the_request.status_code == 413
@@ -309,7 +310,7 @@ def test_a_file_that_is_too_large_is_refused(server, resting):
 @pytest.mark.parametrize("name", ["a.svg", "a.html"])
 def test_nothing_uploaded_is_served_to_be_run(server, name):
     path = upload(server.address, name, b"<svg onload='alert(1)'/>").json()[0]
-    answer = httpx.get(f"{server.address}gradio_api/file={path}", timeout=300)
+    answer = LOOPBACK.get(f"{server.address}gradio_api/file={path}")
     assert answer.headers["content-disposition"].startswith("attachment")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hsae.views.page.state import VIEWS
 from tests.load_test import Tally, crowd, same
 from tests.page_client import PageClient, starter_png
-from tests.running_app import running_process
+from tests.running_app import forked_app
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,16 +18,8 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(artifact, tmp_path_factory):
-    run = tmp_path_factory.mktemp("run")
-    artifact.save(run / "artifact", dtype="float32")
-    with running_process(run / "log.txt", "--artifact", str(run)) as (address, pid):
-        yield address, pid
-
-
 def test_twenty_visitors_get_their_own_answers_and_memory_stays_flat(server, artifact, tmp_path):
-    tally = crowd(*server, artifact, tmp_path, visitors=20, seconds=15)
+    tally = crowd(server.address, server.pid, artifact, tmp_path, visitors=20, seconds=10)
     assert tally.problems == {}
     assert tally.full == {}  # each asks one question at a time
     assert len(tally.seconds) > 60
@@ -37,7 +29,7 @@ def test_twenty_visitors_get_their_own_answers_and_memory_stays_flat(server, art
 @pytest.fixture(scope="module")
 def packaged(focus, tmp_path_factory) -> Iterator[str]:
     """The app on the packaged artifact, whose faithfulness takes seconds; `focus` says that its weights are there."""
-    with running_process(tmp_path_factory.mktemp("app") / "log.txt") as (address, _):
+    with forked_app(tmp_path_factory.mktemp("app") / "log.txt") as (address, _):
         yield address
 
 
@@ -54,11 +46,11 @@ def flood(pool: ThreadPoolExecutor, address: str, visitor: int, calls: int) -> l
     return sent
 
 
-@pytest.mark.parametrize("neighbour", [0, 1], ids=["from the same address", "from another address"])
-def test_pages_load_while_a_hundred_calls_wait(packaged, neighbour):
+def test_pages_load_while_a_hundred_calls_wait(packaged):
+    """From the address that sent them, and from another."""
     with ThreadPoolExecutor(100) as pool:
         calls = flood(pool, packaged, 0, 100)
-        loaded = [PageClient(packaged, neighbour).load({"view": view}) for view in VIEWS]
+        loaded = [PageClient(packaged, neighbour).load({"view": view}) for neighbour in (0, 1) for view in VIEWS]
         waiting = [call for call in calls if not call.done()]
         refused = [call.result() for call in calls if call.done() and "event: error" in call.result()]
     assert all(page["success"] for page in loaded)
@@ -69,7 +61,7 @@ def test_pages_load_while_a_hundred_calls_wait(packaged, neighbour):
 
 
 def test_a_flood_of_page_loads_holds_up_nobody_elses(server):
-    address, _ = server
+    address = server.address
     with ThreadPoolExecutor(60) as pool:
         calls = [pool.submit(PageClient(address, 0).load) for _ in range(60)]
         while not any(call.done() for call in calls):

@@ -21,7 +21,8 @@ from PIL import ExifTags, Image
 
 from hsae.views.page.about import text_html
 from hsae.views.page.upload_folder import MAX_AGE
-from tests.running_app import running_process
+from tests.loopback import LOOPBACK
+from tests.running_app import forked_app, running_process
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,7 +55,7 @@ def app_on(disk: Path, run: Path, *arguments: str):
 
 @pytest.fixture(scope="module")
 def running(run, shared_disk):
-    with app_on(shared_disk, run) as (address, _):
+    with forked_app(run / "log.txt", "--artifact", str(run), TMPDIR=str(shared_disk)) as (address, _):
         yield address
 
 
@@ -84,14 +85,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
 
 
 def upload(address: str, content: bytes, name: str = "photo.jpg") -> httpx.Response:
-    return httpx.post(f"{address}gradio_api/upload", files={"files": (name, content)}, timeout=300)
+    return LOOPBACK.post(f"{address}gradio_api/upload", files={"files": (name, content)})
 
 
 def asked(address: str, event: int, data: list[object]) -> str:
     """What an event of the page answers."""
     question = {"data": data, "fn_index": event, "session_hash": uuid4().hex}
-    httpx.post(f"{address}gradio_api/queue/join", json=question, timeout=300).raise_for_status()
-    return httpx.get(f"{address}gradio_api/queue/data", params=question, timeout=300).text
+    LOOPBACK.post(f"{address}gradio_api/queue/join", json=question).raise_for_status()
+    return LOOPBACK.get(f"{address}gradio_api/queue/data", params=question).text
 
 
 @contextmanager
@@ -114,20 +115,20 @@ def test_the_api_leaves_no_file(running, shared_disk):
     path = upload(running, photo(2)).json()[0]
     assert files(shared_disk) == [Path(path)]  # control: it was there
     question = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}, "", "", 1]}
-    asking = httpx.post(f"{running}gradio_api/call/classes", json=question, timeout=300).json()["event_id"]
-    assert "probability" in httpx.get(f"{running}gradio_api/call/classes/{asking}", timeout=300).text
+    asking = LOOPBACK.post(f"{running}gradio_api/call/classes", json=question).json()["event_id"]
+    assert "probability" in LOOPBACK.get(f"{running}gradio_api/call/classes/{asking}").text
     assert files(shared_disk) == []
 
 
 def test_the_page_shows_an_upload_again_and_leaves_no_file(running, shared_disk):
-    events = httpx.get(f"{running}config", timeout=300).json()["dependencies"]
+    events = LOOPBACK.get(f"{running}config").json()["dependencies"]
     sent = next(event for event in events if event["api_name"] == "upload")
     path = upload(running, photo(3)).json()[0]
     seen = asked(running, sent["id"], [None, None, {"path": path, "meta": {"_type": "gradio.FileData"}}])
     assert '"success":true' in seen
     shows = next(event for event in events if event["outputs"] == sent["inputs"][-1:])
     question = {"data": [None], "fn_index": shows["id"]}
-    assert httpx.post(f"{running}gradio_api/run/{shows['api_name']}", json=question, timeout=300).status_code == 200
+    assert LOOPBACK.post(f"{running}gradio_api/run/{shows['api_name']}", json=question).status_code == 200
     assert files(shared_disk) == []
 
 
@@ -152,7 +153,7 @@ def test_ctrl_c_leaves_nothing_with_and_without_mcp(run, tmp_path):
     """With --mcp where that can be had: Gradio's own tidying does not come to its end there."""
     with app_on(tmp_path, run, *(["--mcp"] if MCP else [])) as (address, pid):
         upload(address, photo(5)).raise_for_status()
-        assert httpx.get(f"{address}gradio_api/mcp/schema", timeout=300).status_code == (200 if MCP else 404)
+        assert LOOPBACK.get(f"{address}gradio_api/mcp/schema").status_code == (200 if MCP else 404)
         with half_an_upload(address, tmp_path):
             assert len(files(tmp_path)) == 2  # control
             os.kill(pid, signal.SIGINT)
@@ -161,7 +162,7 @@ def test_ctrl_c_leaves_nothing_with_and_without_mcp(run, tmp_path):
 
 
 def test_what_a_killed_server_left_is_deleted_when_it_starts_again_and_sigterm_leaves_nothing(run, tmp_path):
-    with app_on(tmp_path, run) as (address, pid):
+    with forked_app(run / "killed.txt", "--artifact", str(run), TMPDIR=str(tmp_path)) as (address, pid):
         upload(address, photo(6)).raise_for_status()
         with half_an_upload(address, tmp_path):
             os.kill(pid, signal.SIGKILL)

@@ -6,24 +6,25 @@ import ast
 import asyncio
 import base64
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from hsae.__main__ import main
 from hsae.backbones.registry import load_backbone
 from hsae.data.samples import load_samples
 from hsae.session import Session
 from hsae.steering.edits import Edit
-from tests.running_app import ROOT, running_app
+from tests.forked import ROOT, start
+from tests.loopback import LOOPBACK
+from tests.running_app import app, forked_app
 from tests.views.conftest import HOSTILE, LAYERS, SIDE
 
 pytestmark = [
@@ -180,11 +181,11 @@ def test_what_was_sent_is_never_said_back_at_length(client, photo, name, more):
 def test_numbers_that_are_none_get_a_sentence(server, photo, number):
     """Python's json reads them; the client would not send them."""
     text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
-    asking = httpx.post(
+    asking = LOOPBACK.post(
         f"{server.address}gradio_api/call/classes", content=f'{{"data": ["{text}", "", "", {number}]}}',
-        headers={"content-type": "application/json"}, timeout=300,
+        headers={"content-type": "application/json"},
     )  # fmt: skip
-    answer = httpx.get(f"{server.address}gradio_api/call/classes/{asking.json()['event_id']}", timeout=300).text
+    answer = LOOPBACK.get(f"{server.address}gradio_api/call/classes/{asking.json()['event_id']}").text
     assert WHOLE in answer
     assert len(answer) < 700
 
@@ -193,35 +194,40 @@ def test_a_whole_number_may_be_written_with_a_point(client, photo):
     assert ask(client, "/classes", photo, "", 2.0) == ask(client, "/classes", photo, "", 2)
 
 
-def run_app(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "app.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+def says(log: Path, command: Callable[[list[str]], int], *arguments: str) -> tuple[int | None, list[str]]:
+    """Exit status and lines of a process of its own."""
+    process = start(log, command, *arguments)
+    process.join(300)
+    return process.exitcode, log.read_text().strip().splitlines()
 
 
 @pytest.mark.parametrize("source", ["no/such/folder/here", str(ROOT / "tests")])
-def test_a_missing_artifact_is_one_sentence_and_status_1(source):
-    done = run_app("--artifact", source)
-    assert done.returncode == 1
-    assert done.stderr.startswith("ArtifactError: ")
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_a_missing_artifact_is_one_sentence_and_status_1(source, tmp_path):
+    status, said = says(tmp_path / "log.txt", app, "--artifact", source)
+    assert status == 1
+    assert said[0].startswith("ArtifactError: ")
+    assert len(said) == 1
 
 
-def test_a_taken_port_is_a_sentence_and_status_1(server):
+def test_a_taken_port_is_a_sentence_and_status_1(server, tmp_path):
     port = server.address.rstrip("/").rsplit(":", 1)[1]
-    done = run_app("--port", port, "--artifact", str(server.run))
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("InputError: the server cannot start: ")
-    assert "Traceback" not in done.stderr
+    status, said = says(tmp_path / "log.txt", app, "--port", port, "--artifact", str(server.run))
+    assert status == 1
+    assert said[-1].startswith("InputError: the server cannot start: ")
+    assert not any("Traceback" in line for line in said)
 
 
-def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1():
-    without = "import sys; sys.modules['mcp'] = None; from hsae.__main__ import main; sys.exit(main(['app', '--mcp']))"
-    command = [sys.executable, "-c", without]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 1
-    assert done.stderr.startswith("InputError: ")
-    assert 'pip install "gradio[mcp]"' in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def without_mcp(arguments: list[str]) -> int:
+    sys.modules["mcp"] = None
+    return main(arguments)
+
+
+def test_mcp_without_its_package_is_a_sentence_with_the_command_and_status_1(tmp_path):
+    status, said = says(tmp_path / "log.txt", without_mcp, "app", "--mcp")
+    assert status == 1
+    assert said[0].startswith("InputError: ")
+    assert 'pip install "gradio[mcp]"' in said[0]
+    assert len(said) == 1
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +235,7 @@ def assistant(server, tmp_path_factory) -> str:
     """Address of an app with --mcp."""
     pytest.importorskip("mcp", reason='needs pip install "gradio[mcp]"')
     log = tmp_path_factory.mktemp("mcp") / "log.txt"
-    with running_app(log, "--artifact", str(server.run), "--mcp") as address:
+    with forked_app(log, "--artifact", str(server.run), "--mcp") as (address, _):
         yield address
 
 
@@ -267,7 +273,7 @@ def test_mcp_makes_tools_of_the_public_functions_and_describes_every_argument(as
 
 def test_mcp_takes_an_image_the_way_its_schema_says(assistant, photo, client):
     expected = ask(client, "/classes", photo, "", 2)
-    uploaded = httpx.post(f"{assistant}gradio_api/upload", files={"files": photo.read_bytes()}, timeout=300).json()[0]
+    uploaded = LOOPBACK.post(f"{assistant}gradio_api/upload", files={"files": photo.read_bytes()}).json()[0]
     text = "data:image/png;base64," + base64.b64encode(photo.read_bytes()).decode()
     for image in (text, f"{assistant}gradio_api/file={uploaded}", f"/gradio_api/file={uploaded}"):
 
@@ -290,4 +296,4 @@ def test_mcp_fetches_nothing_and_opens_nothing_else(assistant, image):
 
 
 def test_mcp_is_off_unless_it_is_asked_for(server):
-    assert httpx.get(f"{server.address}gradio_api/mcp/schema", timeout=300).status_code == 404
+    assert LOOPBACK.get(f"{server.address}gradio_api/mcp/schema").status_code == 404

@@ -63,7 +63,7 @@ def varied(activation: str):
 
 
 @pytest.mark.slow
-def test_sae_lens_opens_our_layers_from_disk_and_hub(peer, tmp_path):
+def test_sae_lens_opens_our_layers_from_disk_and_hub_and_the_reverse(peer, tmp_path):
     kinds = ("relu", "topk", "jumprelu", "batchtopk", "gated")
     for kind in kinds:
         artifact = parts(saes={name: varied(kind) for name in ("block_01", "block_02")})
@@ -78,17 +78,7 @@ for kind in {kinds}:
         out[kind + name + "z"] = sae.encode(x)
         out[kind + name + "x_hat"] = sae.decode(sae.encode(x))
 """
-    out = peer("sae_lens", program)
-    for kind in kinds:
-        x_hat, z = Artifact.load(tmp_path / kind).sae("block_01")(X)
-        for name in ("disk", "hub"):
-            torch.testing.assert_close(out[f"{kind}{name}z"], z, **CLOSE)
-            torch.testing.assert_close(out[f"{kind}{name}x_hat"], x_hat, **CLOSE)
-
-
-@pytest.mark.slow
-def test_we_open_what_sae_lens_writes(peer, tmp_path):
-    program = """
+    program += """
 from sae_lens import GatedSAE, GatedSAEConfig, JumpReLUSAE, JumpReLUSAEConfig, StandardSAE, StandardSAEConfig
 from sae_lens import TopKSAE, TopKSAEConfig
 kinds = {"standard": (StandardSAE, StandardSAEConfig, {}), "jumprelu": (JumpReLUSAE, JumpReLUSAEConfig, {}),
@@ -101,11 +91,18 @@ for kind, (sae_class, config_class, more) in kinds.items():
             p.data = torch.rand(p.shape) if name == "threshold" else torch.randn(p.shape)
         if kind == "topk":
             sae.W_dec.data /= sae.W_dec.norm(dim=1, keepdim=True)
-        name = f"{kind}_{centred}"
+        name = f"theirs_{kind}_{centred}"
         sae.save_model(name)
         out[name] = sae(x)
 """
-    for name, x_hat in peer("sae_lens", program).items():
+    out = peer("sae_lens", program)
+    for kind in kinds:
+        x_hat, z = Artifact.load(tmp_path / kind).sae("block_01")(X)
+        for name in ("disk", "hub"):
+            torch.testing.assert_close(out.pop(f"{kind}{name}z"), z, **CLOSE)
+            torch.testing.assert_close(out.pop(f"{kind}{name}x_hat"), x_hat, **CLOSE)
+    assert len(out) == 10
+    for name, x_hat in out.items():
         torch.testing.assert_close(sae_lens.read(tmp_path / name)(X)[0], x_hat, rtol=1e-4, atol=1e-4, msg=name)
 
 
