@@ -37,6 +37,7 @@ COMMANDS = {
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
     "steerable": Row("hsae.commands.steerable", "Find what an artifact's features can turn photographs into."),
+    "styles": Row("hsae.commands.styles", "Tell which named features survive grey, edges and mosaic."),
 }
 RENAMED = {
     "hsae.analysis": "figures",
