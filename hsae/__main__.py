@@ -38,6 +38,7 @@ COMMANDS = {
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
     "steerable": Row("hsae.commands.steerable", "Find what an artifact's features can turn photographs into."),
     "styles": Row("hsae.commands.styles", "Tell which named features survive grey, edges and mosaic."),
+    "within": Row("hsae.commands.within", "Tell whether backbones keep two objects of one picture apart."),
 }
 RENAMED = {
     "hsae.analysis": "figures",
