@@ -20,6 +20,7 @@ class Row:
 COMMANDS = {
     "app": Row("hsae.views.page.app", "Explore artifacts in a browser."),
     "bench": Row("hsae.commands.bench", "Compare SAE variants and baselines by the WordNet nodes they know."),
+    "captions": Row("hsae.commands.captions", "Tell whether images and texts keep the order from general to specific."),
     "causal": Row("hsae.commands.causal", "Test whether steering a feature moves its WordNet subtree."),
     "compare": Row("hsae.commands.compare", "Compare two runs or artifacts latent by latent."),
     "consistency": Row(

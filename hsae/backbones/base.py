@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,6 +66,16 @@ def nearest_cells(rows: int, columns: int, height: int, width: int) -> Tensor:
     """For every pixel `[height, width]` the cell with the nearest centre, on a map of `rows` x `columns` cells."""
     row, column = ((2 * torch.arange(n) + 1) * cells // (2 * n) for n, cells in ((height, rows), (width, columns)))
     return row[:, None] * columns + column
+
+
+def weights_sha256(tensors: Mapping[str, Any]) -> str:
+    """sha256 over names, shapes, dtypes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        array = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 class Backbone(ABC):
@@ -151,16 +161,11 @@ class Backbone(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over names, shapes, dtypes and bytes of all weights: equal exactly when the weights are.
+        """`weights_sha256` of all weights: equal exactly when the weights are.
 
         It is taken once, of the weights as they were loaded, so it depends neither on the device nor on `cast`.
         """
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            array = tensor.detach().to("cpu").contiguous()
-            digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return weights_sha256(self.model.state_dict())
 
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from now on."""
