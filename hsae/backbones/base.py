@@ -135,6 +135,11 @@ class Backbone(ABC):
         inside = (row < rows) & (column < columns)
         return torch.where(inside, row * columns + column, -1).to(pixels.device)
 
+    def map_layer(self, layer: str) -> str:
+        """The layer on whose patches a map of `layer` is drawn: itself; before a pool, the layer that it pools."""
+        (name,) = self.layer_names([layer])
+        return name
+
     def _layer_and_size(self, layer: str, pixels: Tensor) -> tuple[str, int, int]:
         """The layer's name, height and width, checked: InputError unless `pixels` are those of one image."""
         (name,) = self.layer_names([layer])
@@ -143,7 +148,10 @@ class Backbone(ABC):
         return name, *pixels.shape[-2:]
 
     def mlp_output(self, layer: str) -> Tensor | None:
-        """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one."""
+        """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one.
+
+        Of a CNN's stage the channels that the last convolution of its last block reads, before the block's last ReLU.
+        """
         return None
 
     @property
