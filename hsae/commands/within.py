@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -50,21 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure every model, print, write."""
-    tables: dict[str, list[pd.DataFrame]] = {"leakage": [], "segmentations": []}
+    """Measure every model, print each when it is measured, write all."""
+    rows: dict[str, list[dict[str, Any]]] = {"leakage": [], "segmentations": []}
     for asked in map(Asked.parse, options.models):
         backbone = load_backbone(asked.source)
         composites = _composites(backbone, options)
         found = within(backbone, _layers(backbone, asked.layers), composites, options)
-        for name, table in zip(tables, found, strict=True):
+        for name, table in zip(rows, found, strict=True):
             if len(table):
                 table.insert(0, "model", asked.name)
-                tables[name].append(table)
-    rows = {name: pd.concat(parts) for name, parts in tables.items() if parts}
-    for name, table in rows.items():
-        print(name, table.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), sep="\n")
+                print(name, table.to_string(index=False, float_format="{:.3f}".format, na_rep="-"), sep="\n")
+                rows[name] += records(table)
+        if options.out:
+            write_json(options.out, rows)
     if options.out:
-        write_json(options.out, {name: records(table) for name, table in rows.items()})
         print(options.out)
 
 
