@@ -121,10 +121,16 @@ def _named(latents: pd.DataFrame, nodes: Sequence[str] | None) -> np.ndarray:
 
 
 def read_concepts(given: Sequence[str]) -> list[str]:
-    """What was named, and in place of a file its lines without comments (#); each once."""
+    """What was named, and in place of a file its lines without comments (#); each once.
+
+    InputError for a file that is no text.
+    """
     concepts: list[str] = []
     for text in given:
-        lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else [text]
+        try:
+            lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else [text]
+        except (OSError, ValueError) as error:
+            raise InputError(f"{text:.80} cannot be read: {error}", "a text file of concepts, one a line") from error
         concepts += filter(None, (line.partition("#")[0].strip() for line in lines))
     return list(dict.fromkeys(concepts))
 

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import sobel
 
 TILES = 28
-"""Tiles in a row of a mosaic: few enough to lose every texture, enough to tell a dog from a car."""
+"""Tiles in a row of a mosaic: few enough that no texture is left, and colours and coarse shapes are."""
 INK = 98
 """Percentile of the gradients that is drawn black: a few very sharp edges would leave the others invisible."""
 

@@ -80,6 +80,9 @@ def test_concepts_are_words_ids_and_files_of_them(tmp_path):
     assert len(nodes_of("crane")) > 1
     with pytest.raises(LabelError, match="'gizmotron'"):
         nodes_of("gizmotron")
+    (tmp_path / "picture.png").write_bytes(bytes(range(256)))
+    with pytest.raises(InputError, match=r"picture\.png cannot be read"):
+        read_concepts([str(tmp_path / "picture.png")])
 
 
 def test_the_command_prints_and_writes(folder, monkeypatch, tmp_path, capsys):
