@@ -20,6 +20,7 @@ class Row:
 COMMANDS = {
     "app": Row("hsae.views.page.app", "Explore artifacts in a browser."),
     "bench": Row("hsae.commands.bench", "Compare SAE variants and baselines by the WordNet nodes they know."),
+    "captions": Row("hsae.commands.captions", "Tell whether images and texts keep the order from general to specific."),
     "causal": Row("hsae.commands.causal", "Test whether steering a feature moves its WordNet subtree."),
     "compare": Row("hsae.commands.compare", "Compare two runs or artifacts latent by latent."),
     "consistency": Row(
@@ -37,6 +38,8 @@ COMMANDS = {
     "segmentation": Row("hsae.commands.segmentation", "Train and score a head that says what each patch shows."),
     "space": Row("hsae.commands.space", "Write the README of a Space that shows artifacts."),
     "steerable": Row("hsae.commands.steerable", "Find what an artifact's features can turn photographs into."),
+    "styles": Row("hsae.commands.styles", "Tell which named features survive grey, edges and mosaic."),
+    "within": Row("hsae.commands.within", "Tell whether backbones keep two objects of one picture apart."),
 }
 RENAMED = {
     "hsae.analysis": "figures",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -68,6 +68,16 @@ def nearest_cells(rows: int, columns: int, height: int, width: int) -> Tensor:
     return row[:, None] * columns + column
 
 
+def weights_sha256(tensors: Mapping[str, Any]) -> str:
+    """sha256 over names, shapes, dtypes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        array = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 class Backbone(ABC):
     """A frozen vision model seen as `embed` followed by named stages.
 
@@ -125,6 +135,11 @@ class Backbone(ABC):
         inside = (row < rows) & (column < columns)
         return torch.where(inside, row * columns + column, -1).to(pixels.device)
 
+    def map_layer(self, layer: str) -> str:
+        """The layer on whose patches a map of `layer` is drawn: itself; before a pool, the layer that it pools."""
+        (name,) = self.layer_names([layer])
+        return name
+
     def _layer_and_size(self, layer: str, pixels: Tensor) -> tuple[str, int, int]:
         """The layer's name, height and width, checked: InputError unless `pixels` are those of one image."""
         (name,) = self.layer_names([layer])
@@ -133,7 +148,10 @@ class Backbone(ABC):
         return name, *pixels.shape[-2:]
 
     def mlp_output(self, layer: str) -> Tensor | None:
-        """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one."""
+        """What each hidden neuron of the layer's MLP adds to the activations, `[n_neurons, d_in]`; None without one.
+
+        Of a CNN's stage the channels that the last convolution of its last block reads, before the block's last ReLU.
+        """
         return None
 
     @property
@@ -151,16 +169,11 @@ class Backbone(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over names, shapes, dtypes and bytes of all weights: equal exactly when the weights are.
+        """`weights_sha256` of all weights: equal exactly when the weights are.
 
         It is taken once, of the weights as they were loaded, so it depends neither on the device nor on `cast`.
         """
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            array = tensor.detach().to("cpu").contiguous()
-            digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return weights_sha256(self.model.state_dict())
 
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in `dtype` from now on."""

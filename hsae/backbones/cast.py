@@ -50,6 +50,8 @@ class CASTBackbone(Backbone):
     """
 
     model: CAST
+    segment_counts: tuple[int, ...]
+    """How many each of `segment_maps` has at most: superpixels, then the segments after every pooling."""
 
     def __init__(self, id: str, model: CAST, image_size: int) -> None:
         side = STRIDE * isqrt(model.shape.n_places)
@@ -60,7 +62,7 @@ class CASTBackbone(Backbone):
         warn_of(self.superpixels, id)
         self.model = model.eval().requires_grad_(False)
         self._steps = _steps(model)
-        self._counts = ((side // STEP) ** 2, *model.shape.clusters)
+        self.segment_counts = ((side // STEP) ** 2, *model.shape.clusters)
         self.layers = {name: LayerSpec(name, model.shape.width, 1) for name in self._steps}
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class CASTBackbone(Backbone):
 
     def grid(self, layer: str, height: int, width: int) -> tuple[int, int]:
         (name,) = self.layer_names([layer])
-        return 1, self._counts[self._steps[name].level]
+        return 1, self.segment_counts[self._steps[name].level]
 
     def token_map(self, layer: str, pixels: Tensor) -> Tensor:
         """For every pixel the segment it belongs to most at `layer`, int64 `[height, width]`; none is left out."""
@@ -115,7 +117,7 @@ class CASTBackbone(Backbone):
     def _embed(self, pixels: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Class token, and for every superpixel the mean of the stem's map and of the positions over its places."""
         places = self.model.patch_embed["proj"](pixels).flatten(2).transpose(1, 2) + self.model.pos_embed
-        count = self._counts[0]
+        count = self.segment_counts[0]
         labels = [sampled(each.cpu(), STRIDE, count).flatten().to(pixels.device) for each in maps]
         segments = torch.stack([segment_means(x, each, count) for x, each in zip(places, labels, strict=True)])
         cls = (self.model.cls_token + self.model.pe_token).expand(len(pixels), -1, -1)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from hsae.backbones.base import LayerSpec, Preprocessing
-from hsae.backbones.maps import MapBackbone, require_square
+from hsae.backbones.maps import MapBackbone, channel_output, require_square
 from hsae.backbones.weights import fill, under_prefix
 from hsae.errors import InputError
 
@@ -144,6 +145,15 @@ class CLIPResNetBackbone(MapBackbone):
         halvings = max(1, list(self.layers).index(name))
         rows, columns = ((size + 1) // 2 >> halvings for size in (height, width))
         return rows, columns
+
+    def map_layer(self, layer: str) -> str:
+        name = super().map_layer(layer)
+        return "layer4" if name == "attnpool" else name
+
+    def mlp_output(self, layer: str) -> Tensor | None:
+        (name,) = self.layer_names([layer])
+        blocks: Any = self._parts[name]
+        return channel_output(blocks[-1].conv3, blocks[-1].bn3) if isinstance(blocks, nn.Sequential) else None
 
 
 def resnet_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:

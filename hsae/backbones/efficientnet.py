@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import accumulate
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch.nn.functional import pad
 
 from hsae.backbones.base import LayerSpec, Preprocessing
 from hsae.backbones.classifier import Classifier
-from hsae.backbones.maps import MapBackbone, require_square
+from hsae.backbones.maps import MapBackbone, channel_output, require_square
 from hsae.data.known_classes import known_classes
 
 Stage = tuple[int, int, int, int, int]
@@ -141,6 +142,11 @@ class EfficientNetBackbone(MapBackbone):
 
     def stages(self) -> dict[str, Callable[[Tensor], Tensor]]:
         return dict(self._parts)
+
+    def mlp_output(self, layer: str) -> Tensor | None:
+        (name,) = self.layer_names([layer])
+        blocks: Any = self._parts[name]
+        return channel_output(blocks[-1].project.conv, blocks[-1].project.norm) if name.startswith("stage") else None
 
     @property
     def classifier(self) -> Classifier:

@@ -16,7 +16,7 @@ from hsae.backbones.classifier import Classifier
 from hsae.backbones.families import CONVNETS, TRANSFORMERS
 from hsae.backbones.heads import classifier_of, tower_of
 from hsae.backbones.hooks import recordable_attention
-from hsae.backbones.maps import MapBackbone, require_square
+from hsae.backbones.maps import MapBackbone, channel_output, require_square
 from hsae.errors import BackboneError, InputError
 
 AttentionInterface.register("hsae_recordable", recordable_attention)
@@ -124,6 +124,8 @@ class HFConvNet(_Loaded, MapBackbone):
 
     def mlp_output(self, layer: str) -> Tensor | None:
         last = getattr(self._parts[self._index(layer)], "layers", [None])[-1]
+        if hasattr(last, "layer"):  # of a ResNet
+            return channel_output(last.layer[-1].convolution, last.layer[-1].normalization)
         if not hasattr(last, "pwconv2"):
             return None
         rows = last.pwconv2.weight.T

@@ -57,23 +57,25 @@ def read_hf_backbone(
 
     preprocessing: an image size leaves the rest of it to the model's image processor.
     """
-    where = str(source)
-    try:
-        return _load(id, where, revision, preprocessing)
-    except HsaeError:
-        raise
-    except Exception as error:  # transformers has no one kind of error for what a folder may hold
-        raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
+    with readable(str(source)):
+        return _load(id, str(source), revision, preprocessing)
 
 
 def untrained_or_error(id: str, **options: Any) -> HFBackbone | HFConvNet:
     """`untrained_hf_backbone`, whose errors are BackboneErrors that say what to do."""
-    try:
+    with readable(id):
         return untrained_hf_backbone(id, **options)
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """What reading a model may raise, as a BackboneError that says what to do."""
+    try:
+        yield
     except HsaeError:
         raise
-    except Exception as error:  # as above
-        raise _unreadable(id, " ".join(str(error).split())[:300] or type(error).__name__) from error
+    except Exception as error:  # transformers has no one kind of error for what a folder may hold
+        raise _unreadable(where, " ".join(str(error).split())[:300] or type(error).__name__) from error
 
 
 def _load(id: str, where: str, revision: str | None, preprocessing: Preprocessing | int) -> HFBackbone | HFConvNet:
@@ -124,10 +126,16 @@ def _unreadable(where: str, why: str) -> BackboneError:
 
 
 def _load_model(where: str, config: PretrainedConfig, hub: Mapping[str, Any]) -> PreTrainedModel:
-    """The model in float32, whatever it is stored in, so that its fingerprint is always of the same bytes."""
     family = FAMILIES[config.model_type]
     (architecture, *_) = config.architectures or [""]
     name, options = (architecture, {}) if architecture in HEADS else (family.model, family.load_options)
+    return read_weights(where, name, {**hub, **options})
+
+
+def read_weights(where: str, name: str, options: Mapping[str, Any]) -> PreTrainedModel:
+    """The model of a class of transformers in float32, whatever it is stored in, so that its fingerprint is always of
+    the same bytes; BackboneError where weights are missing.
+    """
     with _no_report():
         model, report = getattr(transformers, name).from_pretrained(
             where,
@@ -136,7 +144,6 @@ def _load_model(where: str, config: PretrainedConfig, hub: Mapping[str, Any]) ->
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
-            **hub,
             **options,
         )
     missing = sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])})

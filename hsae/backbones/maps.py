@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isqrt
+from typing import Any
 
 from torch import Tensor
 
@@ -24,6 +25,14 @@ class MapBackbone(Backbone):
         """For every pixel the place of the layer's map nearest to it, int64 `[height, width]`."""
         name, height, width = self._layer_and_size(layer, pixels)
         return nearest_cells(*self.grid(name, height, width), height, width).to(pixels.device)
+
+
+def channel_output(conv: Any, norm: Any) -> Tensor:
+    """What each channel that a 2d convolution reads adds behind its batch norm, `[n_channels, d_in]`.
+
+    Of a kernel wider than a place, the sum over its places: what a channel raised all over adds to each place.
+    """
+    return (conv.weight.sum((2, 3)).T * (norm.weight / (norm.running_var + norm.eps).sqrt())).detach()
 
 
 def square_side(n_patches: int) -> int:

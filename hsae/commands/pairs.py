@@ -18,10 +18,8 @@ from PIL import Image
 from hsae.artifacts.artifact import Artifact
 from hsae.atomic import write_text
 from hsae.backbones.base import Backbone
-from hsae.backbones.focus import load_dinov2_small_focus
-from hsae.data.samples import Samples, load_samples
-from hsae.faithfulness.backgrounds import natural_backgrounds
-from hsae.faithfulness.scenes import blur_photo
+from hsae.data.samples import load_samples
+from hsae.faithfulness.backgrounds import backgrounds_of
 from hsae.faithfulness.variations import settings, variations
 from hsae.measures.following import kind_shares, survival
 
@@ -34,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     for source in options.artifacts:
         artifact = Artifact.load(source)
         backbone = artifact.load_backbone()
-        backgrounds = _backgrounds(samples, backbone, options.photographs)
+        backgrounds = backgrounds_of(options.photographs, backbone.preprocessing.image_size, BACKGROUNDS)
         pictures = (variations(*pair) for pair in settings(samples, backgrounds, options.scenes, options.seed))
         tables.append(table(artifact, backbone, pictures, options.layers or artifact.layers))
     rows = pd.concat(tables)
@@ -70,15 +68,6 @@ def latents(
             for change, one in zip(changed, values.cpu().numpy(), strict=True):
                 z[layer].setdefault(change, []).append(one)
     return {layer: {change: np.stack(parts) for change, parts in of_layer.items()} for layer, of_layer in z.items()}
-
-
-def _backgrounds(samples: Samples, backbone: Backbone, photographs: str | None) -> list[Image.Image]:
-    """Natural ones, of the parts of photographs where nothing stands in front; else blurred colours of the starter."""
-    side = backbone.preprocessing.image_size
-    if photographs is None:
-        return [blur_photo(sample.image, side) for sample in samples.take(BACKGROUNDS)]
-    photos = (sample.image for sample in load_samples(photographs, shuffle_seed=0))
-    return natural_backgrounds(photos, load_dinov2_small_focus(image_size=side), BACKGROUNDS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

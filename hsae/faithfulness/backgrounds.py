@@ -9,10 +9,21 @@ import numpy as np
 from PIL import Image
 
 from hsae.backbones.base import Backbone
+from hsae.backbones.focus import load_dinov2_small_focus
 from hsae.backbones.focus_mask import foreground_mask
+from hsae.data.samples import load_samples
+from hsae.faithfulness.scenes import blur_photo
 
 SMALLEST = 0.4
 """The shortest side of such a part, as a share of the photograph's; smaller ones would be too blurred."""
+
+
+def backgrounds_of(photographs: str | None, side: int, n: int) -> list[Image.Image]:
+    """Up to `n` squares: natural backgrounds of a source of photographs; for None blurred starter cut-outs."""
+    if photographs is None:
+        return [blur_photo(sample.image, side) for sample in load_samples("starter:cutouts").take(n)]
+    photos = (sample.image for sample in load_samples(photographs, shuffle_seed=0))
+    return natural_backgrounds(photos, load_dinov2_small_focus(image_size=side), n)
 
 
 def natural_backgrounds(photos: Iterable[Image.Image], focus: Backbone, n: int) -> list[Image.Image]:

@@ -122,7 +122,7 @@ def placements(
     latent = latents[int((values[0] - values[1]).argmax())]
     other = another(latent, latents, generator)
     maps = subject.maps(pixels, [latent, other], methods, generator)
-    places = subject.backbone.token_map(subject.layer, pixels)
+    places = subject.backbone.token_map(subject.backbone.map_layer(subject.layer), pixels)
     covered = coverage(scene.mask, places, maps[RANDOM][0].values.size)
     for method, (latent_map, other_map) in maps.items():
         far = localisation(other_map.values, covered)

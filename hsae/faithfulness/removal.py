@@ -54,7 +54,7 @@ def _run_masked(backbone: Backbone, pixels: Tensor, layer: str) -> Callable[[Ten
 
 def _run_filled(backbone: Backbone, pixels: Tensor, layer: str, baseline: Baseline) -> Callable[[Tensor], Tensor]:
     """The same by changing the pixels that belong to a removed patch; those that belong to none always stay."""
-    places, replacement = backbone.token_map(layer, pixels), replacement_pixels(pixels, baseline)
+    places, replacement = backbone.token_map(backbone.map_layer(layer), pixels), replacement_pixels(pixels, baseline)
 
     def run(removed: Tensor) -> Tensor:
         kept = torch.zeros(len(removed), 1, dtype=torch.bool, device=removed.device)

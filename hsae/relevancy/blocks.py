@@ -13,10 +13,12 @@ def direct(trace: Trace, target: Target) -> Tensor:
     """The share of every token in what the last block's attention writes into the target: signed and exact.
 
     c_p = w . scale(W_o sum_h a_h[t, p] v_h[p]), so sum_p c_p = w . (attention write - its bias). It leaves out
-    earlier mixing and the last MLP. One forward pass, and a backward pass through the attention write only.
+    earlier mixing and the last MLP. One forward pass, and a backward pass through the attention write only. At a pool
+    the share of the map's mean is spread evenly over its places.
     """
     (gradient,) = trace.gradients(target, trace.values[-1:])
-    return (trace.values[-1].detach() * gradient)[0].sum((0, 2))
+    shares = (trace.values[-1].detach() * gradient)[0].sum((0, 2))
+    return shares[1:] + shares[0] / (len(shares) - 1) if trace.pool_attends else shares
 
 
 def legrad(trace: Trace, target: Target) -> Tensor:

@@ -116,6 +116,7 @@ def _one_image(backbone: Backbone, image: ImageSource | Tensor) -> Tensor:
 
 def segments_of(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | None:
     """The segment of every pixel, for a layer whose tokens are not a regular grid; None for one with a grid."""
+    layer = backbone.map_layer(layer)
     places = backbone.token_map(layer, pixels).cpu()
     return (
         None

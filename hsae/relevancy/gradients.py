@@ -12,11 +12,13 @@ from hsae.relevancy.trace import Trace
 def input_gradient(trace: Trace, target: Target) -> Tensor:
     """Input x gradient at the patch embeddings, sum over width of e * dy/de: signed.
 
-    With the plain backward pass a noisy baseline; with that of `record_lrp` it is AttnLRP.
+    With the plain backward pass a noisy baseline; with that of `record_lrp` it is AttnLRP, which at a pool of a CNN
+    goes back through the pool alone: its rules are those of attention.
     """
-    (gradient,) = trace.gradients(target, [trace.embedding])
-    scores = trace.backbone.tokens(trace.embedding.detach() * gradient)[0].sum(-1)
-    return trace.at_layer(scores, trace.embedding)
+    start = trace.before if trace.pool_attends else trace.embedding
+    (gradient,) = trace.gradients(target, [start])
+    scores = trace.backbone.tokens(start.detach() * gradient)[0].sum(-1)
+    return trace.at_layer(scores, start)
 
 
 @torch.no_grad()

@@ -36,7 +36,9 @@ class Method:
     """The recorded state whose tokens the scores are of; segments of another layer cannot be brought to this one."""
 
     def serves(self, trace: Trace) -> bool:
-        """Whether the recorded pass has what the method needs."""
+        """Whether the recorded pass has what the method needs; a pool's own attention is all that any method needs."""
+        if trace.pool_attends:
+            return True
         start = {"layer": trace.tokens, "before": trace.before, "embedding": trace.embedding}[self.starts]
         attends = {"none": True, "last": trace.attends_last, "all": trace.attends}[self.attention]
         return attends and trace.comparable(start)
@@ -74,7 +76,10 @@ def default_method(backbone: Backbone, layer: str, token: Place) -> str:
     * mean: projection, which splits an average exactly. Gap of 90 latents of efficientnet-lite0, mean of stage_4,
       stage_6 and head: projection 0.35, grad_cam 0.31, activation 0.28, input_gradient 0.02, random -0.01.
     * patch: activation, the natural map of an SAE trained on patches.
+    * Any at a pool, which leaves one token: attn_lrp, back to the map that is pooled (as for cls; not measured there).
     """
+    if backbone.map_layer(layer) != layer:
+        return "attn_lrp"
     if token == "patch":
         return "activation"
     if token == "mean":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ class Trace:
     size: tuple[int, int]
     """Height and width of the image in pixels."""
     grid: tuple[int, int]
-    """Rows and columns of patches at `layer`."""
+    """Rows and columns of patches at `layer`, or at the layer that it pools."""
     states: dict[str, Tensor]
     """The state before the first stage, under the name "embedding", and after each stage up to `layer`."""
     activations: dict[str, Tensor]
@@ -55,6 +56,16 @@ class Trace:
         return self.backbone.layers[self.layer].n_prefix
 
     @property
+    def pools(self) -> bool:
+        """Whether the layer is a pool of the one before, on whose patches maps are drawn."""
+        return self.backbone.map_layer(self.layer) != self.layer
+
+    @property
+    def pool_attends(self) -> bool:
+        """Whether the pool's own attention was recorded: over the mean of the map, and its places."""
+        return self.pools and bool(self.values) and self.values[-1].shape[-2] == 1 + math.prod(self.grid)
+
+    @property
     def attends(self) -> bool:
         """Whether every stage up to the layer is one block of attention between the layer's own tokens."""
         same = all(x.shape[1] == self.tokens.shape[1] for x in self.activations.values())
@@ -79,7 +90,7 @@ class Trace:
         return replace(
             self,
             layer=layer,
-            grid=self.backbone.grid(layer, *self.size),
+            grid=_grid(self.backbone, layer, self.size),
             states=dict(list(self.states.items())[: n + 1]),
             activations=dict(list(self.activations.items())[:n]),
             attentions=self.attentions[:n],
@@ -87,8 +98,8 @@ class Trace:
         )
 
     def comparable(self, state: Tensor) -> bool:
-        """Whether `at_layer` can bring scores of a recorded state to the layer: a map, or as many tokens."""
-        return state.ndim > 3 or state.shape[1] == self.tokens.shape[1]
+        """Whether `at_layer` can bring scores of a recorded state to the patches: a map, or as many tokens."""
+        return state.ndim > 3 or (state.shape[1] == self.tokens.shape[1] and not self.pools)
 
     def gradients(self, target: Target, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Gradients of the target with respect to recorded tensors; the pass can be used again."""
@@ -148,5 +159,10 @@ def _trace(
 ) -> Trace:
     activations = {name: backbone.tokens(state) for name, state in states.items() if name != "embedding"}
     height, width = pixels.shape[-2:]
-    grid = backbone.grid(layer, height, width)
+    grid = _grid(backbone, layer, (height, width))
     return Trace(backbone, layer, (height, width), grid, states, activations, attentions, values)
+
+
+def _grid(backbone: Backbone, layer: str, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the map that is drawn for a layer."""
+    return backbone.grid(backbone.map_layer(layer), *size)

@@ -20,8 +20,7 @@ def active_table(
     needs no activation: a latent that lost to stronger ones is silent and still speaks for its node. Such latents come
     last, with an activation of 0. chance: that the name is true of the image; NaN where it is not said or not known.
     """
-    threshold, kept = _numbers(latents, "node_threshold"), (status(latents) == KEPT).to_numpy()
-    said = kept & (highest >= threshold)
+    said = said_of(latents, highest)
     listed = np.flatnonzero((values > 0) | said)
     strongest = listed[np.argsort(-values[listed], kind="stable")][:top]
     table = as_shown(latents.iloc[strongest].reset_index(drop=True))
@@ -32,6 +31,12 @@ def active_table(
     table.insert(3, "said", said[strongest])
     table.insert(4, "chance", np.where(said, likely, np.nan)[strongest])
     return table
+
+
+def said_of(latents: pd.DataFrame, highest: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each latent's name is said of each image, by its highest pre-activation there: both `[..., d_sae]`."""
+    kept = (status(latents) == KEPT).to_numpy()
+    return kept & (highest >= _numbers(latents, "node_threshold"))
 
 
 def _numbers(latents: pd.DataFrame, column: str) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ def test_tokens_to_choose_from(random_net):
     torch.testing.assert_close(random_net.select_token(x, "stage_6", "mean")[:, 0], x.sum(1) / 4)
     with pytest.raises(InputError, match="no class token"):
         random_net.select_token(x, "stage_6", "cls")
-    assert random_net.mlp_output("stage_6") is None
+    assert random_net.mlp_output("head") is None
 
 
 def test_the_conversion_renames_every_tensor(tmp_path):

@@ -132,7 +132,7 @@ def test_mlp_output_is_what_a_raised_neuron_adds(family):
 
 
 def test_where_there_is_no_mlp():
-    assert backbone_of(tiny_family("resnet")).mlp_output("stage_2") is None
+    assert backbone_of(tiny_family("resnet")).mlp_output("stem") is None
     assert backbone_of(tiny_family("convnext")).mlp_output("stem") is None
 
 

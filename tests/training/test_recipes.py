@@ -1,4 +1,4 @@
-"""Every recipe can be parsed and says what it costs and what to expect; the study's L1 weight is translated exactly."""
+"""Every recipe is rehearsed, and says what it costs and what to expect; the study's L1 weight is translated exactly."""
 
 from pathlib import Path
 
@@ -6,9 +6,25 @@ import pytest
 import torch
 
 from training.settings import parse
+from training.train import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
-RECIPES = ("olson", "saev", "clip_rn50", "clip_vit_l14", "cast", "clip", "reclip")
+_VIT = {"backbone": "openai/clip-vit-base-patch16", "image_size": 32, "layers": "block_02", "expansion": 1}
+_SMALL = {"image_size": 64, "layers": "block_02", "d_sae": 128}
+SMALLER = {
+    "olson": {"backbone": "facebook/dinov2-small", "image_size": 28, "layers": "block_01,block_02", "expansion": 1},
+    "saev": _VIT,
+    "clip_rn50": {"expansion": 1},
+    "clip_vit_l14": _VIT,
+    "cast": _SMALL | {"layers": "block_04"},
+    "clip": _SMALL,
+    "reclip": _SMALL,
+}
+"""What a rehearsal has in place of a recipe's own: backbones that fit a small machine, few layers, few latents.
+
+The CLIP ResNet stays as it is, whose attention pools images of one size only.
+"""
+RECIPES = tuple(SMALLER)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -21,6 +37,18 @@ def test_a_recipe_parses_and_is_headed_by_command_cost_and_expectation(name):
     assert f"training/configs/{name}.yaml" in head
     for word in ("Costs", "xpect"):
         assert word in head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_stage_of_a_recipe_runs(name, tmp_path, capsys):
+    flags = {"run_dir": tmp_path / "run", **SMALLER[name]}
+    given = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+    assert main(["--config", str(CONFIGS / f"{name}.yaml"), *given, "--rehearse"]) == 0
+    table = capsys.readouterr().out
+    for stage in ("training", "analysis"):
+        assert stage in table
+    assert list(tmp_path.iterdir()) == []  # nothing of a rehearsal stays
 
 
 def test_the_studys_loss_is_ours_up_to_a_factor():

@@ -37,6 +37,10 @@ class Composites:
 
     def beside(self, n: int) -> Iterator[Picture]:
         """`n` pictures of two cut-outs of different classes, side by side."""
+        return (both for both, _, _ in self.pairs(n))
+
+    def pairs(self, n: int) -> Iterator[tuple[Picture, Picture, Picture]]:
+        """The pictures of `beside`, and each of their two cut-outs alone: same place, same background."""
         generator, rows = np.random.default_rng((self.seed, 2)), self._rows()
         if len({label for _, label in rows}) < 2:
             raise InputError("cut-outs of fewer than two classes", "two or more, to stand beside each other")
@@ -45,8 +49,14 @@ class Composites:
             others = [other for other in rows if other[1] != label]
             row_beside, label_beside = others[generator.integers(len(others))]
             objects = self.samples.read(row), self.samples.read(row_beside)
-            left, right = paste_beside(*objects, self._background(generator), generator)
-            yield right.image, np.where(left.mask, label, np.where(right.mask, label_beside, 0))
+            background = self._background(generator)
+            left, right = paste_beside(*objects, background, generator)
+            alone = Image.composite(right.image, background, Image.fromarray(right.mask))
+            yield (
+                (right.image, np.where(left.mask, label, np.where(right.mask, label_beside, 0))),
+                (left.image, np.where(left.mask, label, 0)),
+                (alone, np.where(right.mask, label_beside, 0)),
+            )
 
     def _rows(self) -> list[tuple[int, int]]:
         """(row, class) of the cut-outs of known classes."""

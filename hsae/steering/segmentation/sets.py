@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 
 from hsae.backbones.base import Backbone
 from hsae.data.joined import join_samples
@@ -53,18 +54,30 @@ class Amounts:
 
 def starter_sets(backbone: Backbone, layers: Sequence[str], amounts: Amounts) -> Sets:
     """Coarse kinds, from the starter's cut-outs on others' blurred colours: every fourth of each kind is for tests."""
+    side = backbone.preprocessing.image_size
+    backgrounds = [blur_photo(sample.image, side) for sample in load_samples("starter:cutouts")]
+    learn, test = starter_composites(backgrounds, backgrounds, amounts.seed)
+    choice = replace(learn, seed=amounts.seed + 1)
+    return Sets(
+        tuple(learn.classes),
+        train=lambda: observe(backbone, learn.alone(amounts.copies), layers),
+        choice=lambda: observe(backbone, choice.alone(1), layers),
+        tests=_exact(backbone, test, layers, amounts),
+    )
+
+
+def starter_composites(
+    learn: Sequence[Image.Image], test: Sequence[Image.Image], seed: int = 0
+) -> tuple[Composites, Composites]:
+    """The starter's cut-outs of coarse kinds to learn from, and every fourth of each kind to test on.
+
+    learn, test: the backgrounds of either.
+    """
     samples, classes = load_samples("starter:cutouts"), (BACKGROUND, *KINDS)
     kept = held_out(_classes(samples, classes))
-    backgrounds = [blur_photo(sample.image, backbone.preprocessing.image_size) for sample in samples]
-
-    def composites(rows: np.ndarray, seed: int) -> Composites:
-        return Composites(samples.subset(np.flatnonzero(rows)), classes, backgrounds, amounts.seed + seed)
-
-    return Sets(
-        classes,
-        train=lambda: observe(backbone, composites(~kept, 0).alone(amounts.copies), layers),
-        choice=lambda: observe(backbone, composites(~kept, 1).alone(1), layers),
-        tests=_exact(backbone, composites(kept, 2), layers, amounts),
+    return (
+        Composites(samples.subset(np.flatnonzero(~kept)), classes, learn, seed),
+        Composites(samples.subset(np.flatnonzero(kept)), classes, test, seed + 2),
     )
 
 
