@@ -156,6 +156,11 @@ class Model:
         """Features by layer."""
         return {layer.name: layer.d_sae for layer in self.artifact.index.layers}
 
+    def markable(self, layer: str) -> dict[str, int]:
+        """By kind how many features a layer has that can be shown in colours: its own, and those of its patches."""
+        beside = {} if self.patches is None else self.patches.sizes
+        return {"feature": self.sizes[layer]} | ({"patch": beside[layer]} if layer in beside else {})
+
     @cached_property
     def living(self) -> list[Feature]:
         """Every feature that ever fires; the first one of all where none does."""

@@ -31,6 +31,8 @@ _TITLE = (
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
+_ANSWERED = "() => { window.hsaeTurns.answered(); }"
+"""For pick.js, which holds the next choice back until then."""
 
 
 class EventOptions(TypedDict):
@@ -90,12 +92,14 @@ class Page:
             for slow, drawn, views in self.later
         ]  # fmt: skip
         (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
-        for event, (_, _, views) in zip(slowly, self.later, strict=True):
+        for slow_event, (_, _, views) in zip(slowly, self.later, strict=True):
             if all(view.tab for view in views):  # who leaves a view does not wait for it; the film is in no tab
                 # One each: of several the browser would find the later ones when it has cancelled the first, and
                 # then these may be those of the view that was opened.
-                tabs.select(None, cancels=event, api_visibility="private")
-        gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+                tabs.select(None, cancels=slow_event, api_visibility="private")
+        picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+        for ended in (picked.then, picked.failure):
+            ended(None, js=_ANSWERED, api_visibility="private")
         for table in (table for view in everything for table in view.tables):
             table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
         for event, answer, component, output in (one for view in everything for one in view.answers):

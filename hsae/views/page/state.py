@@ -15,7 +15,7 @@ from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.kept import read_feature, read_kept, toggled, write_feature
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
-from hsae.views.page.selection import RANDOM, SCOPES, SHOWS, SURPRISE, Selection
+from hsae.views.page.selection import MARKS, RANDOM, SCOPES, SHOWS, SURPRISE, Selection
 from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
@@ -48,8 +48,9 @@ class Choices:
 
         Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer or a feature of
         a model written starter|block_07 or starter|block_07:12; "feature", a latent written block_07:12 or "random";
-        "keep", a feature to put on the list or take off it; "preset", a photograph, a layer, a concept, another one and
-        where the dial stands, written photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
+        "keep", a feature to put on the list or take off it; "mark", the same for those in colours, written patch:12;
+        "preset", a photograph, a layer, a concept, another one and where the dial stands, written
+        photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
         """
         if field == "link":
             return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
@@ -84,11 +85,11 @@ class Choices:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
         fresh = replace(selection, model=value, layer=layer, latent=None, concept="", less="", method="", edit="")
-        return replace(fresh, patches="", pair="", kept="")
+        return replace(fresh, patches="", marks="", pair="", kept="")
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
-        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", marks="", pair="")
 
     def _place(self, selection: Selection, value: str) -> Selection:
         model, _, place = value.partition("|")
@@ -115,6 +116,14 @@ class Choices:
 
     def _keep(self, selection: Selection, value: str) -> Selection:
         return replace(selection, kept=toggled(selection.kept, value, self.models[selection.model].sizes))
+
+    def _marks(self, selection: Selection, value: str) -> Selection:
+        read_kept(value, self.models[selection.model].markable(selection.layer), MARKS)
+        return replace(selection, marks=value)
+
+    def _mark(self, selection: Selection, value: str) -> Selection:
+        sizes = self.models[selection.model].markable(selection.layer)
+        return replace(selection, marks=toggled(selection.marks, value, sizes, MARKS))
 
     def _image(self, selection: Selection, value: str) -> Selection:
         photo, _ = split_key(value)
@@ -207,6 +216,8 @@ _CHOOSERS = {
     "edit": Choices._edit,
     "scope": Choices._scope,
     "patches": Choices._patches,
+    "marks": Choices._marks,
+    "mark": Choices._mark,
     "shows": Choices._shows,
     "pair": Choices._pair,
     "preset": Choices._preset,
