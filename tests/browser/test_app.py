@@ -322,7 +322,7 @@ def test_patches_are_painted_and_lead_to_features_in_colours(visit):
     click_at_once(page, "#at-patches [data-field=mark]", "#colours [data-field=mark]")
     page.locator("#colours .hsae-tints figure").nth(2).wait_for()
     assert mark.replace(":", "%3A") in page.url
-    colours = page.locator("#colours .hsae-still i").evaluate_all(
+    colours = page.locator("#colours figure > .hsae-still i").evaluate_all(
         "all => all.map((one) => getComputedStyle(one).color)"
     )
     assert colours[:2] == colours[2:]

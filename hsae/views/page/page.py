@@ -98,8 +98,7 @@ class Page:
                 # then these may be those of the view that was opened.
                 tabs.select(None, cancels=slow_event, api_visibility="private")
         picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
-        for ended in (picked.then, picked.failure):
-            ended(None, js=_ANSWERED, api_visibility="private")
+        self.tell_answered(picked)
         for table in (table for view in everything for table in view.tables):
             table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
         for event, answer, component, output in (one for view in everything for one in view.answers):
@@ -111,6 +110,11 @@ class Page:
         for view in everything:
             if view.controls:
                 self._wire_controls(view, view.controls)
+
+    def tell_answered(self, event: Any) -> None:
+        """Let the browser's next choice follow when an event has ended, however it did."""
+        for ended in (event.then, event.failure):
+            ended(None, js=_ANSWERED, api_visibility="private")
 
     def _wire_photo(self, state: list[gr.State]) -> None:
         """The image is no output of a view, since it must only be given values (`photo_input`): it follows `shown`.

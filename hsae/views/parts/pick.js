@@ -1,7 +1,7 @@
 // Anything with data-field and data-value inside this component chooses that value, by click, Enter or space.
 // One choice at a time, in the order of the clicks: Gradio drops what is chosen while another answer is under way.
 window.hsaeTurns ??= {
-  waiting: [], sent: 0,
+  waiting: [], sent: Date.now(), // until the page is loaded, which says what its link says
   take(field, send) {
     const late = Date.now() - this.sent > 20000; // an answer that never came holds nobody up
     if (late) return this.send({ send });
