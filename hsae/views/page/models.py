@@ -24,6 +24,7 @@ from hsae.hierarchy import Taxonomy, wordnet
 from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
 from hsae.measures.weaker_images import Shares
+from hsae.measures.wordnet.pushes import Pushes
 from hsae.relevancy import usable_methods
 from hsae.report.shown_names import as_shown
 from hsae.session import Session
@@ -227,6 +228,11 @@ class Model:
         return densities({layer: self.latents(layer) for layer in self.artifact.layers}, self.taxonomy)
 
     @lru_cache(maxsize=64)  # noqa: B019 - a model is kept as long as the app runs
+    def pushes(self, layer: str) -> Pushes:
+        """The WordNet nodes that a layer's probe can tell apart; of a model with classes only."""
+        return Pushes.of(self.artifact.probe(layer), self.taxonomy.nodes, self.taxonomy.members)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - as above
     def latents(self, layer: str) -> pd.DataFrame:
         """The artifact's table of a layer as it may be shown (`report.shown_names`); shared, so leave it unchanged."""
         return as_shown(self.artifact.latents(layer))
