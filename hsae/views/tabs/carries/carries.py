@@ -112,7 +112,7 @@ def carries_html(carried: Carried, where: Where, known: Mapping[int, Known]) -> 
 
 
 def _small(words: str) -> str:
-    return f'<br><small class="hsae-words">{esc(words)}</small>' if words else ""
+    return f'<small class="hsae-words">{esc(words)}</small>' if words else ""
 
 
 def _amount(value: float, full: float) -> str:
