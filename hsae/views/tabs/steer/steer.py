@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,10 +29,38 @@ _INTRO = (
     " of it.</p>"
 )
 _SCOPES = [("the image's own token", "cls"), ("every patch", "patches"), ("both", "all"), ("chosen patches", "chosen")]
+_WHERE = ("model", "layer", "latent", "image")
+_WHAT = ("edit", "scope", "patches")
+_CONCEPTS = ("concept", "less")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The components, in the order of the page."""
+
+    more: gr.Dropdown
+    less: gr.Dropdown
+    dial: gr.Slider
+    note: gr.HTML
+    presets: gr.HTML
+    said: gr.HTML
+    sliders: list[gr.Slider]
+    steps: list[gr.Button]
+    """Undo, redo and reset."""
+    scope: gr.Radio
+    grid: gr.HTML
+    shows: gr.Radio
+    panel: gr.HTML
+    export: gr.HTML
 
 
 def build(desk: Desk) -> list[View]:
     """Dial, presets, sliders, scope and what came of it."""
+    parts = _laid_out()
+    return [*_dial_views(desk, parts), *_slider_views(desk, parts), *_result_views(desk, parts)]
+
+
+def _laid_out() -> _Parts:
     gr.HTML(_INTRO, apply_default_css=False)
     with gr.Row(elem_id="turn"):
         more = gr.Dropdown([], value=None, label="Make it more", elem_id="turn-more", min_width=160)
@@ -46,11 +75,10 @@ def build(desk: Desk) -> list[View]:
                 for at in range(SLIDERS)
             ]
             with gr.Row():
-                undo, redo = (
+                steps = [
                     gr.Button(word, elem_id=f"steer-{word.lower()}", size="sm", min_width=60)
-                    for word in ("Undo", "Redo")
-                )
-                reset = gr.Button("Reset", elem_id="steer-reset", size="sm", min_width=60)
+                    for word in ("Undo", "Redo", "Reset")
+                ]
             scope = gr.Radio(_SCOPES, label="Push at", elem_id="steer-scope")
             grid = patch_grid("steer-patches")
         with gr.Column(min_width=300, scale=2):
@@ -58,24 +86,36 @@ def build(desk: Desk) -> list[View]:
             panel = picker(elem_id="steer-result")
     with gr.Accordion("Take this edit with you: JSON and Python", open=False):
         export = gr.HTML(apply_default_css=False, elem_id="steer-export")
-    where = ("model", "layer", "latent", "image")
-    what = ("edit", "scope", "patches")
-    controls = Controls(sliders, partial(moved, desk), (undo, redo, reset))
-    concept = ("concept", "less")
+    return _Parts(more, less, dial, note, presets, said, sliders, steps, scope, grid, shows, panel, export)
+
+
+def _dial_views(desk: Desk, parts: _Parts) -> list[View]:
     return [
-        View("dial", (*where, *concept, "edit"), [note, dial, more, less], lambda s: dial_values(desk, s), tab="steer",
-             pickers=[note], quiet=True, controls=Controls([dial], partial(dialled, desk)),
-             choosers=[(more.input, "concept", more), (less.input, "less", less)]),
-        View("presets", ("model", "layer", "image", *concept, "edit"), [presets], lambda s: [preset_html(desk, s)],
-             tab="steer", pickers=[presets], quiet=True),
-        View("sliders", (*where, "edit"), [said, *sliders], lambda s: _sliders(desk, s), tab="steer", quiet=True,
-             controls=controls),
-        View("scope", ("model", "layer", "image", "scope", "patches"), [grid, scope], lambda s: _scope(desk, s),
-             tab="steer", pickers=[grid], choosers=[(scope.input, "scope", scope)], quiet=True),
-        View("steer", (*where, *what, *concept, "shows"), [panel, shows],
+        View("dial", (*_WHERE, *_CONCEPTS, "edit"), [parts.note, parts.dial, parts.more, parts.less],
+             lambda s: dial_values(desk, s), tab="steer", pickers=[parts.note], quiet=True,
+             controls=Controls([parts.dial], partial(dialled, desk)),
+             choosers=[(parts.more.input, "concept", parts.more), (parts.less.input, "less", parts.less)]),
+        View("presets", ("model", "layer", "image", *_CONCEPTS, "edit"), [parts.presets],
+             lambda s: [preset_html(desk, s)], tab="steer", pickers=[parts.presets], quiet=True),
+    ]  # fmt: skip
+
+
+def _slider_views(desk: Desk, parts: _Parts) -> list[View]:
+    return [
+        View("sliders", (*_WHERE, "edit"), [parts.said, *parts.sliders], lambda s: _sliders(desk, s), tab="steer",
+             quiet=True, controls=Controls(parts.sliders, partial(moved, desk), parts.steps)),
+        View("scope", ("model", "layer", "image", "scope", "patches"), [parts.grid, parts.scope],
+             lambda s: _scope(desk, s), tab="steer", pickers=[parts.grid], quiet=True,
+             choosers=[(parts.scope.input, "scope", parts.scope)]),
+    ]  # fmt: skip
+
+
+def _result_views(desk: Desk, parts: _Parts) -> list[View]:
+    return [
+        View("steer", (*_WHERE, *_WHAT, *_CONCEPTS, "shows"), [parts.panel, parts.shows],
              lambda s: [pane_html(desk, s), s.shows or "classes"], tab="steer", later="effects of edits",
-             pickers=[panel], choosers=[(shows.input, "shows", shows)]),
-        View("export", (*where, *what), [export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
+             pickers=[parts.panel], choosers=[(parts.shows.input, "shows", parts.shows)]),
+        View("export", (*_WHERE, *_WHAT), [parts.export], lambda s: [_export(desk, s)], tab="steer", quiet=True),
     ]  # fmt: skip
 
 
