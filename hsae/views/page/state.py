@@ -20,6 +20,7 @@ from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
 from hsae.views.tabs.concept.concept import concept_of
+from hsae.views.tabs.feature.search import first_found
 from hsae.views.tabs.steer.dial import dialled, opening_layer
 
 Known = TypeVar("Known", bound=str)
@@ -49,6 +50,7 @@ class Choices:
         Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer or a feature of
         a model written starter|block_07 or starter|block_07:12; "feature", a latent written block_07:12 or "random";
         "keep", a feature to put on the list or take off it; "mark", the same for those in colours, written patch:12;
+        "add", a feature of the layer by number or word; "turned", a feature to turn and look at, written 841~1;
         "preset", a photograph, a layer, a concept, another one and where the dial stands, written
         photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
         """
@@ -175,6 +177,19 @@ class Choices:
         amounts = read_edit(value, len(self.models[selection.model].latents(selection.layer)))
         return replace(selection, edit=write_edit(amounts))
 
+    def _turned(self, selection: Selection, value: str) -> Selection:
+        """Turn one feature, and look at that: written 841~1."""
+        edited = replace(self._edit(selection, value), scope="", shows="", view="steer")
+        return self._latent(edited, value.partition("~")[0])
+
+    def _add(self, selection: Selection, value: str) -> Selection:
+        """A feature of the layer by number or word."""
+        latent = first_found(self.models[selection.model], selection.layer, value)
+        if latent is None:
+            do = "Try a number, or a broader word such as animal."
+            raise InputError(f"No feature of layer {selection.layer} answers {value[:40]!r}", do=do)
+        return self._latent(selection, str(latent))
+
     def _scope(self, selection: Selection, value: str) -> Selection:
         return replace(selection, scope=_one_of("scope", value, SCOPES))
 
@@ -220,6 +235,8 @@ _CHOOSERS = {
     "mark": Choices._mark,
     "shows": Choices._shows,
     "pair": Choices._pair,
+    "turned": Choices._turned,
+    "add": Choices._add,
     "preset": Choices._preset,
     "view": Choices._view,
 }

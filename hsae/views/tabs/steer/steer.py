@@ -16,6 +16,7 @@ from hsae.views.page.desk import Desk, numbered_name
 from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
 from hsae.views.page.selection import Selection
 from hsae.views.page.squares import split_key
+from hsae.views.parts.few import few_html
 from hsae.views.parts.markup import esc
 from hsae.views.parts.patches import grid_payload, patch_grid
 from hsae.views.parts.view import Controls, View, picker
@@ -28,7 +29,12 @@ _INTRO = (
     " their own strong activation. 0 = unchanged. <b>The photo itself is never altered</b>: only what the model makes"
     " of it.</p>"
 )
-_SCOPES = [("the image's own token", "cls"), ("every patch", "patches"), ("both", "all"), ("chosen patches", "chosen")]
+_SCOPES = [
+    ("its summary of the photo", "cls"),
+    ("every patch", "patches"),
+    ("both", "all"),
+    ("chosen patches", "chosen"),
+]
 _WHERE = ("model", "layer", "latent", "image")
 _WHAT = ("edit", "scope", "patches")
 _CONCEPTS = ("concept", "less")
@@ -44,9 +50,12 @@ class _Parts:
     note: gr.HTML
     presets: gr.HTML
     said: gr.HTML
+    photos: list[gr.HTML]
+    """Beside each slider the photographs that move its feature most."""
     sliders: list[gr.Slider]
     steps: list[gr.Button]
     """Undo, redo and reset."""
+    add: gr.Textbox
     scope: gr.Radio
     grid: gr.HTML
     shows: gr.Radio
@@ -67,13 +76,13 @@ def _laid_out() -> _Parts:
         less = gr.Dropdown([], value=None, label="and less", elem_id="turn-less", min_width=160)
         dial = gr.Slider(-REACH, REACH, 0, step=0.1, label="dial", buttons=[], elem_id="dial", scale=2, min_width=240)
     note, presets = picker(elem_id="dial-note"), picker(elem_id="presets")
-    with gr.Row():
+    with gr.Row(elem_id="turned"):
         with gr.Column(min_width=240):
             said = gr.HTML(apply_default_css=False)
-            sliders = [
-                gr.Slider(-REACH, REACH, 0, step=0.1, label="feature", buttons=[], elem_id=f"steer-{at}", visible=False)
-                for at in range(SLIDERS)
-            ]
+            photos, sliders = zip(*(_slider(at) for at in range(SLIDERS)), strict=True)
+            add = gr.Textbox(
+                label="Add a feature", placeholder="a number, or a word: dog", elem_id="steer-add", max_length=80
+            )
             with gr.Row():
                 steps = [
                     gr.Button(word, elem_id=f"steer-{word.lower()}", size="sm", min_width=60)
@@ -81,12 +90,38 @@ def _laid_out() -> _Parts:
                 ]
             scope = gr.Radio(_SCOPES, label="Push at", elem_id="steer-scope")
             grid = patch_grid("steer-patches")
-        with gr.Column(min_width=300, scale=2):
+        with gr.Column(min_width=300, scale=2, elem_id="turned-into"):
             shows = gr.Radio([(words, name) for name, (words, _) in PANES.items()], label="Show", elem_id="steer-shows")
             panel = picker(elem_id="steer-result")
     with gr.Accordion("Take this edit with you: JSON and Python", open=False):
         export = gr.HTML(apply_default_css=False, elem_id="steer-export")
-    return _Parts(more, less, dial, note, presets, said, sliders, steps, scope, grid, shows, panel, export)
+    return _Parts(
+        more,
+        less,
+        dial,
+        note,
+        presets,
+        said,
+        list(photos),
+        list(sliders),
+        steps,
+        add,
+        scope,
+        grid,
+        shows,
+        panel,
+        export,
+    )
+
+
+def _slider(at: int) -> tuple[gr.HTML, gr.Slider]:
+    """One of the sliders, which shows when it has a feature, with photographs beside it."""
+    with gr.Row(elem_classes="hsae-fader"):
+        photos = picker(elem_id=f"steer-photos-{at}", scale=0, min_width=64)
+        slider = gr.Slider(
+            -REACH, REACH, 0, step=0.1, label="feature", buttons=[], elem_id=f"steer-{at}", visible=False, min_width=160
+        )
+    return photos, slider
 
 
 def _dial_views(desk: Desk, parts: _Parts) -> list[View]:
@@ -103,7 +138,10 @@ def _dial_views(desk: Desk, parts: _Parts) -> list[View]:
 def _slider_views(desk: Desk, parts: _Parts) -> list[View]:
     return [
         View("sliders", (*_WHERE, "edit"), [parts.said, *parts.sliders], lambda s: _sliders(desk, s), tab="steer",
-             quiet=True, controls=Controls(parts.sliders, partial(moved, desk), parts.steps)),
+             quiet=True, controls=Controls(parts.sliders, partial(moved, desk), parts.steps),
+             choosers=[(parts.add.submit, "add", parts.add)]),
+        View("slider photos", (*_WHERE, "edit"), parts.photos, lambda s: _photos(desk, s), tab="steer", quiet=True,
+             pickers=parts.photos),
         View("scope", ("model", "layer", "image", "scope", "patches"), [parts.grid, parts.scope],
              lambda s: _scope(desk, s), tab="steer", pickers=[parts.grid], quiet=True,
              choosers=[(parts.scope.input, "scope", parts.scope)]),
@@ -133,6 +171,12 @@ def _sliders(desk: Desk, selection: Selection) -> list[Any]:
         for at in steered(desk, selection)
     ]
     return ["", *shown, *[gr.Slider(value=0, visible=False)] * (SLIDERS - len(shown))]
+
+
+def _photos(desk: Desk, selection: Selection) -> list[str]:
+    top = desk.model(selection).artifact.top_images(selection.layer)
+    faces = [few_html((key for key, _ in top[at]["starter"]), 1) for at in steered(desk, selection)]
+    return faces + [""] * (SLIDERS - len(faces))
 
 
 def _scope(desk: Desk, selection: Selection) -> list[Any]:
