@@ -28,9 +28,16 @@ from hsae.views.parts.view import LATER, Controls, View
 from hsae.views.tabs.concept import concept
 
 _TITLE = (
+    '<a class="hsae-skip" href="#tabs">Skip to the views</a>'
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
+_SKIP = """
+element.querySelector('.hsae-skip').addEventListener('click', (event) => {
+  event.preventDefault(); // another address would be a step back
+  document.querySelector('#tabs [aria-selected="true"]').focus();
+});
+"""
 _ANSWERED = "() => { window.hsaeTurns.answered(); }"
 """For pick.js, which holds the next choice back until then."""
 
@@ -58,7 +65,7 @@ class Page:
         self.lane = Lane("clicks", threads=4, each=32, everybody=96)
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
-        gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
+        gr.HTML(_TITLE, js_on_load=_SKIP, apply_default_css=False, elem_id="title")
         views, share_buttons = bar.build(desk, choices)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=1, min_width=300, elem_id="left"):

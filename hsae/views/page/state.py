@@ -55,7 +55,7 @@ class Choices:
         photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
         """
         if field == "link":
-            return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
+            return self._link(selection, dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))
         if field not in _CHOOSERS:
             raise InputError(f"a choice of {str(field)[:40]!r}", f"one of {', '.join(_CHOOSERS)}")
         return _CHOOSERS[field](self, selection, str(value))
@@ -70,6 +70,12 @@ class Choices:
                 except HsaeError as error:
                     problems.append(brief(error))
         return selection, problems
+
+    def _link(self, selection: Selection, query: Mapping[str, str]) -> Selection:
+        """What a link of this page's own history describes: one that names no photograph keeps the visitor's own."""
+        linked = self.from_query(query)[0]
+        own = "image" not in query and selection.image.startswith(UPLOAD)
+        return replace(linked, image=selection.image) if own else linked
 
     def query(self, selection: Selection) -> str:
         """The query string that restores a selection; an upload stays out of it, since no other visitor has it."""

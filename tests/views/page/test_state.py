@@ -63,6 +63,16 @@ def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
     assert choices.choose(after, "link", "") == choices.first()
 
 
+def test_back_keeps_the_visitors_own_photograph_unless_the_link_names_one(choices):
+    own = choices.photos.add(Image.new("RGB", (60, 60), "red"))
+    before = choices.choose(choices.first(), "image", own)
+    after = choices.choose(before, "feature", "block_03:7")
+    assert choices.choose(after, "link", choices.query(before)) == before
+    assert choices.choose(after, "link", "?image=food/lemon").image == "food/lemon"
+    assert choices.choose(replace(after, image="food/lemon"), "link", "").image == choices.first().image
+    assert "image" not in choices.query(after)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
