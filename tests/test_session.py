@@ -278,6 +278,39 @@ def test_the_map_of_a_concept_explains_its_log_odds(session):
     assert session.concept_maps(ANIMAL) == {}, "nothing speaks for or against what is always so"
 
 
+def test_a_concept_at_one_layer_has_the_map_of_the_film_and_a_removal_test_of_its_own(session):
+    maps = session.concept_maps(CARNIVORE)
+    for layer in LAYERS:
+        assert np.allclose(session.concept_relevancy(layer, CARNIVORE).values, maps[layer].values, atol=1e-5)
+    other = session.concept_relevancy("block_03", CARNIVORE, "projection")
+    assert not np.allclose(other.values, maps["block_03"].values, atol=1e-5)
+    curve = session.concept_faithfulness("block_03", CARNIVORE)
+    assert curve.morf[0] == pytest.approx(maps["block_03"].target_value, abs=1e-4)
+    assert np.array_equal(session.concept_faithfulness("block_03", CARNIVORE, "projection").random, curve.random)
+    assert not np.array_equal(session.concept_faithfulness("block_03", CARNIVORE, "projection").morf, curve.morf)
+    with pytest.raises(InputError, match="a latent"):
+        session.concept_relevancy("block_03", CARNIVORE, "activation")
+    with pytest.raises(InputError):
+        session.concept_relevancy("block_03", ANIMAL)
+
+
+def test_a_map_is_made_once_for_an_image_and_anew_for_the_next(session):
+    first, concept = session.relevancy("block_03", 5), session.concept_maps(CARNIVORE)
+    assert session.relevancy("block_03", 5) is first
+    assert session.relevancy("block_03", 5, "projection") is not first
+    assert session.concept_maps(CARNIVORE) is concept
+    session.set_image(Image.new("RGB", (60, 60), "red"))
+    assert not np.array_equal(session.relevancy("block_03", 5).values, first.values)
+
+
+def test_only_the_latest_answers_about_an_image_are_kept(session, monkeypatch):
+    monkeypatch.setattr("hsae.session.image._MOST", 2)
+    first, second, third = (session.relevancy("block_03", latent) for latent in range(3))
+    assert session.relevancy("block_03", 2) is third
+    assert session.relevancy("block_03", 1) is second
+    assert session.relevancy("block_03", 0) is not first
+
+
 def test_what_carries_a_node_adds_up_at_the_last_layer(session):
     carried = session.contributions("block_03", CLASSES[0])
     active = session.active_latents("block_03")

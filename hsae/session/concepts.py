@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from hsae.errors import InputError
+from hsae.faithfulness.curves import Curve
+from hsae.faithfulness.removal import Baseline
 from hsae.hierarchy import wordnet
 from hsae.measures.wordnet.node_probabilities import node_probabilities
 from hsae.relevancy import RelevancyMap, layer_maps, target_maps
@@ -81,17 +83,40 @@ class ConceptSession(LatentSession):
         """
         if self._main is not self:
             return self._main.concept_maps(node)
-        members = self._members(node)
-        if members.all():
+        if self._members(node).all():
             return {}
-        token, layers = self.class_token, self.artifact.layers
-        targets = {
-            layer: NodeTarget(
-                self.artifact.probe(layer), members, token=token, n_prefix=self.backbone.layers[layer].n_prefix
-            )
-            for layer in layers
-        }
-        return layer_maps(self.backbone, self.crop, targets)
+        targets = {layer: self._node_target(layer, node) for layer in self.artifact.layers}
+        return self._once(("node", node), lambda: layer_maps(self.backbone, self.crop, targets))
+
+    def concept_relevancy(self, layer: str, node: str, method: str | None = None) -> RelevancyMap:
+        """Which patches speak for a WordNet node at one layer: of `concept_maps` that layer's, or by another method.
+
+        LabelError for a node above none of the classes, InputError for one above all of them, and for a method that
+        only latents have ("activation").
+        """
+        if self._main is not self:
+            return self._main.concept_relevancy(layer, node, method)
+        target, film = self._node_target(layer, node), self._answers.get(("node", node))
+        if method is None and film:
+            return film[layer]
+        return self._once(
+            ("node", node, layer, method),
+            lambda: target_maps(self.backbone, self.crop, layer, [target], method=method)[0],
+        )
+
+    def concept_faithfulness(
+        self, layer: str, node: str, method: str | None = None, baseline: Baseline = "blur"
+    ) -> Curve:
+        """How the log-odds of a WordNet node fall as the patches that its map calls relevant are removed."""
+        if self._main is not self:
+            return self._main.concept_faithfulness(layer, node, method, baseline)
+        return self._removal(self._node_target(layer, node), self.concept_relevancy(layer, node, method), baseline)
+
+    def _node_target(self, layer: str, node: str) -> NodeTarget:
+        """The log-odds that a layer's probe gives a node."""
+        probe = self.artifact.probe(layer)
+        n_prefix = self.backbone.layers[layer].n_prefix
+        return NodeTarget(probe, self._members(node), token=self.class_token, n_prefix=n_prefix)
 
     def contributions(self, layer: str, wnid: str) -> Carried:
         """What carries a WordNet node: its log-odds at the last layer, split over the latents active at a layer.

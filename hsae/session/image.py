@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from PIL import Image
 from torch import Tensor
@@ -15,6 +16,10 @@ from hsae.hierarchy import Taxonomy
 
 if TYPE_CHECKING:
     from hsae.artifacts.artifact import Artifact
+
+T = TypeVar("T")
+_MOST = 256
+"""Answers kept for one image; a map of 16 x 16 patches takes 1 kB."""
 
 
 class ImageSession:
@@ -35,6 +40,7 @@ class ImageSession:
         self.backbone = backbone
         self._image: Image.Image | None = None
         self._activations: dict[str, Tensor] = {}
+        self._answers: dict[Hashable, Any] = {}
         self._main = self
         self._patches = None if patches is None else self._beside(patches)
 
@@ -81,7 +87,7 @@ class ImageSession:
         layers = list(dict.fromkeys(layer for session in both for layer in session.artifact.layers))
         activations = self.backbone.run([crop], layers)
         for session in both:
-            session._image, session._activations = crop, activations
+            session._image, session._activations, session._answers = crop, activations, {}
         return self
 
     @property
@@ -114,6 +120,16 @@ class ImageSession:
     def _token(self, layer: str) -> Tensor:
         """The tokens the artifact's SAEs read, `[tokens, d_in]`."""
         return self.backbone.select_token(self.activations(layer), layer, self.artifact.token)[0]
+
+    def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
+        """What `answer` makes of the image, made when the question is first asked; the latest ones are kept."""
+        answers = self._answers  # those of this image, also when another one is set meanwhile
+        found = answers.get(question)
+        if found is None:
+            found = answers[question] = answer()
+            for old in list(answers)[:-_MOST]:
+                answers.pop(old, None)
+        return found
 
     def _require_image(self) -> Image.Image:
         if self._image is None:

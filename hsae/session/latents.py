@@ -15,7 +15,7 @@ from hsae.faithfulness.removal import Baseline
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.examples import Example, examples
 from hsae.relevancy.latent_map import LatentAt, activation_map
-from hsae.relevancy.targets import Place, latent_target
+from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.report.active import active_table
 from hsae.session.image import ImageSession
 
@@ -71,13 +71,21 @@ class LatentSession(ImageSession):
         """
         sae = self.artifact.sae(layer)
         token: Place = self.artifact.token if place is None else self._numbers(layer, place)
-        return relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token)
+        return self._once(
+            ("latent", layer, latent, method, token),
+            lambda: relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token),
+        )
 
     def faithfulness(self, layer: str, latent: int, method: str | None = None, baseline: Baseline = "blur") -> Curve:
         """How the latent falls as the patches that its map calls relevant are removed, against a random order."""
-        map, pixels = self.relevancy(layer, latent, method), self.backbone.pixels([self.crop])
+        map = self.relevancy(layer, latent, method)
         target = latent_target(self.backbone, self.artifact.sae(layer), layer, latent, self.artifact.token)
-        return faithfulness_curve(self.backbone, target, pixels, layer, map, RemovalSetting(baseline=baseline))
+        return self._removal(target, map, baseline)
+
+    def _removal(self, target: Target, map: RelevancyMap, baseline: Baseline) -> Curve:
+        """How a target, read at the layer of its map, falls as patches are removed."""
+        pixels, setting = self.backbone.pixels([self.crop]), RemovalSetting(baseline=baseline)
+        return faithfulness_curve(self.backbone, target, pixels, map.layer, map, setting)
 
     def _numbers(self, layer: str, place: Iterable[tuple[int, int]]) -> tuple[int, ...]:
         """Numbers of the patches of a place; InputError where the SAEs do not read patches."""

@@ -20,6 +20,10 @@ pytestmark = [
 ]
 
 
+FEATURE = "#relevancy [data-of=feature] "
+"""The map of the feature, beside those of the concept and the class."""
+
+
 def query(page) -> dict[str, str]:
     """What the address bar says is selected."""
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
@@ -34,6 +38,23 @@ def until_query(page, **expected: str) -> None:
     """Wait until the address bar says so: every change of the selection ends there."""
     pattern = "".join(f"(?=.*[?&]{name}={re.escape(value)}(&|$))" for name, value in expected.items())
     page.wait_for_url(re.compile(pattern), wait_until="commit")
+
+
+def click_at_once(page, *selectors: str) -> None:
+    """Clicks that come while the first of them is not answered yet."""
+    page.evaluate("all => all.forEach((one) => document.querySelector(one).click())", list(selectors))
+
+
+def test_quick_clicks_end_at_the_last_of_each_kind(visit):
+    page = visit()
+    layers = [f'#layer-strip [data-value="block_{at:02d}"]' for at in (3, 4, 5)]
+    click_at_once(page, *layers)
+    until_query(page, layer="block_05")
+    click_at_once(page, layers[0], '#thumbnails [data-value="photos/mammals/koala"]')
+    until_query(page, layer="block_03", image="photos%2Fmammals%2Fkoala")
+    page.locator("#active h2", has_text="layer 03").wait_for()
+    page.go_back()
+    page.locator('#thumbnails [data-value="photos/farm/dog"][aria-pressed="true"]').wait_for()
 
 
 def test_picking_a_photo_changes_what_the_model_sees(visit):
@@ -186,23 +207,27 @@ def test_a_card_leads_to_the_same_concept_in_another_layer(visit):
 
 def test_a_feature_has_a_heat_map_a_scale_and_an_opacity(visit):
     page = visit()
-    open_tab(page, "Where", ".hsae-heat .hsae-still")
-    heat = page.locator(".hsae-heat img.over")
+    open_tab(page, "Where", FEATURE + ".hsae-still")
+    heat = page.locator(FEATURE + "img.over")
     assert not heat.is_visible()
     page.get_by_label("paint a heat map").check()
     heat.wait_for()
     assert "strongest at the" in heat.get_attribute("alt")
-    assert len(page.locator("#relevancy .hsae-ends span").all_inner_texts()) == 3
-    page.locator("#removal svg").wait_for()  # follows in a second call
+    assert len(page.locator(FEATURE + ".hsae-ends span").all_inner_texts()) == 3
+    assert page.locator("#relevancy figure").count() >= 2
+    page.locator("#removal summary").first.wait_for()  # follows in a second call
+    assert page.locator("#removal summary").count() == page.locator("#relevancy figure").count()
+    page.locator("#removal summary").first.click()
+    page.locator("#removal svg").first.wait_for()
     page.locator("#relevancy-patches canvas").focus()
     page.keyboard.press(" ")
-    page.locator("#relevancy-share", has_text="1 chosen patches").wait_for()
+    page.locator("#relevancy-share", has_text="The chosen patch is").wait_for()
     picture = heat.get_attribute("src")
     page.focus("#opacity input[type=range]")
     page.keyboard.press("End")
-    page.wait_for_function("() => getComputedStyle(document.querySelector('.hsae-heat img.over')).opacity === '1'")
+    page.wait_for_function(f"() => getComputedStyle(document.querySelector('{FEATURE}img.over')).opacity === '1'")
     page.locator("#active tbody button").nth(1).click()
-    page.wait_for_function("old => document.querySelector('.hsae-heat img.over')?.src !== old", arg=picture)
+    page.wait_for_function(f"old => document.querySelector('{FEATURE}img.over')?.src !== old", arg=picture)
     assert query(page)["view"] == "relevancy"  # choosing a feature here stays here
 
 
@@ -210,7 +235,7 @@ def test_a_silent_feature_says_so(visit):
     dead = Artifact.load("starter").latents("block_01")["dead"]
     page = visit(f"?layer=block_01&latent={dead.idxmax()}&view=relevancy")
     page.locator("#relevancy .hsae-notice", has_text="is not active in this photo").wait_for()
-    assert page.locator(".hsae-heat").count() == 0
+    assert page.locator(FEATURE).count() == 0
 
 
 def changes(page) -> set[str]:
@@ -273,9 +298,46 @@ def test_patches_are_chosen_by_keyboard_and_by_mouse(visit):
     page.mouse.move(box["x"] + box["width"] / 16 + 5, box["y"] + 2)
     page.mouse.up()
     until_query(page, patches="0.1.17")
+    page.keyboard.down("Shift")
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 16 + 5, box["y"] + box["height"] / 16 + 5)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    until_query(page, patches="0.1.16.17")
     canvas.focus()
     page.keyboard.press("Escape")
     page.wait_for_function("() => !location.search.includes('patches')")
+
+
+def test_patches_are_painted_and_lead_to_features_in_colours(visit):
+    page = visit("?layer=block_10&view=relevancy")
+    canvas = page.locator("#relevancy-patches canvas")
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = canvas.bounding_box()
+    corners = [(2, 2), (2, 5), (6, 5)]  # column and row: down, then to the right
+    for at, (col, row) in enumerate(corners):
+        page.mouse.move(box["x"] + (col + 0.5) * box["width"] / 16, box["y"] + (row + 0.5) * box["height"] / 16)
+        if not at:
+            page.mouse.down()
+    page.mouse.up()
+    along = [*(16 * row + 2 for row in range(2, 5)), *(80 + col for col in range(2, 7))]
+    until_query(page, patches=".".join(map(str, along)))
+    feature = page.locator('#at-patches [data-field="mark"]').first
+    feature.wait_for()
+    mark = feature.get_attribute("data-value")
+    click_at_once(page, "#at-patches [data-field=mark]", "#colours [data-field=mark]")
+    page.locator("#colours .hsae-tints figure").nth(2).wait_for()
+    assert mark.replace(":", "%3A") in page.url
+    colours = page.locator("#colours figure > .hsae-still i").evaluate_all(
+        "all => all.map((one) => getComputedStyle(one).color)"
+    )
+    assert colours[:2] == colours[2:]
+    assert len(set(colours)) == 2
+    page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('#at-patches .hsae-few i')).maskImage.startsWith('url(')"
+    )
 
 
 def test_a_preset_turns_its_photo_and_stands_beside_its_controls(visit):

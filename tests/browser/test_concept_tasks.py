@@ -68,6 +68,15 @@ def test_make_it_a_cat(mine):
     assert "brought" in verdict.inner_text()
 
 
+def test_a_skip_link_leads_to_the_views(visit):
+    page = visit()
+    page.locator(".hsae-skip").focus()
+    assert page.locator(".hsae-skip").bounding_box()["x"] >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "tab"
+    assert "#" not in page.url
+
+
 def test_arrows_go_along_tabs_and_film_and_keep_the_focus(visit):
     page = visit()
     page.locator('#tabs [aria-selected="true"]').focus()

@@ -24,6 +24,9 @@ from hsae.views.tabs.feature import card
 from hsae.views.tabs.hierarchy import hierarchy
 from hsae.views.tabs.layers import layers
 from hsae.views.tabs.relevancy import relevancy
+from hsae.views.tabs.relevancy.colours import Marked, tints_html
+from hsae.views.tabs.relevancy.explained import Explained
+from hsae.views.tabs.relevancy.overlay import legend_html, overlay_html
 from hsae.views.tabs.steer import result as steer_result
 from hsae.views.tabs.steer.result import branches, top_changes
 from tests.views.conftest import CLASSES, HOSTILE, LAYERS, latents
@@ -113,7 +116,8 @@ def test_hostile_labels_are_text_in_every_view():
     pieces = [
         card.head_html(row(1), 1, "block_02"),
         photo.active_html(active, "block_02", 1),
-        relevancy.overlay_html(Image.new("RGB", (9, 9)), found, HOSTILE, 1.0),
+        overlay_html(Image.new("RGB", (9, 9)), Explained(HOSTILE, "feature", "", lambda: found, lambda: None)),
+        tints_html("data:,", [Marked(("feature", 1), HOSTILE, found, "")] * 2),
         line_chart("a chart", LAYERS, {HOSTILE: [0.1, 0.2, 0.3], "other": [0.1, 0.2, 0.3]}, LAYERS[0]),
         photo.classes_html(pd.DataFrame({"wnid": [CLASSES[0]], "name": [HOSTILE], "probability": [1.0]}), HOSTILE, 4),
     ]
@@ -162,28 +166,35 @@ def test_the_legend_has_the_maps_own_numbers():
     values = np.zeros((10, 10), np.float32)
     values[0, 0], values[0, 1] = 8.0, 4.0
     found = RelevancyMap(values, "gradient_rollout", "block_02", 1.0)
-    html = relevancy.legend_html(found)
+    html = legend_html(found)
     assert f"{found.limit:.3g}" in html
     assert "strongest patch has 8" in html
     assert "−" not in html
-    assert "-4<" in relevancy.legend_html(RelevancyMap(np.array([[-4.0, 4.0]]), "x", "b", 1.0))
+    assert "-4<" in legend_html(RelevancyMap(np.array([[-4.0, 4.0]]), "x", "b", 1.0))
 
 
 def test_a_silent_feature_gets_a_sentence_and_an_active_one_a_map(desk, choices):
     selection = replace(choices.first(), view="relevancy")
     silent = next(n for n in range(1, 24) if n not in set(desk.active(selection)["latent"]))
-    assert "is not active" in relevancy._render(desk, replace(selection, latent=silent))[0]
+    told = relevancy._render(desk, replace(selection, latent=silent))[0]
+    assert "is not active" in told
+    assert 'data-of="feature"' not in told
+    assert 'data-of="concept"' in told
     html, method = relevancy._render(desk, selection)
-    assert "Heat map of" in html
+    assert "is not active" not in html
+    assert html.count('alt="Heat map of') == html.count('data-of="') >= 2
+    assert 'data-of="feature"' in html
     assert method.value == "attn_lrp"
     assert "grad_cam" in [name for _, name in method.choices]
 
 
 def test_chosen_patches_are_told_how_much_they_hold():
     found = RelevancyMap(np.array([[3.0, 1.0], [0.0, -5.0]], np.float32), "x", "b", 1.0)
-    html = relevancy.share_html(found, (0, 3, 99))
-    assert "2 chosen patches are 50 % of the picture and hold <b>75 %</b>" in html
-    assert "Choose patches" in relevancy.share_html(found, ())
+    html = relevancy.share_html({"dog": found, HOSTILE: RelevancyMap(-found.values, "x", "b", 1.0)}, (0, 3))
+    assert "The 2 chosen patches are 50 % of the picture and hold <b>75 %</b> of “dog”, <b>100 %</b> of “&lt;" in html
+    assert "The chosen patch is 25 % of the picture and holds <b>25 %</b>" in relevancy.share_html({"dog": found}, (1,))
+    assert "of “dog”" in relevancy.share_html({"dog": found}, (1, 99)), "a patch that there is not holds nothing"
+    assert "Choose patches" in relevancy.share_html({"dog": found}, ())
 
 
 def test_gains_come_first_and_losses_last():

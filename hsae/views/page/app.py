@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")  # else pandas sums all events up after each of them
@@ -54,7 +55,8 @@ def build_app(artifacts: Sequence[Artifact]) -> Space:
     with Space(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         demo.shared = Shared(desk, choices)
         page = Page(desk, choices)
-        demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
+        loaded: Any = demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
+        page.tell_answered(loaded)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it
     if not models.loading:

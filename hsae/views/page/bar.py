@@ -27,7 +27,10 @@ watch('value', () => {
   if (link !== location.search) history[small ? 'replaceState' : 'pushState'](null, '', link);
   first = false;
 });
-addEventListener('popstate', () => trigger('select', { index: 'link', value: location.search }));
+addEventListener('popstate', () => {
+  const value = location.search;
+  hsaeTurns.take('link', () => trigger('select', { index: 'link', value }));
+});
 """
 _LINK = '<a class="hsae-link" href="${value}" title="Restores all but an uploaded photo">Link to this view</a>'
 

@@ -89,6 +89,12 @@ def said_name(row: pd.Series, latent: int) -> str:
     return f"feature {latent}" if status_of(row) == KEPT and not row["said"] else feature_name(row, latent)
 
 
+def said_number(row: pd.Series, latent: int) -> str:
+    """The same, with the feature's number in any case: of several with one name each is another."""
+    said = said_name(row, latent)
+    return said if str(latent) in said else f"{said} · {latent}"
+
+
 def unsaid(row: pd.Series) -> str:
     """Why a feature of a photograph that has a name is not called by it; empty where it is, or has none."""
     weak = status_of(row) == KEPT and not row["said"]

@@ -13,11 +13,11 @@ Feature = tuple[str, int]
 """Layer and number."""
 
 
-def read_kept(text: str, sizes: Mapping[str, int]) -> tuple[Feature, ...]:
-    """The features of a list; sizes: how many each layer has. InputError for anything else."""
+def read_kept(text: str, sizes: Mapping[str, int], most: int = MOST) -> tuple[Feature, ...]:
+    """The features of a list; sizes: how many each layer has. InputError for anything else, or more than `most`."""
     features = tuple(read_feature(part, sizes) for part in text.split(",")) if text else ()
-    if len(features) > MOST or len(set(features)) < len(features):
-        raise InputError(f"a list of {len(features)} features", f"at most {MOST}, each once")
+    if len(features) > most or len(set(features)) < len(features):
+        raise InputError(f"a list of {len(features)} features", f"at most {most}, each once")
     return features
 
 
@@ -39,9 +39,9 @@ def write_kept(features: Iterable[Feature]) -> str:
     return ",".join(map(write_feature, features))
 
 
-def toggled(text: str, feature: str, sizes: Mapping[str, int]) -> str:
+def toggled(text: str, feature: str, sizes: Mapping[str, int], most: int = MOST) -> str:
     """The list with a feature at its end, or without it when it was there; InputError where it would be too long."""
-    kept, chosen = read_kept(text, sizes), read_feature(feature, sizes)
+    kept, chosen = read_kept(text, sizes, most), read_feature(feature, sizes)
     changed = write_kept([one for one in kept if one != chosen] if chosen in kept else [*kept, chosen])
-    read_kept(changed, sizes)
+    read_kept(changed, sizes, most)
     return changed

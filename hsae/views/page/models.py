@@ -24,6 +24,7 @@ from hsae.hierarchy import Taxonomy, wordnet
 from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
 from hsae.measures.weaker_images import Shares
+from hsae.measures.wordnet.pushes import Pushes
 from hsae.relevancy import usable_methods
 from hsae.report.shown_names import as_shown
 from hsae.session import Session
@@ -156,6 +157,11 @@ class Model:
         """Features by layer."""
         return {layer.name: layer.d_sae for layer in self.artifact.index.layers}
 
+    def markable(self, layer: str) -> dict[str, int]:
+        """By kind how many features a layer has that can be shown in colours: its own, and those of its patches."""
+        beside = {} if self.patches is None else self.patches.sizes
+        return {"feature": self.sizes[layer]} | ({"patch": beside[layer]} if layer in beside else {})
+
     @cached_property
     def living(self) -> list[Feature]:
         """Every feature that ever fires; the first one of all where none does."""
@@ -222,6 +228,11 @@ class Model:
         return densities({layer: self.latents(layer) for layer in self.artifact.layers}, self.taxonomy)
 
     @lru_cache(maxsize=64)  # noqa: B019 - a model is kept as long as the app runs
+    def pushes(self, layer: str) -> Pushes:
+        """The WordNet nodes that a layer's probe can tell apart; of a model with classes only."""
+        return Pushes.of(self.artifact.probe(layer), self.taxonomy.nodes, self.taxonomy.members)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - as above
     def latents(self, layer: str) -> pd.DataFrame:
         """The artifact's table of a layer as it may be shown (`report.shown_names`); shared, so leave it unchanged."""
         return as_shown(self.artifact.latents(layer))

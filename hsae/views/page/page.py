@@ -28,9 +28,18 @@ from hsae.views.parts.view import LATER, Controls, View
 from hsae.views.tabs.concept import concept
 
 _TITLE = (
+    '<a class="hsae-skip" href="#tabs">Skip to the views</a>'
     "<h1>Where does this vision model know what a dog is?</h1><p>Pick a photo, watch the concept appear layer by"
     " layer, and turn it up or down.</p>"
 )
+_SKIP = """
+element.querySelector('.hsae-skip').addEventListener('click', (event) => {
+  event.preventDefault(); // another address would be a step back
+  document.querySelector('#tabs [aria-selected="true"]').focus();
+});
+"""
+_ANSWERED = "() => { window.hsaeTurns.answered(); }"
+"""For pick.js, which holds the next choice back until then."""
 
 
 class EventOptions(TypedDict):
@@ -56,7 +65,7 @@ class Page:
         self.lane = Lane("clicks", threads=4, each=32, everybody=96)
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
-        gr.HTML(_TITLE, apply_default_css=False, elem_id="title")
+        gr.HTML(_TITLE, js_on_load=_SKIP, apply_default_css=False, elem_id="title")
         views, share_buttons = bar.build(desk, choices)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=1, min_width=300, elem_id="left"):
@@ -90,12 +99,13 @@ class Page:
             for slow, drawn, views in self.later
         ]  # fmt: skip
         (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
-        for running, (_, _, views) in zip(slowly, self.later, strict=True):
+        for slow_event, (_, _, views) in zip(slowly, self.later, strict=True):
             if all(view.tab for view in views):  # who leaves a view does not wait for it; the film is in no tab
                 # One each: of several the browser would find the later ones when it has cancelled the first, and
                 # then these may be those of the view that was opened.
-                tabs.select(None, cancels=running, api_visibility="private")
-        gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+                tabs.select(None, cancels=slow_event, api_visibility="private")
+        picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+        self.tell_answered(picked)
         for table in (table for view in everything for table in view.tables):
             table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
         for event, answer, component, output in (one for view in everything for one in view.answers):
@@ -107,6 +117,11 @@ class Page:
         for view in everything:
             if view.controls:
                 self._wire_controls(view, view.controls)
+
+    def tell_answered(self, event: Any) -> None:
+        """Let the browser's next choice follow when an event has ended, however it did."""
+        for ended in (event.then, event.failure):
+            ended(None, js=_ANSWERED, api_visibility="private")
 
     def _wire_photo(self, state: list[gr.State]) -> None:
         """The image is no output of a view, since it must only be given values (`photo_input`): it follows `shown`.

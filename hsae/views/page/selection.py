@@ -13,6 +13,8 @@ SURPRISE = "surprise"
 """In place of a concept: any of them."""
 RANDOM = "random"
 """In place of a feature: any living one of any layer."""
+MARKS = 4
+"""Features in colours at a time: as many as there are colours that everybody can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Selection:
     """Where: one of `SCOPES`; "" for the tokens the model's SAEs read."""
     patches: str = ""
     """Chosen patches of the photograph, e.g. 3.4.12."""
+    marks: str = ""
+    """Features of the layer shown side by side in colours, e.g. feature:841,patch:12 (`Model.markable`)."""
     pair: str = ""
     """Layers compared with another model's, e.g. block_09:stage_5; "" for the best partner of the layer."""
     shows: str = ""

@@ -15,11 +15,12 @@ from hsae.views.page.edit_text import read_edit, read_patches, write_edit
 from hsae.views.page.kept import read_feature, read_kept, toggled, write_feature
 from hsae.views.page.models import Models
 from hsae.views.page.photos import UPLOAD, Photos, starter_keys
-from hsae.views.page.selection import RANDOM, SCOPES, SHOWS, SURPRISE, Selection
+from hsae.views.page.selection import MARKS, RANDOM, SCOPES, SHOWS, SURPRISE, Selection
 from hsae.views.page.squares import PLACES, placed, split_key
 from hsae.views.page.tabs import TABS
 from hsae.views.parts.say import brief
 from hsae.views.tabs.concept.concept import concept_of
+from hsae.views.tabs.feature.search import first_found
 from hsae.views.tabs.steer.dial import dialled, opening_layer
 
 Known = TypeVar("Known", bound=str)
@@ -48,11 +49,13 @@ class Choices:
 
         Besides the fields: "square", the place of the photograph's square in per cent; "place", a layer or a feature of
         a model written starter|block_07 or starter|block_07:12; "feature", a latent written block_07:12 or "random";
-        "keep", a feature to put on the list or take off it; "preset", a photograph, a layer, a concept, another one and
-        where the dial stands, written photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
+        "keep", a feature to put on the list or take off it; "mark", the same for those in colours, written patch:12;
+        "add", a feature of the layer by number or word; "turned", a feature to turn and look at, written 841~1;
+        "preset", a photograph, a layer, a concept, another one and where the dial stands, written
+        photos/farm/dog|block_12|n02121620|n02084071|2; and "link", a whole query string.
         """
         if field == "link":
-            return self.from_query(dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))[0]
+            return self._link(selection, dict(parse_qsl(str(value).removeprefix("?"), keep_blank_values=True)))
         if field not in _CHOOSERS:
             raise InputError(f"a choice of {str(field)[:40]!r}", f"one of {', '.join(_CHOOSERS)}")
         return _CHOOSERS[field](self, selection, str(value))
@@ -67,6 +70,12 @@ class Choices:
                 except HsaeError as error:
                     problems.append(brief(error))
         return selection, problems
+
+    def _link(self, selection: Selection, query: Mapping[str, str]) -> Selection:
+        """What a link of this page's own history describes: one that names no photograph keeps the visitor's own."""
+        linked = self.from_query(query)[0]
+        own = "image" not in query and selection.image.startswith(UPLOAD)
+        return replace(linked, image=selection.image) if own else linked
 
     def query(self, selection: Selection) -> str:
         """The query string that restores a selection; an upload stays out of it, since no other visitor has it."""
@@ -84,11 +93,11 @@ class Choices:
         model = self.models[_one_of("model", value, tuple(self.models))]
         layer = selection.layer if selection.layer in model.artifact.layers else model.best_layer
         fresh = replace(selection, model=value, layer=layer, latent=None, concept="", less="", method="", edit="")
-        return replace(fresh, patches="", pair="", kept="")
+        return replace(fresh, patches="", marks="", pair="", kept="")
 
     def _layer(self, selection: Selection, value: str) -> Selection:
         layers = self.models[selection.model].artifact.layers
-        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", pair="")
+        return replace(selection, layer=_one_of("layer", value, layers), latent=None, edit="", marks="", pair="")
 
     def _place(self, selection: Selection, value: str) -> Selection:
         model, _, place = value.partition("|")
@@ -115,6 +124,14 @@ class Choices:
 
     def _keep(self, selection: Selection, value: str) -> Selection:
         return replace(selection, kept=toggled(selection.kept, value, self.models[selection.model].sizes))
+
+    def _marks(self, selection: Selection, value: str) -> Selection:
+        read_kept(value, self.models[selection.model].markable(selection.layer), MARKS)
+        return replace(selection, marks=value)
+
+    def _mark(self, selection: Selection, value: str) -> Selection:
+        sizes = self.models[selection.model].markable(selection.layer)
+        return replace(selection, marks=toggled(selection.marks, value, sizes, MARKS))
 
     def _image(self, selection: Selection, value: str) -> Selection:
         photo, _ = split_key(value)
@@ -166,6 +183,19 @@ class Choices:
         amounts = read_edit(value, len(self.models[selection.model].latents(selection.layer)))
         return replace(selection, edit=write_edit(amounts))
 
+    def _turned(self, selection: Selection, value: str) -> Selection:
+        """Turn one feature, and look at that: written 841~1."""
+        edited = replace(self._edit(selection, value), scope="", shows="", view="steer")
+        return self._latent(edited, value.partition("~")[0])
+
+    def _add(self, selection: Selection, value: str) -> Selection:
+        """A feature of the layer by number or word."""
+        latent = first_found(self.models[selection.model], selection.layer, value)
+        if latent is None:
+            do = "Try a number, or a broader word such as animal."
+            raise InputError(f"No feature of layer {selection.layer} answers {value[:40]!r}", do=do)
+        return self._latent(selection, str(latent))
+
     def _scope(self, selection: Selection, value: str) -> Selection:
         return replace(selection, scope=_one_of("scope", value, SCOPES))
 
@@ -207,8 +237,12 @@ _CHOOSERS = {
     "edit": Choices._edit,
     "scope": Choices._scope,
     "patches": Choices._patches,
+    "marks": Choices._marks,
+    "mark": Choices._mark,
     "shows": Choices._shows,
     "pair": Choices._pair,
+    "turned": Choices._turned,
+    "add": Choices._add,
     "preset": Choices._preset,
     "view": Choices._view,
 }

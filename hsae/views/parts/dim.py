@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from io import BytesIO
 
 import numpy as np
@@ -28,6 +29,11 @@ def mask_uri(found: RelevancyMap) -> str:
     buffer = BytesIO()
     Image.fromarray(pixels, "LA").save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def mask_name(*what: object) -> str:
+    """The CSS variable under which masks.js keeps the mask of a picture: what is shown, and in which picture."""
+    return f"--shot-{hashlib.sha256('|'.join(map(str, what)).encode()).hexdigest()[:16]}"
 
 
 def dimmed(photo: Image.Image, found: RelevancyMap) -> Image.Image:

@@ -1,6 +1,6 @@
 // props.value: {photo: data URI, rows, cols, chosen: [patch numbers, row by row]}
 const photo = element.querySelector("img"), canvas = element.querySelector("canvas"), read = element.querySelector("p");
-let chosen = new Set(), cursor = 0, from = null, over = null, timer = null;
+let chosen = new Set(), cursor = 0, from = null, over = null, painted = null, timer = null;
 const data = () => (props.value && props.value.rows ? props.value : { photo: "", rows: 1, cols: 1, chosen: [] });
 const style = (name, fallback) => getComputedStyle(element).getPropertyValue(name).trim() || fallback;
 
@@ -9,6 +9,12 @@ function take() {
   photo.src = uri || "data:,";
   chosen = new Set(given); cursor = Math.min(cursor, rows * cols - 1);
   draw();
+}
+function line(a, b) { // the patches from one to another, so that a fast hand leaves no gaps
+  const { cols } = data(), [r, c, down, right] = [Math.floor(a / cols), a % cols, Math.floor(b / cols), b % cols];
+  const steps = Math.max(Math.abs(down - r), Math.abs(right - c), 1);
+  return Array.from({ length: steps + 1 }, (_, at) =>
+    Math.round(r + ((down - r) * at) / steps) * cols + Math.round(c + ((right - c) * at) / steps));
 }
 function box(a, b) { // the patches of the rectangle between two corners
   const { cols } = data(), found = [];
@@ -22,7 +28,7 @@ function draw() {
   if (!side) return; // not on screen yet; the observer below calls again
   const ratio = window.devicePixelRatio || 1, pen = canvas.getContext("2d");
   canvas.width = canvas.height = side * ratio; pen.scale(ratio, ratio);
-  const w = side / cols, h = side / rows, pending = new Set(from === null ? [] : box(from, over));
+  const w = side / cols, h = side / rows, pending = new Set(from === null ? [] : painted ?? box(from, over));
   for (let patch = 0; patch < rows * cols; patch++) {
     const x = (patch % cols) * w, y = Math.floor(patch / cols) * h;
     pen.strokeStyle = "rgb(255 255 255 / 35%)"; pen.lineWidth = 1; pen.strokeRect(x, y, w, h);
@@ -43,7 +49,10 @@ function say() {
 }
 function send() {
   draw(); say(); clearTimeout(timer);
-  timer = setTimeout(() => trigger("select", { index: "patches", value: [...chosen].sort((a, b) => a - b).join(".") }), 250);
+  timer = setTimeout(() => {
+    const value = [...chosen].sort((a, b) => a - b).join(".");
+    hsaeTurns.take("patches", () => trigger("select", { index: "patches", value }));
+  }, 250);
 }
 function toggle(patches) {
   const all = patches.every((patch) => chosen.has(patch));
@@ -55,9 +64,25 @@ function at(event) {
   const place = (part, size, n) => Math.min(n - 1, Math.max(0, Math.floor((part / size) * n)));
   return place(event.clientY - frame.top, frame.height, rows) * cols + place(event.clientX - frame.left, frame.width, cols);
 }
-canvas.addEventListener("pointerdown", (event) => { from = over = cursor = at(event); canvas.setPointerCapture(event.pointerId); draw(); });
-canvas.addEventListener("pointermove", (event) => { if (from !== null) { over = at(event); draw(); } });
-canvas.addEventListener("pointerup", () => { if (from !== null) { const patches = box(from, over); from = null; toggle(patches); } });
+canvas.addEventListener("pointerdown", (event) => {
+  from = over = cursor = at(event);
+  painted = event.shiftKey ? null : new Set([from]);
+  canvas.setPointerCapture(event.pointerId);
+  draw();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (from === null) return;
+  const to = at(event);
+  if (painted) for (const patch of line(over, to)) painted.add(patch);
+  over = to;
+  draw();
+});
+canvas.addEventListener("pointerup", () => {
+  if (from === null) return;
+  const patches = [...(painted ?? box(from, over))];
+  from = null;
+  toggle(patches);
+});
 canvas.addEventListener("pointercancel", () => { from = null; draw(); });
 canvas.addEventListener("keydown", (event) => {
   const { rows, cols } = data(), row = Math.floor(cursor / cols), col = cursor % cols;

@@ -16,7 +16,8 @@ _SIDE = 320
 _TEMPLATE = (
     '<div class="hsae-patches"><div><img alt=""><canvas tabindex="0" role="application" aria-label="Patches of the'
     " photo. Arrow keys move, space chooses or drops a patch, Escape drops all. With the mouse: click,"
-    ' or drag over several."></canvas></div><p class="hsae-hint" aria-live="polite"></p></div>'
+    ' or paint over several; with Shift, drag a rectangle."></canvas></div><p class="hsae-hint" aria-live="polite">'
+    "Click patches or paint over them; with Shift, drag a rectangle.</p></div>"
 )
 
 

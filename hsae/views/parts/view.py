@@ -12,7 +12,7 @@ import gradio as gr
 from hsae.views.page.selection import Selection
 from hsae.views.parts.markup import notice
 
-LATER = ("film", "effects of edits", "heat maps", "removal curves")
+LATER = ("film", "effects of edits", "heat maps", "removal curves", "examples")
 """What takes long, each kind in calls and in a lane of its own."""
 _VIEWS = Path(__file__).parents[1]
 

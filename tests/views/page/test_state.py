@@ -43,11 +43,34 @@ def test_a_feature_of_another_layer_is_chosen_at_once(choices):
     assert (chosen.layer, chosen.latent, chosen.view) == ("block_03", 7, "feature")
 
 
+def test_a_feature_is_added_by_number_or_word_and_turned_from_its_page(choices):
+    there = choices.choose(choices.choose(choices.first(), "layer", "block_02"), "view", "steer")
+    assert (choices.choose(there, "add", " 7 ").latent, choices.choose(there, "add", "7").view) == (7, "steer")
+    assert choices.choose(there, "add", "carnivore").latent == 2
+    for nothing in ("no such thing", "", str(N), "-1"):
+        with pytest.raises(InputError, match="answers"):
+            choices.choose(there, "add", nothing)
+    turned = choices.choose(replace(there, view="feature", scope="all", shows="control"), "turned", "5~1")
+    assert (turned.view, turned.latent, turned.edit, turned.scope, turned.shows) == ("steer", 5, "5~1", "", "")
+    with pytest.raises(InputError):
+        choices.choose(there, "turned", f"{N}~1")
+
+
 def test_a_whole_link_is_chosen_as_the_back_button_does(choices):
     before = choices.choose(choices.first(), "feature", "block_03:7")
     after = choices.choose(before, "image", "food/lemon")
     assert choices.choose(after, "link", choices.query(before)) == before
     assert choices.choose(after, "link", "") == choices.first()
+
+
+def test_back_keeps_the_visitors_own_photograph_unless_the_link_names_one(choices):
+    own = choices.photos.add(Image.new("RGB", (60, 60), "red"))
+    before = choices.choose(choices.first(), "image", own)
+    after = choices.choose(before, "feature", "block_03:7")
+    assert choices.choose(after, "link", choices.query(before)) == before
+    assert choices.choose(after, "link", "?image=food/lemon").image == "food/lemon"
+    assert choices.choose(replace(after, image="food/lemon"), "link", "").image == choices.first().image
+    assert "image" not in choices.query(after)
 
 
 @pytest.mark.parametrize(

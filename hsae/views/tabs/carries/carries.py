@@ -14,6 +14,7 @@ from hsae.views.parts.few import few_html
 from hsae.views.parts.markup import button, esc, notice, number, signed_bar, table
 from hsae.views.parts.view import View, picker
 from hsae.views.tabs.concept.concept import concept_of
+from hsae.views.tabs.feature.words import words
 
 _SHOWN, _PHOTOS = 10, 4
 _EXACT = "These parts add up exactly: the concept is read at this very layer."
@@ -38,9 +39,14 @@ def _carries(desk: Desk, selection: Selection) -> str:
     carried = desk.session(selection).contributions(selection.layer, concept)
     top = model.artifact.top_images(selection.layer)
     shown = carried.latents["latent"].head(_SHOWN)
-    photos = {int(latent): few_html((key for key, _ in top[latent]["starter"]), _PHOTOS) for latent in shown}
+    known = {
+        int(latent): Known(
+            words(model, selection.layer, int(latent)), few_html((key for key, _ in top[latent]["starter"]), _PHOTOS)
+        )
+        for latent in shown
+    }
     where = Where(wordnet().name(concept), selection.layer, model.artifact.layers[-1])
-    return carries_html(carried, where, photos)
+    return carries_html(carried, where, known)
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,20 @@ class Where:
         return self.layer == self.last
 
 
-def carries_html(carried: Carried, where: Where, photos: Mapping[int, str]) -> str:
+@dataclass(frozen=True)
+class Known:
+    """What else is known of a feature."""
+
+    words: str = ""
+    """What it pushes towards and fires on (`words`)."""
+    photos: str = ""
+    """HTML of the photographs that move it most."""
+
+
+def carries_html(carried: Carried, where: Where, known: Mapping[int, Known]) -> str:
     """The largest contributions by feature, then all others together, the error, the base and their sum, in nats.
 
-    photos: by latent, HTML of the photographs that move it most.
+    known: by latent.
     """
     shown, parts = carried.latents.head(_SHOWN), carried.parts
     others = carried.latents["contribution"].iloc[_SHOWN:]
@@ -74,10 +90,11 @@ def carries_html(carried: Carried, where: Where, photos: Mapping[int, str]) -> s
     full = max(map(abs, values), default=0.0) or 1.0
     rows = [
         [
-            button(said_name(row, int(row["latent"])), ("latent", int(row["latent"])), title=unsaid(row)),
+            button(said_name(row, int(row["latent"])), ("latent", int(row["latent"])), title=unsaid(row))
+            + _small(known.get(int(row["latent"]), Known()).words),
             _amount(float(row["contribution"]), full),
             trust(row) if row["said"] else "",
-            photos.get(int(row["latent"]), ""),
+            known.get(int(row["latent"]), Known()).photos,
         ]
         for _, row in shown.iterrows()
     ]
@@ -89,8 +106,13 @@ def carries_html(carried: Carried, where: Where, photos: Mapping[int, str]) -> s
         f"<h3>What carries “{esc(where.concept)}” at layer {esc(short_layer(where.layer))}</h3>"
         f"{table('Contributions', heads, rows)}"
         f'<p class="hsae-hint">{hint} Log-odds: 0 is even, +2.2 is 90 %, −2.2 is 10 %. A feature without a name is'
-        " one whose name did not prove true on other photographs: its page shows what it fires for.</p>"
+        " one whose name did not prove true on other photographs: its page shows what it fires for. “Pushes towards”:"
+        " how this layer's own probe reads its direction; nothing is said where a random direction does as well.</p>"
     )
+
+
+def _small(words: str) -> str:
+    return f'<small class="hsae-words">{esc(words)}</small>' if words else ""
 
 
 def _amount(value: float, full: float) -> str:

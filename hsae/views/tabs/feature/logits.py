@@ -9,6 +9,7 @@ import torch
 from hsae.views.page.models import Model
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, named_node, signed_bar, table
+from hsae.views.tabs.feature.words import pushes_words
 
 _SHOWN = 5
 
@@ -26,8 +27,10 @@ def logits_html(model: Model, layer: str, latent: int, strong: float) -> str:
         f"<div><h4>{word}</h4>{_classes(word, [names[at] for at in some], pushed[some].tolist(), most)}</div>"
         for word, some in (("raises", raised), ("lowers", lowered))
     )
+    towards = pushes_words(model, layer, latent)
+    told = f"<p>It {esc(towards)}.</p>" if towards else ""
     return (
-        f'<h3>Classes it speaks for and against</h3><div class="hsae-halves">{halves}</div><p class="hsae-hint">'
+        f'<h3>Classes it speaks for and against</h3>{told}<div class="hsae-halves">{halves}</div><p class="hsae-hint">'
         f"What its direction adds to the logits of layer {esc(short_layer(layer))}'s own probe when it fires strongly,"
         " against the mean of all classes. That is what it is read as here, not what the model does with it.</p>"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,9 +16,9 @@ from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import image_uri
-from hsae.views.parts.dim import mask_uri
+from hsae.views.parts.dim import mask_name, mask_uri
 from hsae.views.parts.markup import attributes, esc, notice, number
-from hsae.views.tabs.relevancy.relevancy import method_of
+from hsae.views.tabs.relevancy.explained import method_of
 
 KINDS = {
     "top": ("Where it fires most", 6),
@@ -159,8 +158,7 @@ def _still(desk: Desk, selection: Selection, latent: int, shot: Shot) -> str:
 
 def _variable(selection: Selection, latent: int, key: str | int) -> str:
     """Name of the CSS variable that holds where a feature fires in a picture."""
-    what = f"{selection.model}|{selection.layer}|{latent}|{key}|{selection.method}"
-    return f"--shot-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+    return mask_name(selection.model, selection.layer, latent, key, selection.method)
 
 
 def _hint(model: Model, own: bool) -> str:

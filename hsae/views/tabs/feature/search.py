@@ -34,14 +34,26 @@ def results_html(model: Model, text: str) -> str:
     if not asked:
         return ""
     nodes = matching_nodes(model, asked)
-    answers = [*_numbered(model, asked), *_of_nodes(model, nodes), *_called(model, asked)]
-    found = list({(one.layer, one.latent): one for one in reversed(answers)}.values())[::-1]
+    found = _answers(model, asked, nodes)
     if not found:
         return notice(f"No feature answers “{asked}”. Try a broader word, such as animal or vehicle, or a number.")
     said = ", ".join(named_node(node) for node in nodes)
     about = f"<p>“{esc(asked)}” in WordNet, as far as this model has classes of it: {said}.</p>" if nodes else ""
     rows = [_row(model, one) for one in found[:_SHOWN]]
     return about + table("Features found", ["feature", "layer", "why", "photos"], rows, css="hsae-found")
+
+
+def first_found(model: Model, layer: str, text: str) -> int | None:
+    """The feature of a layer that a search finds first; None where it finds none there."""
+    asked = " ".join(text.split())[:_LONGEST]
+    found = _answers(model, asked, matching_nodes(model, asked)) if asked else []
+    return next((one.latent for one in found if one.layer == layer), None)
+
+
+def _answers(model: Model, asked: str, nodes: list[str]) -> list[Found]:
+    """All that answers, the best first, each feature once."""
+    answers = [*_numbered(model, asked), *_of_nodes(model, nodes), *_called(model, asked)]
+    return list({(one.layer, one.latent): one for one in reversed(answers)}.values())[::-1]
 
 
 def matching_nodes(model: Model, text: str) -> list[str]:

@@ -23,7 +23,7 @@ def walk_html(model: Model, selection: Selection, latent: int) -> str:
         button("random", ("feature", RANDOM), title="Any feature of any layer"),
         button("next ›", ("latent", after), title=f"feature no. {after}"),
         button("where in my photo", ("view", "relevancy"), title="Which parts of your photo it comes from"),
-        button("turn it", ("preset", f"{selection.image}|{latent}~{_STRONG}"), title="Turn it up inside the model"),
+        button("turn it", ("turned", f"{latent}~{_STRONG}"), title="Turn it up inside the model"),
         button("on my list" if kept else "put on my list", ("keep", here), pressed=kept),
     ]
     return f'<div class="hsae-walk" role="group" aria-label="From this feature">{"".join(faces)}</div>'

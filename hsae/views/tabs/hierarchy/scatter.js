@@ -76,7 +76,11 @@ function nearest(event) {
   });
   return best;
 }
-const open = () => { if (current !== null) trigger("select", { index: "latent", value: String(places[current].p[0]) }); };
+const open = () => { 
+  if (current === null) return;
+  const value = String(places[current].p[0]);
+  hsaeTurns.take("latent", () => trigger("select", { index: "latent", value }));
+};
 // Left and right walk the features from left to right, up and down from bottom to top.
 function step(axis, by) {
   const order = places.map((_, at) => at).sort((a, b) => places[a][axis] - places[b][axis] || a - b);

@@ -1,13 +1,9 @@
-"""What happens to a feature when the patches its map calls relevant are taken away: curves and a sentence."""
+"""What happens to a concept or a feature when what its map calls relevant is taken away: a sentence and curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from hsae.artifacts.documents.faithfulness import read_gap
 from hsae.faithfulness.curves import Curve
 from hsae.views.parts.markup import esc, number, percent
 
@@ -15,15 +11,22 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 420, 190, 46, 24
 _ORDERS = (("most relevant first", "morf"), ("at random", "random"), ("least relevant first", "lerf"))
 
 
-def removal_html(curve: Curve, document: Mapping[str, Any] | None, layer: str, latent: int, method: str) -> str:
-    """The three curves, the verdict on this map, and the score this feature has over many photographs."""
+def removal_html(name: str, curve: Curve, typical: float | None = None) -> str:
+    """The verdict on the map of a concept or feature, and, folded up, the three curves behind it.
+
+    typical: the gap that maps of this feature have over many photographs, where that was measured.
+    """
+    many = (
+        ""
+        if typical is None
+        else f" Over many photos this feature's maps by this method score {number(typical)} (0 is chance, 1 is good)."
+    )
     return (
-        "<h3>How true is this map?</h3>"
-        f'<p>{esc(verdict(curve))}</p><div class="hsae-charts">{_chart(curve)}</div>'
-        f"{_typical(document, layer, latent, method)}"
-        f'<p class="hsae-hint">Patches are replaced by a {esc(_words(curve.baseline))} one after the other, and the'
-        " feature is read again. In a true map it falls soon when the most relevant go first, and late when they go"
-        " last.</p>"
+        f'<div class="hsae-removal"><p>{esc(verdict(name, curve))}{many}</p>'
+        f"<details><summary>How this map was tested</summary>{_chart(name, curve)}"
+        f'<p class="hsae-hint">Patches are replaced by a {esc(_words(curve.baseline))} one after the other, and'
+        f" “{esc(name)}” is read again. In a true map it falls soon when the most relevant go first, and late when they"
+        " go last.</p></details></div>"
     )
 
 
@@ -31,20 +34,20 @@ def _words(baseline: str) -> str:
     return {"blur": "blurred picture", "mean": "plain mean colour", "mask": "mask token"}.get(baseline, baseline)
 
 
-def verdict(curve: Curve) -> str:
+def verdict(name: str, curve: Curve) -> str:
     """One sentence: nothing to lose, better than chance, or not."""
     if not curve.lost > 0:
-        return "Without the picture the feature fires as much as with it: there is nothing for a map to explain."
+        return f"Without the picture “{name}” is read as strongly as with it: there is nothing for a map to explain."
     better = curve.random_gap
     if np.isnan(better) or better <= 0.02:
-        return f"Removing by this map is no better than removing at random (gain {number(better)})."
+        return f"Not true of “{name}”: removing by this map is no better than removing at random."
     return (
-        f"Removing the most relevant patches first lowers the feature sooner than at random: by {percent(better)} of"
-        " what there is to lose, averaged over the removal."
+        f"Removing what is brightest first lowers “{name}” sooner than removing at random: by {percent(better)} of what"
+        " there is to lose, averaged over the removal."
     )
 
 
-def _chart(curve: Curve) -> str:
+def _chart(name: str, curve: Curve) -> str:
     values = np.concatenate([getattr(curve, order) for _, order in _ORDERS])
     low, high = float(min(values.min(), 0)), float(max(values.max(), 1e-9))
 
@@ -68,14 +71,6 @@ def _chart(curve: Curve) -> str:
     )
     told = ", ".join(f"{words}: {number(float(getattr(curve, order)[1]))} after the first" for words, order in _ORDERS)
     return (
-        f'<figure class="hsae-chart"><figcaption>The feature as patches go {keys}</figcaption>'
+        f'<figure class="hsae-chart"><figcaption>“{esc(name)}” as patches go {keys}</figcaption>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{esc(told)}">{marks}{lines}</svg></figure>'
     )
-
-
-def _typical(document: Mapping[str, Any] | None, layer: str, latent: int, method: str) -> str:
-    """What was measured for this feature and method over many photographs, if it was."""
-    gap = read_gap(document, layer, latent, method)
-    if gap is None:
-        return ""
-    return f"<p>Over many photos this feature's maps by this method score {number(gap)} (0 is chance, 1 is good).</p>"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hsae.session import Carried
 from hsae.steering.contributions import Contributions
-from hsae.views.tabs.carries.carries import Where, _carries, carries_html
-from tests.views.conftest import HOSTILE, LAYERS, latents
+from hsae.views.page.models import Models
+from hsae.views.tabs.carries.carries import Known, Where, _carries, carries_html
+from hsae.views.tabs.feature.words import words
+from tests.views.conftest import HOSTILE, LAYERS, PROFILES, artifact_with, latents, probe
 
 CARNIVORE = "n02075296"
 
@@ -46,6 +50,22 @@ def test_before_the_last_layer_what_is_left_out_has_a_bar():
 
 def test_words_from_outside_stay_words():
     assert "<script>" not in carries_html(carried([1.0, 1.0]), Where(HOSTILE, "block_03", "block_03"), {})
+
+
+def test_a_feature_is_told_by_what_it_pushes_towards_and_fires_on(artifact):
+    direction = artifact.sae(LAYERS[1]).W_dec[2].detach()
+    cats, plain = torch.tensor([0.0, 1.0, 1.0, 0.0]), probe(0)
+    others = 20 * (
+        plain.W - direction[:, None] * (direction @ plain.W)
+    )  # orthogonal to it, and what chance sees most of
+    probes = dict.fromkeys(LAYERS, plain) | {LAYERS[1]: replace(plain, W=direction[:, None] * cats + others)}
+    (model,) = Models([artifact_with(artifact, extras={"profiles": PROFILES}, probes=probes)]).values()
+    told = words(model, LAYERS[1], 2)
+    assert told == "pushes towards “domestic cat”; fires on 60 % of “Chihuahua” images"
+    html = carries_html(carried([1.0]), Where("dog", "block_03", "block_03"), {0: Known(HOSTILE, "<i>photos</i>")})
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "<i>photos</i>" in html
 
 
 def test_nothing_active_is_a_table_of_the_rest():

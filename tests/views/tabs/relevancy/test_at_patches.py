@@ -5,23 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import pytest
-
-from hsae.views.page.desk import Desk
-from hsae.views.page.models import Models
-from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
 from hsae.views.tabs.relevancy.at_patches import at_patches_html
-from tests.views.page.test_models import of_patches
-
-LAYER = "block_02"
-
-
-@pytest.fixture(scope="module")
-def both(artifact):
-    models = Models([artifact, of_patches(artifact).only([LAYER])])
-    models.settle(60)
-    return Desk(models, Photos())
+from tests.views.tabs.relevancy.conftest import LAYER
 
 
 def test_the_features_are_those_of_the_place(both):
@@ -29,10 +15,10 @@ def test_the_features_are_those_of_the_place(both):
     (model,) = both.models.values()
     expected = both.photos.session(model.patches, there.image).active_latents(LAYER, 6, [(1, 2)])
     html = at_patches_html(both, there)
-    said = re.findall(r'<td><span title="[^"]*">[^<]*?(\d+)', html)
-    assert 0 < len(said) <= len(expected)
-    assert html.count("mask-image") == len(expected)
-    assert "Active at the 1 chosen patches" in html
+    said = re.findall(r'data-field="mark" data-value="patch:(\d+)"', html)
+    assert list(map(int, said)) == expected["latent"].tolist()
+    assert html.count("mask-image:url(") == len(expected)
+    assert "Active at the chosen patch," in html
     assert "Choose patches" in at_patches_html(both, replace(there, patches=""))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pytest
 
 from hsae.faithfulness.curves import Curve
 from hsae.views.tabs.relevancy.removal import removal_html, verdict
+from tests.views.conftest import HOSTILE
 
 FRACTIONS = np.array([0.0, 0.25, 0.5, 1.0])
 
@@ -22,14 +22,14 @@ CHANCE = curve([4, 3, 2, 0], [4, 3, 2, 0], [4, 3, 2, 0])
 
 
 def test_a_map_better_than_chance_is_told_by_how_much():
-    share = re.search(r"by (\d+) %", verdict(GOOD))[1]
+    share = re.search(r"by (\d+) %", verdict("dog", GOOD))[1]
     assert int(share) == round(100 * GOOD.random_gap)
-    assert "no better than removing at random" in verdict(CHANCE)
-    assert "nothing for a map to explain" in verdict(curve([1, 1, 1, 1], [1] * 4, [1] * 4))
+    assert "no better than removing at random" in verdict("dog", CHANCE)
+    assert "nothing for a map to explain" in verdict("dog", curve([1, 1, 1, 1], [1] * 4, [1] * 4))
 
 
 def test_the_curves_are_drawn_where_their_values_are():
-    html = removal_html(GOOD, None, "block_01", 3, "legrad")
+    html = removal_html("dog", GOOD)
     ys = [[float(y) for y in re.findall(r'cy="([\d.]+)"', part)] for part in html.split("<polyline")[1:]]
     assert len(ys) == 3
     first = [group[1] for group in ys]
@@ -39,16 +39,9 @@ def test_the_curves_are_drawn_where_their_values_are():
     assert "Over many photos" not in html
 
 
-@pytest.mark.parametrize(
-    ("features", "said"),
-    [
-        ({"latent": [1, 3], "gap": {"legrad": [0.1, 0.25]}}, "score 0.25"),
-        ({"latent": [1, 3], "gap": {"legrad": [0.1, None]}}, None),
-        ({"latent": [1], "gap": {"legrad": [0.1]}}, None),
-        ({"latent": [1, 3], "gap": {"legrad": [0.1]}}, None),
-        ({"latent": 3}, None),
-    ],
-)
-def test_the_features_own_score_is_told_when_it_was_measured(features, said):
-    html = removal_html(GOOD, {"layers": {"block_01": {"features": features}}}, "block_01", 3, "legrad")
-    assert (said in html) if said else ("Over many photos" not in html)
+def test_the_features_own_score_is_told_when_it_was_measured():
+    assert "score 0.25" in removal_html("dog", GOOD, 0.25)
+
+
+def test_words_from_outside_stay_words():
+    assert "<script>" not in removal_html(HOSTILE, GOOD)
