@@ -7,7 +7,7 @@ a WebP in base64, at most `SIDE` pixels long.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -33,6 +33,16 @@ class Examples:
     licence: str
     source: str
     encoded: Mapping[int, bytes]
+
+    @property
+    def rows(self) -> Container[int]:
+        """Of which there is a thumbnail."""
+        return self.encoded
+
+    @property
+    def note(self) -> str:
+        """Said of them."""
+        return f"{self.source}, {self.licence}; their maps come from these small copies."
 
     def image(self, row: int) -> Image.Image | None:
         """The thumbnail of a row, RGB; None without one, ArtifactError for what is no small picture."""

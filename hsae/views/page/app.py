@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,6 +25,7 @@ from hsae.views.page import api
 from hsae.views.page.desk import Desk
 from hsae.views.page.intake import MAX_FILE, Intake
 from hsae.views.page.models import Models
+from hsae.views.page.own_images import OwnImages, images_of
 from hsae.views.page.page import EVENT, Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
@@ -45,10 +46,13 @@ class Space(gr.Blocks):
     shared: Shared
 
 
-def build_app(artifacts: Sequence[Artifact]) -> Space:
-    """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later."""
+def build_app(artifacts: Sequence[Artifact], images: Mapping[str, OwnImages] | None = None) -> Space:
+    """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later.
+
+    images: by artifact id those it was measured on (`own_images`), which stand beside its features.
+    """
     upload_folder()
-    models, photos = Models(artifacts), Photos()
+    models, photos = Models(artifacts, images), Photos()
     models.settle(0)
     desk = Desk(models, photos)
     choices = Choices(models, photos)
@@ -98,6 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--artifact", action="append",
         help='artifact or run folder, Hub id or "starter"; repeat for several (default: $HSAE_ARTIFACT, else packaged)',
     )  # fmt: skip
+    parser.add_argument(
+        "--data", help="images that a run named by --artifact was measured on, to show beside its features: its --data"
+    )
+    parser.add_argument("--data_split", help="the part of them that it was measured on: its --heldout_split")
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
@@ -112,7 +120,8 @@ def run(options: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
         artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or sources or packaged()]
-        launch(build_app(artifacts), options.host, options.port, share=options.share, mcp=options.mcp)
+        images = images_of(artifacts, options.data, options.data_split)
+        launch(build_app(artifacts, images), options.host, options.port, share=options.share, mcp=options.mcp)
     except OSError as error:  # such as a port that is taken
         raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error
     finally:

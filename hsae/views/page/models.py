@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from hsae.report.shown_names import as_shown
 from hsae.session import Session
 from hsae.steering.turning import Turn
 from hsae.views.page.kept import Feature
+from hsae.views.page.own_images import OwnImages
 from hsae.views.tabs.hierarchy.scatter import densities
 
 
@@ -60,8 +61,9 @@ class Backbones:
 class Model:
     """One artifact under a short name; what needs its backbone goes through `session`."""
 
-    def __init__(self, name: str, artifact: Artifact, backbones: Backbones) -> None:
-        self.name, self.artifact, self._backbones = name, artifact, backbones
+    def __init__(self, name: str, artifact: Artifact, backbones: Backbones, images: OwnImages | None = None) -> None:
+        """images: those it was measured on, where they lie on this machine."""
+        self.name, self.artifact, self._backbones, self._images = name, artifact, backbones, images
         self.whole = self
         """The model whose patches these are; itself for any other."""
         self.patches: Model | None = None
@@ -193,9 +195,9 @@ class Model:
         return read_weaker(self.artifact.document("profiles"), layer, latent)
 
     @cached_property
-    def examples(self) -> Examples | None:
-        """Thumbnails of the images it was measured on, where it may show any."""
-        return read_examples(self.artifact.document("examples"))
+    def examples(self) -> Examples | OwnImages | None:
+        """The images it was measured on, where it may show any: its thumbnails, else those on this machine."""
+        return read_examples(self.artifact.document("examples")) or self._images
 
     @cached_property
     def turns(self) -> dict[Turn, Found]:
@@ -241,12 +243,13 @@ class Model:
 class Models(dict[str, Model]):
     """Models by name, in the order given; an artifact of patches belongs to the first other one of its backbone."""
 
-    def __init__(self, artifacts: Sequence[Artifact]) -> None:
+    def __init__(self, artifacts: Sequence[Artifact], images: Mapping[str, OwnImages] | None = None) -> None:
+        """images: by artifact id what it was measured on, where that lies on this machine."""
         backbones, found = Backbones(), dict[str, Model]()
         for artifact in artifacts:
             name = _short_name(artifact.id)
             unique = name if name not in found else f"{name} ({len(found) + 1})"
-            found[unique] = Model(unique, artifact, backbones)
+            found[unique] = Model(unique, artifact, backbones, (images or {}).get(artifact.id))
         for model in found.values():
             if model.artifact.token == "patch" and (other := _without_patches(found.values(), model)):
                 other.beside(model)

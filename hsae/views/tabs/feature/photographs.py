@@ -45,7 +45,7 @@ class Shot:
 def shots(model: Model, layer: str, latent: int) -> dict[str, list[Shot]]:
     """By kind the pictures there are: of the artifact's own data where it may show them, else starter photographs."""
     entry, weaker = model.artifact.top_images(layer)[latent], model.weaker(layer, latent)
-    own = {} if model.examples is None else model.examples.encoded
+    own: Container[object] = () if model.examples is None else model.examples.rows
     rows = {"middle": weaker.images.middle, "low": weaker.images.low}
     found = _shots(entry["dataset"], rows, own)
     return found or _shots(entry["starter"], weaker.photos, starter_keys())
@@ -164,8 +164,5 @@ def _variable(selection: Selection, latent: int, key: str | int) -> str:
 def _hint(model: Model, own: bool) -> str:
     said = "Bright: what makes it fire. The number is how strongly it fires."
     if own and model.examples is not None:
-        rights = f"{esc(model.examples.source)}, {esc(model.examples.licence)}"
-        said += (
-            f" Images of {esc(str(model.artifact.dataset['id']))}: {rights}; their maps come from these small copies."
-        )
+        said += f" Images of {esc(str(model.artifact.dataset['id']))}: {esc(model.examples.note)}"
     return f'<p class="hsae-hint">{said}</p>'
