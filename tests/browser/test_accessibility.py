@@ -18,7 +18,7 @@ DRAWN = {
     "layers": "#layers figure",
     "hierarchy": "#hierarchy-table [role=gridcell]",
     "feature": "#feature-shots .hsae-still",
-    "relevancy": "#removal svg",
+    "relevancy": "#removal summary",
     "steer": "#steer-result td b",
     "compare": "#view-compare .hsae-matrix, #view-compare .hsae-notice",
 }

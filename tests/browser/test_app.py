@@ -312,6 +312,7 @@ def test_patches_are_chosen_by_keyboard_and_by_mouse(visit):
 
 def test_patches_are_painted_and_lead_to_features_in_colours(visit):
     page = visit("?layer=block_10&view=relevancy")
+    page.locator("#removal summary").first.wait_for()  # nothing above the patches moves any more
     canvas = page.locator("#relevancy-patches canvas")
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(500)

@@ -98,7 +98,8 @@ def _render(desk: Desk, selection: Selection) -> list[Any]:
     usable = [(_NAMES.get(name, name), name) for name in model.methods]
     crop = desk.photos.crop(model, selection.image)
     faces = [_tried(one, partial(overlay_html, crop)) for one in explained(desk, selection)] + _silent(desk, selection)
-    return [f'<div class="hsae-maps">{"".join(faces)}</div>', gr.Dropdown(usable, value=method_of(desk, selection))]
+    swiped = 'class="hsae-maps" role="group" aria-label="Where in the photo" tabindex="0"'  # on a phone, with keys too
+    return [f"<div {swiped}>{''.join(faces)}</div>", gr.Dropdown(usable, value=method_of(desk, selection))]
 
 
 def _tried(one: Explained, show: Callable[[Explained], str]) -> str:
