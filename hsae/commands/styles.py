@@ -130,7 +130,7 @@ def read_concepts(given: Sequence[str]) -> list[str]:
         try:
             lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else [text]
         except (OSError, ValueError) as error:
-            raise InputError(f"{text:.80} cannot be read: {error}", "a text file of concepts, one a line") from error
+            raise InputError(f"{text} cannot be read: {error}", "a text file of concepts, one a line") from error
         concepts += filter(None, (line.partition("#")[0].strip() for line in lines))
     return list(dict.fromkeys(concepts))
 
