@@ -54,7 +54,8 @@ def table(
         for number, row in enumerate(rows)
     )
     return (
-        f'<div class="hsae-scroll"><table class="hsae-table {css}">'
+        f'<div class="hsae-scroll" role="group" tabindex="0" aria-label="{esc(caption)}">'
+        f'<table class="hsae-table {css}">'
         f'<caption class="hsae-unseen">{esc(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
