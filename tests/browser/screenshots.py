@@ -109,7 +109,7 @@ def shoot(browser: Browser, address: str, waits_for: str, size: tuple[int, int],
     page.locator("#photo img").wait_for()
     page.locator(waits_for).first.wait_for()
     settle(page)
-    if size == PHONE:
+    if size == PHONE or "view=relevancy" in address:
         page.locator(waits_for).first.scroll_into_view_if_needed()
     if "view=steer" in address:
         page.locator("#presets button").first.click()
