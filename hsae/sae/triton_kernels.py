@@ -56,14 +56,13 @@ def _products_kernel(vectors, rows, chosen, starts, ends, out, d, COLS: tl.const
         tl.store(out + pairs, tl.sum(part * vector[None, :], 1), there)
 
 
-def sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+def sums(rows: Tensor, chosen: Tensor, starts: Tensor, ends: Tensor, weights: Tensor) -> Tensor:
     """For each bag the weighted sum of its rows `[bags, d]`, float32: rows `[r, d]`, chosen and weights `[pairs]`."""
-    return _sums(rows, chosen, weights, starts, _ends(starts, chosen))
+    return _sums(rows.contiguous(), chosen, weights, starts, ends)
 
 
-def long_sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+def long_sums(rows: Tensor, chosen: Tensor, starts: Tensor, ends: Tensor, weights: Tensor) -> Tensor:
     """The same where some bags have thousands of pairs."""
-    ends = _ends(starts, chosen)
     pieces = (ends - starts + LONGEST - 1).div(LONGEST, rounding_mode="floor")
     last = pieces.cumsum(0)
     most = len(chosen) // LONGEST + len(starts)  # known without asking the device
@@ -71,23 +70,19 @@ def long_sums(rows: Tensor, chosen: Tensor, starts: Tensor, weights: Tensor) -> 
     bag = torch.searchsorted(last, every, right=True).clamp_(max=len(starts) - 1)
     begins = starts[bag] + (every - last[bag] + pieces[bag]) * LONGEST
     stops = torch.minimum(begins + LONGEST, ends[bag])
-    parts = _sums(rows, chosen, weights, begins, stops)
+    parts = _sums(rows.contiguous(), chosen, weights, begins, stops)
     return _sums(parts, None, None, last - pieces, last)
 
 
-def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor) -> Tensor:
+def products(vectors: Tensor, rows: Tensor, chosen: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
     """For each pair the product of its bag's vector `[bags, d]` and its row `[r, d]`: `[pairs]`, float32."""
     d, out = rows.shape[1], torch.empty(len(chosen), device=rows.device)
     columns = triton.next_power_of_2(d)
     _products_kernel[(len(starts),)](
-        vectors, rows, chosen, starts, _ends(starts, chosen), out, d,
+        vectors.contiguous(), rows.contiguous(), chosen, starts, ends, out, d,
         COLS=columns, PAIRS=max(1, 8192 // columns), num_warps=8,
     )  # fmt: skip
     return out
-
-
-def _ends(starts: Tensor, chosen: Tensor) -> Tensor:
-    return torch.cat([starts[1:], starts.new_full((1,), len(chosen))])
 
 
 def _sums(rows: Tensor, chosen: Tensor | None, weights: Tensor | None, starts: Tensor, ends: Tensor) -> Tensor:

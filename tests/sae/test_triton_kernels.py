@@ -23,6 +23,7 @@ D_IN, D_SAE, BATCH, K = 24, 96, 50, 6
 STARTS = torch.tensor([0, 0, 5, 5, 400, 690])
 """Empty bags, short ones, and two that are longer than a piece."""
 PAIRS = 700
+ENDS = torch.tensor([0, 5, 5, 400, 690, PAIRS])
 
 
 def pairs_of(d: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -37,19 +38,22 @@ def pairs_of(d: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("kernel", [triton_kernels.sums, triton_kernels.long_sums])
 def test_triton_sums_every_bag(kernel: Any, d: int, dtype: torch.dtype) -> None:
     rows, chosen, weights = pairs_of(d, dtype)
-    found, ends = kernel(rows, chosen, STARTS, weights), [*STARTS[1:].tolist(), PAIRS]
-    assert max(end - start for start, end in zip(STARTS.tolist(), ends, strict=True)) > triton_kernels.LONGEST
-    for bag, start, end in zip(found, STARTS.tolist(), ends, strict=True):
+    found = kernel(rows, chosen, STARTS, ENDS, weights)
+    assert (ENDS - STARTS).max() > triton_kernels.LONGEST
+    for bag, start, end in zip(found, STARTS.tolist(), ENDS.tolist(), strict=True):
         slow = sum((weights[i] * rows[chosen[i]].double() for i in range(start, end)), torch.zeros(d).double())
         torch.testing.assert_close(bag.double(), slow, atol=1e-4, rtol=1e-5)
-    assert torch.equal(found, kernel(rows, chosen, STARTS, weights))
+    assert torch.equal(found, kernel(rows, chosen, STARTS, ENDS, weights))
+    assert torch.equal(
+        found, kernel(rows.T.contiguous().T, chosen, STARTS, ENDS, weights)
+    )  # however rows lie in memory
 
 
 @pytest.mark.parametrize("d", [24, 600])
 def test_triton_multiplies_every_pair(d: int) -> None:
     rows, chosen, _ = pairs_of(d, torch.float32)
     vectors = torch.randn(len(STARTS), d, generator=torch.Generator().manual_seed(1))
-    found = triton_kernels.products(vectors, rows, chosen, STARTS)
+    found = triton_kernels.products(vectors, rows, chosen, STARTS, ENDS)
     slow = torch.stack([vectors[bag] @ rows[row] for bag, row in zip(bags.bags_of(STARTS, PAIRS), chosen, strict=True)])
     torch.testing.assert_close(found, slow, atol=1e-4, rtol=1e-5)
 

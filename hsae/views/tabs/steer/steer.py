@@ -96,22 +96,9 @@ def _laid_out() -> _Parts:
     with gr.Accordion("Take this edit with you: JSON and Python", open=False):
         export = gr.HTML(apply_default_css=False, elem_id="steer-export")
     return _Parts(
-        more,
-        less,
-        dial,
-        note,
-        presets,
-        said,
-        list(photos),
-        list(sliders),
-        steps,
-        add,
-        scope,
-        grid,
-        shows,
-        panel,
-        export,
-    )
+        more, less, dial, note, presets, said, list(photos), list(sliders), steps, add, scope, grid,
+        shows, panel, export,
+    )  # fmt: skip
 
 
 def _slider(at: int) -> tuple[gr.HTML, gr.Slider]:
