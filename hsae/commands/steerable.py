@@ -32,9 +32,8 @@ from hsae.errors import ImageError, InputError
 from hsae.hierarchy import Taxonomy, wordnet
 from hsae.measures.plain import significant
 from hsae.session import Session
-from hsae.steering.turning import Moved, Turn, held
+from hsae.steering.turning import AMOUNTS, Moved, Turn, held
 
-AMOUNTS = (0.5, 1.0, 2.0, 3.0)
 RELIABLE = 0.8
 """The rate from which on a turn is a preset, and is looked for among the starter photographs."""
 WORDS = (

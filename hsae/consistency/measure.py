@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from hsae.artifacts.documents.causal import read_steered
 from hsae.atomic import write_json
 from hsae.bench.images import BenchImages
+from hsae.consistency.dials import dial_scores
 from hsae.consistency.models import Model
-from hsae.consistency.scoreboard import sae_scores
+from hsae.consistency.scoreboard import layer_sae, sae_scores, weights
 from hsae.errors import StoreError
 from hsae.measures.plain import significant
 from hsae.measures.wordnet.consistency import layer_consistency
@@ -33,9 +33,11 @@ def measure_layer(model: Model, layer: str, folder: Path, train: bool = False) -
     """
     told = {"version": VERSION, "layer": layer, "images": model.images.content}
     numbers = _kept(folder / "layers", told, lambda: _consistency(model.images, layer))
-    document = model.artifact.document("causal") if model.artifact else None
     scores = sae_scores(model, layer, folder / "bench", train)
-    return {"model": model.name, "layer": layer} | numbers | scores | {"steered": read_steered(document, layer)}
+    if scores:
+        told |= {"read_at": model.layers[-1]} | weights(model.artifact, layer)
+        scores |= _kept(folder / "dials", told, lambda: dial_scores(model, layer, layer_sae(model, layer)))
+    return {"model": model.name, "layer": layer} | numbers | scores
 
 
 @torch.no_grad()

@@ -20,6 +20,17 @@ _LAYERS = re.compile(r"(?P<source>.+?)(?::(?P<layers>[\w.,-]+))?")
 
 
 @dataclass(frozen=True, eq=False)
+class Pictures:
+    """A backbone with the images themselves."""
+
+    backbone: Backbone
+    samples: Mapping[str, Samples]
+    """By name of their store."""
+    token: Token
+    """That SAEs and probes read."""
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """A backbone on stored images."""
 
@@ -28,6 +39,8 @@ class Model:
     layers: tuple[str, ...]
     artifact: Artifact | None = None
     """Whose SAEs are measured; None where there are none."""
+    pictures: Pictures | None = None
+    """What can be pushed; None for a run on its own stores."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +84,17 @@ def open_model(asked: Asked, samples: Mapping[str, Samples] | None, folder: Path
     """
     artifact = None if asked.artifact_at is None else Artifact.load(asked.artifact_at)
     run = Path(asked.source) if samples is None else folder
+    pictures = None
     if samples is not None:
         backbone = load_backbone(asked.source) if artifact is None else artifact.load_backbone()
         layers = backbone.layer_names(asked.layers or (artifact.layers if artifact else "all"))
         token = artifact.index.backbone["token"] if artifact else whole_image_token(backbone)
         for name, part in samples.items():
             extract_activations(backbone, part, run / "activations" / name, layers, token, batch_size=batch_size)
+        pictures = Pictures(backbone, samples, token)
     images = open_images(run, {})
     layers = asked.layers or tuple(name for name in images.train.layers if not artifact or name in artifact.layers)
-    return Model(asked.name, images, layers, artifact)
+    return Model(asked.name, images, layers, artifact, pictures)
 
 
 def whole_image_token(backbone: Backbone) -> Token:

@@ -17,6 +17,7 @@ from hsae.bench.rows import Rows
 from hsae.bench.suite import LayerBench, make
 from hsae.bench.table import table
 from hsae.consistency.models import Model
+from hsae.sae.model import SparseAutoencoder
 
 SMALL = Grid(
     {"small": {"activation": "topk"}},
@@ -37,7 +38,7 @@ def sae_scores(model: Model, layer: str, folder: Path, train: bool) -> dict[str,
     """
     if model.artifact is None and not train:
         return {}
-    rows = Rows(folder, model.images.content | _weights(model.artifact, layer))
+    rows = Rows(folder, model.images.content | weights(model.artifact, layer))
     bench = LayerBench(model.images, layer, rows)
     found = [
         bench.row(entry, partial(_contestant, model.artifact, entry), asdict(SMALL.train(entry)) if entry.sae else None)
@@ -45,6 +46,14 @@ def sae_scores(model: Model, layer: str, folder: Path, train: bool) -> dict[str,
     ]
     scores = table([row for row, _ in found]).iloc[-1]
     return {name: scores[name] for name in SCORES if name in scores}
+
+
+def layer_sae(model: Model, layer: str) -> SparseAutoencoder:
+    """The artifact's SAE of a layer, or the small one, trained again: its bits are those that were scored."""
+    *_, entry = _entries(model.artifact, layer)
+    sae = _contestant(model.artifact, entry, BenchLayer(model.images, layer)).sae
+    assert sae is not None  # the last entry is the SAE
+    return sae
 
 
 def _entries(artifact: Artifact | None, layer: str) -> Iterator[Entry]:
@@ -63,6 +72,6 @@ def _contestant(artifact: Artifact | None, entry: Entry, layer: BenchLayer) -> C
     return of_sae(artifact.sae(entry.layer)) if own and artifact else make(layer, entry, SMALL)
 
 
-def _weights(artifact: Artifact | None, layer: str) -> dict[str, str]:
+def weights(artifact: Artifact | None, layer: str) -> dict[str, str]:
     """What tells one SAE from another."""
     return {} if artifact is None else {"sae": artifact.index.files[artifact.index.layer(layer).file(WEIGHTS)]}

@@ -23,7 +23,7 @@ OUTCOMES = {
     "R": "R",
     "owned_40": "Owned@.4",
     "tree_precision": "edge precision",
-    "steered": "steered",
+    "steered": "dials that hold",
 }
 """What an SAE makes of a layer."""
 

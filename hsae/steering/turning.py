@@ -26,6 +26,8 @@ from hsae.steering.classification import SteeringResult
 from hsae.steering.edits import Op
 
 MOST, RAISED = 8, 6
+AMOUNTS = (0.5, 1.0, 2.0, 3.0)
+"""Tried where an amount is chosen, in p999."""
 TWICE = 2.0
 """How many times as far as by either control a push must move a node, to count as the push's own doing."""
 

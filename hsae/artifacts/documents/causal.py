@@ -47,16 +47,6 @@ def read_advantage(document: Mapping[str, Any] | None, layer: str, latent: int) 
     return _advantage(row)
 
 
-def read_steered(document: Mapping[str, Any] | None, layer: str) -> float | None:
-    """Share of a layer's tested features that moved their node's classes more than both controls did, in [0, 1].
-
-    None where none was tested.
-    """
-    tested = [_advantage(row) for row in listed(within(document, "layers", layer, "features"))]
-    found = [one.feature > max(one.random, one.other) for one in tested if one is not None]
-    return sum(found) / len(found) if found else None
-
-
 def _advantage(row: Any) -> Advantage | None:
     """What the row of a feature says."""
     feature, random, other = (real(within(row, "set", name, "advantage")) for name in ("feature", "random", "other"))

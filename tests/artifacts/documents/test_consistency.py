@@ -5,7 +5,6 @@ import json
 import pandas as pd
 import pytest
 
-from hsae.artifacts.documents.causal import read_steered
 from hsae.artifacts.documents.consistency import read_consistency, write_consistency
 
 TABLE = pd.DataFrame(
@@ -35,14 +34,3 @@ def test_what_does_not_fit_is_not_there(changes):
 
 def test_words_in_place_of_numbers_are_missing():
     assert read_consistency(document() | {"rows": [["b", "two", "high", True]]})["b"].numbers["R"] == [None]
-
-
-def test_steered_is_the_share_that_beats_both_controls():
-    def row(latent, feature, random, other):
-        return {"latent": latent, "set": {name: {"advantage": value} for name, value in
-                {"feature": feature, "random": random, "other": other}.items()}}  # fmt: skip
-
-    rows = [row(1, 3, 1, 2), row(2, 3, 4, 2), row(3, 3, 1, 5), row(4, 3, 1, "x")]
-    assert read_steered({"layers": {"one": {"features": rows}}}, "one") == pytest.approx(1 / 3)
-    assert read_steered({"layers": {"one": {"features": []}}}, "one") is None
-    assert read_steered(None, "one") is None
