@@ -106,7 +106,7 @@ class _Analysis:
         here = replace(self.around, neurons=found.neurons[name], baselines=random_layer(random_run, name))
         train = _labelled(stores.train, name, self.config.most_probed)
         heldout = _labelled(stores.heldout, name)
-        choice = _choice(stores, self.splits, name)
+        choice = _choice(stores, self.splits, name, self.config.most_probed)
         inputs = LayerInputs(found.saes[name], train, heldout, self.taxonomy, tau, here, choice)
         return report_layer(inputs, stores.starter.layer(name))
 
@@ -203,11 +203,13 @@ def _labelled(store: ActivationStore, layer: str, most: int | None = None) -> La
     return LabelledActivations(store.layer(layer, images), store.labels[images])
 
 
-def _choice(stores: Stores, splits: Splits | None, layer: str) -> LabelledActivations | None:
+def _choice(stores: Stores, splits: Splits | None, layer: str, most: int | None = None) -> LabelledActivations | None:
     """The images that choose names choose penalties and temperatures of probes too; those that confirm do not."""
     if stores.choice is None or splits is None:
         return None
-    return _labelled(stores.choice, layer).subset(torch.from_numpy(splits.choice.images))
+    images = torch.from_numpy(splits.choice.images)
+    images = images[some_images(len(images), most)]
+    return LabelledActivations(stores.choice.layer(layer, images), stores.choice.labels[images])
 
 
 def _firing(report: LayerReport, stores: Stores) -> LayerFiring:
