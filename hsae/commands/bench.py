@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     if options.quick and options.grid:
         raise InputError("--quick with --grid", "one of them")
     grid = read_grid(options.grid) if options.grid else QUICK if options.quick else FULL
-    parts, out = _parts(options.parts), options.out or options.run / "bench"
+    parts, out = read_parts(options.parts), options.out or options.run / "bench"
     images = open_images(options.run, parts)
     layers = [name.strip() for name in options.layers.split(",")]
     unknown = set(layers) - set(images.train.layers)
@@ -74,7 +74,7 @@ def _write_table(out: Path, frame: pd.DataFrame, parts: Mapping[str, int]) -> st
     return text
 
 
-def _parts(text: str) -> dict[str, int]:
+def read_parts(text: str) -> dict[str, int]:
     """Rows by name; InputError unless they are counts."""
     pairs = [item.partition(":") for item in text.split(",") if item.strip()]
     if any(not name.strip() or not size.strip().isdigit() for name, _, size in pairs):
