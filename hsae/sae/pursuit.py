@@ -3,7 +3,7 @@
     r_1 = x - b ;  i_t = argmax_j r_t . d_j ;  v_t = r_t . d_i ;  r_t+1 = r_t - v_t d_i     for t = 1 ... k
 
 d_j are unit decoder rows, the only weights; a latent's value is the sum of its v_t. Source: arXiv 2506.03093.
-It has no pre-activations to threshold, so it is no row of VARIANTS; `training/matching_pursuit.py` says how it compares.
+Nothing is left to threshold, so it is no row of VARIANTS; `training/matching_pursuit.py` says how it compares.
 """
 
 from __future__ import annotations
