@@ -17,7 +17,10 @@ _CHARTS = {
     "neighbours": "Kin among the nearest classes: mean average precision",
     "severity": "Mistakes of a probe: height in WordNet (low is good)",
     "inconsistency": "Images read as what no class is (low is good)",
+    "steered": "Photographs that a dial brings a concept into, as the last layer reads them",
 }
+_NULLS = {"steered": ("steered_random", "random push")}
+"""Column and words of what a measure is drawn beside, where that is not its chance."""
 
 
 def view(desk: Desk) -> View:
@@ -43,11 +46,12 @@ def _shown(desk: Desk, selection: Selection) -> str:
 def consistency_html(models: Mapping[str, ModelConsistency], conclusion: object, selected: str) -> str:
     """The own model, which comes first, by layer; then all of them at their best layer."""
     own = next(iter(models.values()))
-    charts = [
-        line_chart(title, own.layers, {"measured": own.numbers[name], "chance": chance}, selected)
-        for name, title in _CHARTS.items()
-        if name in own.numbers and (chance := own.numbers.get(f"{name}_null"))
-    ]
+    charts = []
+    for name, title in _CHARTS.items():
+        column, words = _NULLS.get(name, (f"{name}_null", "chance"))
+        if name in own.numbers and column in own.numbers:
+            lines = {"measured": own.numbers[name], words: own.numbers[column]}
+            charts.append(line_chart(title, own.layers, lines, selected))
     said = f'<p class="hsae-intro">{esc(conclusion)}</p>' if isinstance(conclusion, str) else ""
     return (
         f'<h3>Does it order classes as WordNet does?</h3>{said}<div class="hsae-charts">{"".join(charts)}</div>'
@@ -63,5 +67,14 @@ def _best(models: Mapping[str, ModelConsistency]) -> str:
             best = gains.index(max(gains))
             cells = [number(model.numbers[key][best]) if key in model.numbers else "-" for key in (*_CHARTS, "R")]
             rows.append([esc(name), esc(model.layers[best]), *cells])
-    heads = ["model", "best layer", "rank correlation", "kin nearest", "severity", "inconsistency", "R of its SAE"]
+    heads = [
+        "model",
+        "best layer",
+        "rank correlation",
+        "kin nearest",
+        "severity",
+        "inconsistency",
+        "dials that hold",
+        "R of its SAE",
+    ]
     return table("The models at their most hierarchical layer", heads, rows)

@@ -10,6 +10,8 @@ OWN = ModelConsistency(
         "cophenetic_height_null": [0.0, -0.01],
         "cophenetic_height_gain": [0.125, 0.26],
         "R": [None, 0.375],
+        "steered": [0.6, None],
+        "steered_random": [0.0, None],
     },
 )
 OTHER = ModelConsistency(["<b>"], {"cophenetic_height": [None], "cophenetic_height_gain": [None]})
@@ -17,7 +19,8 @@ OTHER = ModelConsistency(["<b>"], {"cophenetic_height": [None], "cophenetic_heig
 
 def test_own_layers_are_drawn_and_every_model_has_a_row():
     html = consistency_html({"own": OWN, "other": OTHER}, "own <i>leads</i>.", "block_02")
-    assert html.count("<figure") == 1
+    assert html.count("<figure") == 2
+    assert "random push" in html
     assert "rank correlation" in html
     assert "0.375" in html
     assert "own &lt;i&gt;leads" in html
