@@ -31,7 +31,7 @@ def train(arguments: list[str]) -> None:
     from training.planning.here import beside
     from training.processes import new_accelerator
     from training.rehearsal import rehearse
-    from training.settings import flags_of, parse
+    from training.settings import command_of, flags_of, parse
     from training.stages import run
 
     flags = flags_of(arguments)
@@ -41,9 +41,8 @@ def train(arguments: list[str]) -> None:
         rehearse((run_config, sae_config, train_config), accelerator)
         accelerator.end_training()
         return
-    command = shlex.join(["accelerate", "launch", "training/train.py", *flags])
     ledger = Ledger()
-    artifact = run(run_config, sae_config, train_config, accelerator, command, ledger)
+    artifact = run(run_config, sae_config, train_config, accelerator, command_of(flags), ledger)
     if accelerator.is_main_process:
         print(beside(ledger))
         look = ["python", "app.py", "--artifact", run_config.push_to_hub or str(artifact)]

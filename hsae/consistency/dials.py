@@ -6,7 +6,7 @@ the model's last layer says what became of it. The last layer itself has no dial
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from hsae.bench.images import BenchLayer
+from hsae.bench.measure import Measurer
 from hsae.consistency.models import Model, Pictures
 from hsae.measures.activity import latent_activity
-from hsae.measures.probes import LinearProbe, fit_probe
+from hsae.measures.probes import LinearProbe
 from hsae.measures.sparse_latents import sparse_latents
 from hsae.measures.statistics import bootstrap_interval
 from hsae.sae.model import SparseAutoencoder
@@ -34,16 +35,17 @@ NODES, CHOICE, TEST = 10, 3, 5
 Part = Literal["choice", "heldout"]
 
 
-def dial_scores(model: Model, layer: str, sae: SparseAutoencoder) -> dict[str, Any]:
+def dial_scores(model: Model, layer: str, sae: Callable[[], SparseAutoencoder]) -> dict[str, Any]:
     """How often dials of a layer hold; empty for the last layer, and where there are no photographs to push.
 
+    sae: gives the layer's, and is asked where there are dials.
     steered: share in [0, 1] of photographs on which the node crosses 50 % and moves twice as far as by either control,
     mean over nodes, with its 95 % interval over nodes, steered_low and steered_high; steered_random: share on which a
     random direction of the same length takes it across 50 %; steered_n: photographs.
     """
     if model.pictures is None or layer == model.layers[-1]:
         return {}
-    dials = Dials(model, model.pictures, layer, sae)
+    dials = Dials(model, model.pictures, layer, sae())
     found = [numbers for node in dials.nodes if (numbers := dials.test(node))]
     if not found:
         return {}
@@ -130,11 +132,11 @@ class Dials:
 
     @cached_property
     def _probe(self) -> LinearProbe:
-        return _fitted(self._bench)
+        return Measurer(self._bench).probe
 
     @cached_property
     def _readout(self) -> Readout:
-        probe = _fitted(BenchLayer(self.model.images, self._last))
+        probe = Measurer(BenchLayer(self.model.images, self._last)).probe
         classes = self.model.images.taxonomy.classes
         return Readout(self.pictures.backbone, probe, classes, self._last, self.pictures.token)
 
@@ -147,10 +149,3 @@ class Dials:
     @cached_property
     def _unit(self) -> Tensor:
         return torch.as_tensor(self._editor.p999[self.layer]).float()
-
-
-def _fitted(layer: BenchLayer) -> LinearProbe:
-    """The probe of the training images, its penalty chosen on the choice images."""
-    choice = layer.images.splits.choice
-    held = (choice.tokens(layer.name), torch.from_numpy(choice.labels))
-    return fit_probe(layer.x, layer.labels, len(layer.taxonomy.classes), choice=held)

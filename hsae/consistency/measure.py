@@ -36,7 +36,7 @@ def measure_layer(model: Model, layer: str, folder: Path, train: bool = False) -
     scores = sae_scores(model, layer, folder / "bench", train)
     if scores:
         told |= {"read_at": model.layers[-1]} | weights(model.artifact, layer)
-        scores |= _kept(folder / "dials", told, lambda: dial_scores(model, layer, layer_sae(model, layer)))
+        scores |= _kept(folder / "dials", told, lambda: dial_scores(model, layer, lambda: layer_sae(model, layer)))
     return {"model": model.name, "layer": layer} | numbers | scores
 
 

@@ -35,7 +35,7 @@ def model(tmp_path_factory):
 
 
 def test_a_dial_of_its_colour_brings_a_class(model):
-    found = dial_scores(model, "stage_1", colour_sae())
+    found = dial_scores(model, "stage_1", colour_sae)
     assert found["steered"] >= 0.5  # of three dimensions a random direction brings one class, too
     assert found["steered_low"] <= found["steered"] <= found["steered_high"]
     assert found["steered_random"] < found["steered"]
@@ -45,7 +45,7 @@ def test_a_dial_of_its_colour_brings_a_class(model):
 def test_a_decoder_that_adds_nothing_brings_nothing(model):
     sae = colour_sae()
     torch.nn.init.zeros_(sae.W_dec)
-    assert dial_scores(model, "stage_1", sae)["steered"] == 0
+    assert dial_scores(model, "stage_1", lambda: sae)["steered"] == 0
 
 
 def test_photographs_are_of_other_things(model):
@@ -60,5 +60,5 @@ def test_photographs_are_of_other_things(model):
 
 
 def test_the_layer_that_is_read_has_no_dial_and_stores_alone_have_none(model):
-    assert dial_scores(model, "stage_2", colour_sae()) == {}
-    assert dial_scores(replace(model, pictures=None), "stage_1", colour_sae()) == {}
+    assert dial_scores(model, "stage_2", colour_sae) == {}
+    assert dial_scores(replace(model, pictures=None), "stage_1", colour_sae) == {}

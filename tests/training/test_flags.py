@@ -13,7 +13,7 @@ from torch.distributed.run import get_args_parser
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
 from training.flags import documentation
-from training.settings import CONFIGS, flags_of, parse
+from training.settings import CONFIGS, command_of, flags_of, parse
 from training.train import main
 
 
@@ -174,3 +174,10 @@ def test_no_flag_is_taken_by_the_launchers(name: str) -> None:
     for parser in (get_args_parser(), launch_command_parser()):
         given = parser.parse_args(["training/train.py", f"--{name}", "x"])
         assert given.training_script_args == [f"--{name}", "x"]
+
+
+def test_a_card_tells_every_flag_once_and_no_folder_of_the_machine():
+    flags = ["--run_dir", "runs/a", "--data", "/home/me/cats,../dogs", "--k", "8", "--lr=0.1", "--run_dir", "/tmp/b"]
+    told = command_of(flags)
+    assert told == "accelerate launch training/train.py --data cats,../dogs --k 8 --lr 0.1 --run_dir b"
+    assert command_of(["--dataset_name", "cats, dogs", "--private"]).endswith("--dataset_name 'cats, dogs' --private")
