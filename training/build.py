@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -35,6 +35,8 @@ from training.random_baseline import open_random_run, random_layer
 from training.run_config import RunConfig
 from training.stores import Stores
 
+Of = TypeVar("Of")
+
 NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 """Of an artifact without classes, for which none were chosen."""
 
@@ -60,10 +62,12 @@ def build_artifact(config: RunConfig, stores: Stores, found: Found, accelerator:
         around = _surroundings(config, stores.heldout, encoder)
     splits = name_splits(stores, taxonomy)
     analysis = _Analysis(config, stores, taxonomy, around, splits)
-    reports = _of_all_layers({name: analysis.layer(name, found) for name in _own(saes, accelerator)}, saes)
+    own = list(saes)[accelerator.process_index :: accelerator.num_processes]
+    shown = tqdm(own, desc="analysis", unit="layer", disable=not accelerator.is_main_process)
+    reports = _of_all_layers({name: analysis.layer(name, found) for name in shown}, saes)
+    named = _of_all_layers(name_run(own, saes, splits), saes)
     starter = load_samples("starter")
     starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
-    named = name_run(saes, splits) if accelerator.is_main_process else {}
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
@@ -111,16 +115,10 @@ class _Analysis:
         return report_layer(inputs, stores.starter.layer(name))
 
 
-def _own(layers: Iterable[str], accelerator: Accelerator) -> Iterable[str]:
-    """The layers that this process analyses."""
-    own = list(layers)[accelerator.process_index :: accelerator.num_processes]
-    return tqdm(own, desc="analysis", unit="layer", disable=not accelerator.is_main_process)
-
-
-def _of_all_layers(reports: dict[str, LayerReport], layers: Iterable[str]) -> dict[str, LayerReport]:
-    """The reports of all processes, in the order of the layers."""
-    merged = {name: report for part in gather_object([reports]) for name, report in part.items()}
-    return {name: merged[name] for name in layers}
+def _of_all_layers(found: dict[str, Of], layers: Iterable[str]) -> dict[str, Of]:
+    """What all processes found, by layer, in the order of the layers."""
+    merged = {name: value for part in gather_object([found]) for name, value in part.items()}
+    return {name: merged[name] for name in layers if name in merged}
 
 
 def _surroundings(config: RunConfig, heldout: ActivationStore, encoder: ActivationStore | None) -> Surroundings:

@@ -45,15 +45,16 @@ def rehearse(settings: Settings, accelerator: Accelerator) -> Ledger:
         write_images(folder / "images", settings[0].image_size)
     accelerator.wait_for_everyone()
     ledger = Ledger()
-    run(*rehearsed(*settings, folder), accelerator, ledger=ledger)
+    run(*rehearsed(*settings, folder, accelerator.num_processes), accelerator, ledger=ledger)
     if accelerator.is_main_process:
         print(f"Planned, and used by {settings[0].backbone} with random weights:\n{beside(ledger)}")
         remove(folder)
     return ledger
 
 
-def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Path) -> Settings:
+def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Path, processes: int = 1) -> Settings:
     """The same run on the images in `folder`: whatever decides the size of anything but the data stays."""
+    most = n_train() // (processes if train.parallel == "data" else 1)  # a batch of each
     backbone = (config.base_backbone or config.backbone).removesuffix(SUFFIX) + SUFFIX  # a fine-tune is as large
     own = RunConfig(
         run=str(folder / "run"),
@@ -64,7 +65,7 @@ def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Pat
         rehearse=True,
     )
     own = replace(own, **{name: getattr(config, name) for name in KEPT})
-    return own, sae, replace(train, epochs=EPOCHS, batch_size=min(train.batch_size, n_train()))
+    return own, sae, replace(train, epochs=EPOCHS, batch_size=min(train.batch_size, most))
 
 
 def n_train() -> int:
