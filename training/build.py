@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
+from hsae.activations.stored_images import StoredImages
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.examples import rows_to_show, write_examples
 from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
@@ -22,7 +23,7 @@ from hsae.artifacts.top_images_file import TopImages
 from hsae.data.samples import Samples, load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings, some_images
+from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings, in_memory, some_images
 from hsae.report.layer import RULES, LayerReport, report_layer
 from hsae.report.names import Splits
 from hsae.report.tree import LayerStructure
@@ -36,6 +37,9 @@ from training.run_config import RunConfig
 from training.stores import Stores
 
 Of = TypeVar("Of")
+
+MAX_TRAIN_BYTES = 2**31
+"""Training activations of a layer are in memory up to this size; more of them are read again for every epoch."""
 
 NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 """Of an artifact without classes, for which none were chosen."""
@@ -108,7 +112,7 @@ class _Analysis:
         stores, tau = self.stores, self.config.tau
         random_run = open_random_run(self.config, stores.heldout.classes)
         here = replace(self.around, neurons=found.neurons[name], baselines=random_layer(random_run, name))
-        train = _labelled(stores.train, name, self.config.most_probed)
+        train = _training(stores.train, name, self.config.most_probed)
         heldout = _labelled(stores.heldout, name)
         choice = _choice(stores, self.splits, name)
         inputs = LayerInputs(found.saes[name], train, heldout, self.taxonomy, tau, here, choice)
@@ -195,10 +199,16 @@ def _embeddings(store: ActivationStore) -> Tensor:
     return store.layer(list(store.layers)[-1]).mean(1)
 
 
-def _labelled(store: ActivationStore, layer: str, most: int | None = None) -> LabelledActivations:
-    """A layer's activations with the labels of their images, of at most so many images, and no others are kept."""
+def _training(store: ActivationStore, layer: str, most: int | None) -> LabelledActivations | StoredImages:
+    """A layer's training activations of at most so many images: in memory, or on the disk where they are many."""
     images = some_images(len(store), most)
-    return LabelledActivations(store.layer(layer, images), store.labels[images])
+    stored = StoredImages(store, layer, images, store.labels[images])
+    return in_memory(stored) if 4 * len(stored) * store.layers[layer] <= MAX_TRAIN_BYTES else stored
+
+
+def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
+    """A layer's activations with the labels of their images."""
+    return LabelledActivations(store.layer(layer), store.labels)
 
 
 def _choice(stores: Stores, splits: Splits | None, layer: str) -> LabelledActivations | None:

@@ -256,15 +256,16 @@ class ActivationStore:
 
     def layer(self, layer: str, images: Tensor | None = None) -> Tensor:
         """Activations of one layer `[images, tokens, d_in]`, float32; images: rising numbers of those wanted."""
-        parts, first = [], 0
+        tokens = max(tokens for _, tokens in self.shard_shapes)
+        whole = torch.empty(len(self) if images is None else len(images), tokens, self.layers[layer])
+        first = done = 0
         for number, (n_images, _) in enumerate(self.shard_shapes):
-            if images is None:
-                parts.append(self.shard(number, layer))
-            else:
-                here = images[(images >= first) & (images < first + n_images)] - first
-                parts.append(self.shard(number, layer)[here])
-            first += n_images
-        return torch.cat(parts)
+            part = self.shard(number, layer)
+            if images is not None:
+                part = part[images[(images >= first) & (images < first + n_images)] - first]
+            whole[done : done + len(part)] = part  # not all parts first: that would need the memory twice
+            first, done = first + n_images, done + len(part)
+        return whole
 
     def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
         with self._opened(number) as file:
