@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,6 +28,7 @@ from hsae.report.tree import LayerStructure
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
+from training.disks import Disk
 from training.looks import class_groups, describe_encoder, second_encoder
 from training.names import about_names, name_run, name_settings, name_splits
 from training.random_baseline import open_random_run, random_layer
@@ -49,6 +48,7 @@ NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 class Found:
     """What a run has found when its analysis begins."""
 
+    stores: Stores
     saes: Mapping[str, SparseAutoencoder]
     """By layer."""
     neurons: Mapping[str, Tensor | None]
@@ -57,26 +57,27 @@ class Found:
     """Those of the held-out activations."""
 
 
-def build_artifact(config: RunConfig, stores: Stores, found: Found, accelerator: Accelerator) -> Artifact:
+def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact:
     """Probe and analyse every layer, each process its share, and put everything together, on the first."""
-    classes, saes = stores.heldout.classes, found.saes
+    stores, saes = found.stores, found.saes
+    classes = stores.heldout.classes
     taxonomy = Taxonomy(classes) if classes else None
-    with accelerator.main_process_first():  # the first writes what the others then read
-        encoder = second_encoder(config, stores.heldout, accelerator.device)
+    with disk.main_process_first():  # the first writes what the others then read
+        encoder = second_encoder(config, stores.heldout, disk.device)
         around = _surroundings(config, stores.heldout, encoder)
     splits = name_splits(stores, taxonomy)
     analysis = _Analysis(config, stores, taxonomy, around, splits)
-    own = list(saes)[accelerator.process_index :: accelerator.num_processes]
-    shown = tqdm(own, desc="analysis", unit="layer", disable=not accelerator.is_main_process)
-    reports = _of_all_layers({name: analysis.layer(name, found) for name in shown}, saes)
-    named = _of_all_layers(name_run(own, saes, splits), saes)
+    own = list(saes)[disk.process_index :: disk.num_processes]
+    shown = tqdm(own, desc="analysis", unit="layer", disable=not disk.is_main_process)
+    reports = _of_all_layers({name: analysis.layer(name, found) for name in shown}, saes, disk)
+    named = _of_all_layers(name_run(own, saes, splits), saes, disk)
     starter = load_samples("starter")
     starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
-        dataset=describe_dataset(config, len(stores.source), classes),
+        dataset=describe_dataset(config, stores.n_images, classes),
         taxonomy=rules,
         saes=saes,
         latents={
@@ -119,9 +120,9 @@ class _Analysis:
         return report_layer(inputs, stores.starter.layer(name))
 
 
-def _of_all_layers(found: dict[str, Of], layers: Iterable[str]) -> dict[str, Of]:
+def _of_all_layers(found: dict[str, Of], layers: Iterable[str], disk: Disk) -> dict[str, Of]:
     """What all processes found, by layer, in the order of the layers."""
-    merged = {name: value for part in gather_object([found]) for name, value in part.items()}
+    merged = {name: value for part in disk.gather(found) for name, value in part.items()}
     return {name: merged[name] for name in layers if name in merged}
 
 

@@ -173,8 +173,24 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
 
 
+@dataclass(frozen=True)
+class Part:
+    """Where a store is one of several, each on a disk of its own, that processes train on together."""
+
+    place: int
+    """Of this process among those that read this store."""
+    readers: int
+    tokens: int
+    """Of an epoch: as many as the smallest of the stores has."""
+    images: int
+    """In all stores."""
+
+
 class ActivationStore:
     """A finished store, read lazily: one layer and one shard at a time."""
+
+    part: Part | None = None
+    """None: all processes read this one."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
