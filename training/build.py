@@ -21,7 +21,14 @@ from hsae.artifacts.top_images_file import TopImages
 from hsae.data.samples import Samples, load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings, in_memory, some_images
+from hsae.report.inputs import (
+    MAX_TRAIN_BYTES,
+    LabelledActivations,
+    LayerInputs,
+    Surroundings,
+    in_memory,
+    some_images,
+)
 from hsae.report.layer import RULES, LayerReport, report_layer
 from hsae.report.names import Splits
 from hsae.report.tree import LayerStructure
@@ -36,9 +43,6 @@ from training.run_config import RunConfig
 from training.stores import Stores
 
 Of = TypeVar("Of")
-
-MAX_TRAIN_BYTES = 2**31
-"""Training activations of a layer are in memory up to this size; more of them are read again for every epoch."""
 
 NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 """Of an artifact without classes, for which none were chosen."""
@@ -57,8 +61,8 @@ class Found:
     """Those of the held-out activations."""
 
 
-def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact:
-    """Probe and analyse every layer, each process its share, and put everything together, on the first."""
+def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact | None:
+    """Probe and analyse every layer, each process its share; the first has all together, the others None."""
     stores, saes = found.stores, found.saes
     classes = stores.heldout.classes
     taxonomy = Taxonomy(classes) if classes else None
@@ -71,6 +75,8 @@ def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact:
     shown = tqdm(own, desc="analysis", unit="layer", disable=not disk.is_main_process)
     reports = _of_all_layers({name: analysis.layer(name, found) for name in shown}, saes, disk)
     named = _of_all_layers(name_run(own, saes, splits), saes, disk)
+    if not disk.is_main_process:
+        return None
     starter = load_samples("starter")
     starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}

@@ -22,6 +22,7 @@ from training.ledger import Ledger
 from training.planning.here import beside
 from training.run_config import RunConfig
 from training.stages import run
+from training.stores import SHARD_REHEARSED
 
 CLASSES = ("n02084071", "n02121620", "n04524313", "n07705931")
 """Dogs, cats, vehicles and fruit; what their images show is noise of one colour each."""
@@ -29,7 +30,7 @@ PER_CLASS = 16
 HELDOUT_SHARE, CHOICE_SHARE = 0.25, 0.25
 EPOCHS = 4
 KEPT = (
-    *("image_size", "token", "layers", "images_per_batch", "train_precision", "activations", "workers"),
+    *("image_size", "token", "layers", "train_precision", "activations", "workers"),
     *("probe_images", "store_dtype", "layers_at_once", "tau", "artifact_dtype"),
 )
 """Settings of the run that its rehearsal has too."""
@@ -63,6 +64,7 @@ def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Pat
         choice_share=CHOICE_SHARE,
         backbone=backbone,
         rehearse=True,
+        images_per_batch=min(config.images_per_batch, SHARD_REHEARSED),
     )
     own = replace(own, **{name: getattr(config, name) for name in KEPT})
     return own, sae, replace(train, epochs=EPOCHS, batch_size=min(train.batch_size, most))

@@ -91,6 +91,6 @@ def _analyse(config: RunConfig, training: Training, found: Found, disk: Disk, co
     if disk.gather(disk.is_main_process and record.done())[0]:
         return
     artifact = build_artifact(config, found, disk)
-    if disk.is_main_process:
+    if artifact is not None:
         with record.renewed():
             save_with_card(artifact, folder, config.artifact_dtype, command)

@@ -34,6 +34,8 @@ CHOICE_SHARE, ENOUGH = 0.15, 20
 """Share of the images set apart to choose on, by default, and from how many images of a class on, in the median."""
 STARTER_REHEARSED = 16
 """Of the starter photographs, which all are run otherwise."""
+SHARD_REHEARSED = 8
+"""Images of a shard and at most of a batch in a rehearsal: its few images are to be shared by several processes."""
 
 log = logging.getLogger("hsae.training")
 
@@ -108,6 +110,8 @@ class _Storing:
         """quick: in the precision and the numbers of the training images."""
         config = self.config
         how: dict[str, Any] = {"batch_size": config.images_per_batch, "workers": config.workers}
+        if config.rehearse:
+            how["shard_rows"] = SHARD_REHEARSED
         if quick:
             how |= {"precision": getattr(torch, config.train_precision), "dtype": getattr(torch, config.store_dtype)}
         folder, layers = Path(config.run) / "activations" / name, config.layer_names

@@ -24,6 +24,8 @@ from hsae.measures.wordnet import LabelledScores
 from hsae.report.hierarchy import LabelledLatents
 from hsae.sae.model import SparseAutoencoder
 
+MAX_TRAIN_BYTES = 2**31
+"""Training activations of a layer are in memory up to this size; more of them are read again for every epoch."""
 MAX_FEATURE_BYTES = 2**29
 """Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
 

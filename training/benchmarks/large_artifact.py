@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,11 +108,16 @@ def make(n_layers: int) -> Artifact:
     )
 
 
+@cache
+def _rows() -> torch.Tensor:
+    rows = torch.randn(D_SAE, D_IN, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.normalize(rows, dim=-1)
+
+
 def random_sae(layer: str) -> SparseAutoencoder:
-    """Unit decoder rows, the encoder their transpose."""
+    """Random unit decoder rows, in every layer in another order, and the encoder their transpose."""
     sae = SparseAutoencoder(D_IN, D_SAE, "topk", k=K)
-    rows = torch.randn(D_SAE, D_IN, generator=torch.Generator().manual_seed(int(layer.removeprefix("block_"))))
-    sae.W_dec.data.copy_(torch.nn.functional.normalize(rows, dim=-1))
+    sae.W_dec.data.copy_(_rows().roll(int(layer.removeprefix("block_")), 0))
     sae.W_enc.data.copy_(sae.W_dec.data.T)
     return sae.eval().requires_grad_(False)
 
