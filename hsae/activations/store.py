@@ -265,13 +265,13 @@ class ActivationStore:
 
     def shard(self, number: int, layer: str, images: slice = slice(None)) -> Tensor:
         """Activations `[images, tokens, d_in]` of one shard (or of some of its images), float32."""
-        if layer not in self.layers:
-            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
+        self._require(layer)
         self._shape(number, layer)
         return self._read(number, layer, images).float()
 
     def layer(self, layer: str, images: Tensor | None = None) -> Tensor:
         """Activations of one layer `[images, tokens, d_in]`, float32; images: rising numbers of those wanted."""
+        self._require(layer)
         tokens = max(tokens for _, tokens in self.shard_shapes)
         whole = torch.empty(len(self) if images is None else len(images), tokens, self.layers[layer])
         first = done = 0
@@ -282,6 +282,10 @@ class ActivationStore:
             whole[done : done + len(part)] = part  # not all parts first: that would need the memory twice
             first, done = first + n_images, done + len(part)
         return whole
+
+    def _require(self, layer: str) -> None:
+        if layer not in self.layers:
+            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
 
     def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
         with self._opened(number) as file:
