@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
 from hsae.activations.store import ActivationStore
+from hsae.activations.stored_images import StoredImages
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.examples import rows_to_show, write_examples
 from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
@@ -22,18 +21,28 @@ from hsae.artifacts.top_images_file import TopImages
 from hsae.data.samples import Samples, load_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
-from hsae.report.inputs import LabelledActivations, LayerInputs, Surroundings, some_images
+from hsae.report.inputs import (
+    MAX_TRAIN_BYTES,
+    LabelledActivations,
+    LayerInputs,
+    Surroundings,
+    in_memory,
+    some_images,
+)
 from hsae.report.layer import RULES, LayerReport, report_layer
 from hsae.report.names import Splits
 from hsae.report.tree import LayerStructure
 from hsae.sae.model import SparseAutoencoder
 from hsae.steering.nearest import PhotoBank
 from hsae.version import __version__
+from training.disks import Disk
 from training.looks import class_groups, describe_encoder, second_encoder
 from training.names import about_names, name_run, name_settings, name_splits
 from training.random_baseline import open_random_run, random_layer
 from training.run_config import RunConfig
 from training.stores import Stores
+
+Of = TypeVar("Of")
 
 NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 """Of an artifact without classes, for which none were chosen."""
@@ -43,6 +52,7 @@ NO_RULES: dict[str, Any] = {"tau": None, "q": None, "nulls": []}
 class Found:
     """What a run has found when its analysis begins."""
 
+    stores: Stores
     saes: Mapping[str, SparseAutoencoder]
     """By layer."""
     neurons: Mapping[str, Tensor | None]
@@ -51,24 +61,29 @@ class Found:
     """Those of the held-out activations."""
 
 
-def build_artifact(config: RunConfig, stores: Stores, found: Found, accelerator: Accelerator) -> Artifact:
-    """Probe and analyse every layer, each process its share, and put everything together, on the first."""
-    classes, saes = stores.heldout.classes, found.saes
+def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact | None:
+    """Probe and analyse every layer, each process its share; the first has all together, the others None."""
+    stores, saes = found.stores, found.saes
+    classes = stores.heldout.classes
     taxonomy = Taxonomy(classes) if classes else None
-    with accelerator.main_process_first():  # the first writes what the others then read
-        encoder = second_encoder(config, stores.heldout, accelerator.device)
+    with disk.main_process_first():  # the first writes what the others then read
+        encoder = second_encoder(config, stores.heldout, disk.device)
         around = _surroundings(config, stores.heldout, encoder)
     splits = name_splits(stores, taxonomy)
     analysis = _Analysis(config, stores, taxonomy, around, splits)
-    reports = _of_all_layers({name: analysis.layer(name, found) for name in _own(saes, accelerator)}, saes)
+    own = list(saes)[disk.process_index :: disk.num_processes]
+    shown = tqdm(own, desc="analysis", unit="layer", disable=not disk.is_main_process)
+    reports = _of_all_layers({name: analysis.layer(name, found) for name in shown}, saes, disk)
+    named = _of_all_layers(name_run(own, saes, splits), saes, disk)
+    if not disk.is_main_process:
+        return None
     starter = load_samples("starter")
     starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
-    named = name_run(saes, splits) if accelerator.is_main_process else {}
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
-        dataset=describe_dataset(config, len(stores.source), classes),
+        dataset=describe_dataset(config, stores.n_images, classes),
         taxonomy=rules,
         saes=saes,
         latents={
@@ -104,23 +119,17 @@ class _Analysis:
         stores, tau = self.stores, self.config.tau
         random_run = open_random_run(self.config, stores.heldout.classes)
         here = replace(self.around, neurons=found.neurons[name], baselines=random_layer(random_run, name))
-        train = _labelled(stores.train, name, self.config.most_probed)
+        train = _training(stores.train, name, self.config.most_probed)
         heldout = _labelled(stores.heldout, name)
         choice = _choice(stores, self.splits, name, self.config.most_probed)
         inputs = LayerInputs(found.saes[name], train, heldout, self.taxonomy, tau, here, choice)
         return report_layer(inputs, stores.starter.layer(name))
 
 
-def _own(layers: Iterable[str], accelerator: Accelerator) -> Iterable[str]:
-    """The layers that this process analyses."""
-    own = list(layers)[accelerator.process_index :: accelerator.num_processes]
-    return tqdm(own, desc="analysis", unit="layer", disable=not accelerator.is_main_process)
-
-
-def _of_all_layers(reports: dict[str, LayerReport], layers: Iterable[str]) -> dict[str, LayerReport]:
-    """The reports of all processes, in the order of the layers."""
-    merged = {name: report for part in gather_object([reports]) for name, report in part.items()}
-    return {name: merged[name] for name in layers}
+def _of_all_layers(found: dict[str, Of], layers: Iterable[str], disk: Disk) -> dict[str, Of]:
+    """What all processes found, by layer, in the order of the layers."""
+    merged = {name: value for part in disk.gather(found) for name, value in part.items()}
+    return {name: merged[name] for name in layers if name in merged}
 
 
 def _surroundings(config: RunConfig, heldout: ActivationStore, encoder: ActivationStore | None) -> Surroundings:
@@ -197,10 +206,16 @@ def _embeddings(store: ActivationStore) -> Tensor:
     return store.layer(list(store.layers)[-1]).mean(1)
 
 
-def _labelled(store: ActivationStore, layer: str, most: int | None = None) -> LabelledActivations:
-    """A layer's activations with the labels of their images, of at most so many images, and no others are kept."""
+def _training(store: ActivationStore, layer: str, most: int | None) -> LabelledActivations | StoredImages:
+    """A layer's training activations of at most so many images: in memory, or on the disk where they are many."""
     images = some_images(len(store), most)
-    return LabelledActivations(store.layer(layer, images), store.labels[images])
+    stored = StoredImages(store, layer, images, store.labels[images])
+    return in_memory(stored) if 4 * len(stored) * store.layers[layer] <= MAX_TRAIN_BYTES else stored
+
+
+def _labelled(store: ActivationStore, layer: str) -> LabelledActivations:
+    """A layer's activations with the labels of their images."""
+    return LabelledActivations(store.layer(layer), store.labels)
 
 
 def _choice(stores: Stores, splits: Splits | None, layer: str, most: int | None = None) -> LabelledActivations | None:

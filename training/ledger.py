@@ -19,6 +19,8 @@ class Used:
     """What one stage used on this process."""
 
     seconds: float
+    processor: float
+    """Seconds of all its threads: what other programs take does not count."""
     host: int
     """Bytes of memory at the peak, with what was there before."""
     device: int
@@ -40,11 +42,11 @@ class Ledger:
         forget_peak()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         yield
-        seconds = time.perf_counter() - began
+        seconds, processor = time.perf_counter() - began, time.process_time() - busy
         device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-        self.stages[name] = Used(seconds, resident(peak=True), device, disk_bytes(results))
+        self.stages[name] = Used(seconds, processor, resident(peak=True), device, disk_bytes(results))
 
 
 def disk_bytes(folder: Path) -> int:

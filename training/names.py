@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -38,12 +38,14 @@ def name_splits(stores: Stores, taxonomy: Taxonomy | None) -> Splits | None:
         return None
 
 
-def name_run(saes: Mapping[str, SparseAutoencoder], splits: Splits | None) -> dict[str, NamedLayer]:
-    """Every layer's names; none at all where there are no images to choose them on."""
+def name_run(
+    layers: Iterable[str], saes: Mapping[str, SparseAutoencoder], splits: Splits | None
+) -> dict[str, NamedLayer]:
+    """Names of some layers; none at all where there are no images to choose them on."""
     if splits is None:
         return {}
     try:
-        return {layer: name_layer(sae, layer, splits, RULE) for layer, sae in saes.items()}
+        return {layer: name_layer(saes[layer], layer, splits, RULE) for layer in layers}
     except InputError as error:  # no node has few enough of the images
         log.warning("latents have no names: %s", error)
         return {}

@@ -22,6 +22,7 @@ from training.ledger import Ledger
 from training.planning.here import beside
 from training.run_config import RunConfig
 from training.stages import run
+from training.stores import SHARD_REHEARSED
 
 CLASSES = ("n02084071", "n02121620", "n04524313", "n07705931")
 """Dogs, cats, vehicles and fruit; what their images show is noise of one colour each."""
@@ -29,7 +30,7 @@ PER_CLASS = 16
 HELDOUT_SHARE, CHOICE_SHARE = 0.25, 0.25
 EPOCHS = 4
 KEPT = (
-    *("image_size", "token", "layers", "images_per_batch", "train_precision", "activations", "workers"),
+    *("image_size", "token", "layers", "train_precision", "activations", "workers"),
     *("probe_images", "store_dtype", "layers_at_once", "tau", "artifact_dtype"),
 )
 """Settings of the run that its rehearsal has too."""
@@ -45,15 +46,16 @@ def rehearse(settings: Settings, accelerator: Accelerator) -> Ledger:
         write_images(folder / "images", settings[0].image_size)
     accelerator.wait_for_everyone()
     ledger = Ledger()
-    run(*rehearsed(*settings, folder), accelerator, ledger=ledger)
+    run(*rehearsed(*settings, folder, accelerator.num_processes), accelerator, ledger=ledger)
     if accelerator.is_main_process:
         print(f"Planned, and used by {settings[0].backbone} with random weights:\n{beside(ledger)}")
         remove(folder)
     return ledger
 
 
-def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Path) -> Settings:
+def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Path, processes: int = 1) -> Settings:
     """The same run on the images in `folder`: whatever decides the size of anything but the data stays."""
+    most = n_train() // (processes if train.parallel == "data" else 1)  # a batch of each
     backbone = (config.base_backbone or config.backbone).removesuffix(SUFFIX) + SUFFIX  # a fine-tune is as large
     own = RunConfig(
         run=str(folder / "run"),
@@ -62,9 +64,10 @@ def rehearsed(config: RunConfig, sae: SAEConfig, train: TrainConfig, folder: Pat
         choice_share=CHOICE_SHARE,
         backbone=backbone,
         rehearse=True,
+        images_per_batch=min(config.images_per_batch, SHARD_REHEARSED),
     )
     own = replace(own, **{name: getattr(config, name) for name in KEPT})
-    return own, sae, replace(train, epochs=EPOCHS, batch_size=min(train.batch_size, n_train()))
+    return own, sae, replace(train, epochs=EPOCHS, batch_size=min(train.batch_size, most))
 
 
 def n_train() -> int:

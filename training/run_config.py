@@ -84,6 +84,9 @@ class RunConfig:
     probe_images: int | None = None
     """The most training images that probes are fitted on; default: all, but 20000 with the token patch, or with
     `activations` online, where no others are stored."""
+    own_disks: bool = False
+    """Machines share no disk: each keeps the activations of its part of the training images in a run folder of its own
+    and trains on them; the first measures on its disk and has the SAEs and the artifact."""
     layers_at_once: int | None = None
     """SAEs that are trained together, in one pass over the activations; fewer need less memory and give the same bits.
     Default: as many as memory holds."""
@@ -139,6 +142,8 @@ class RunConfig:
             raise InputError(f"--stream with {got}", "a split, 1 and 0")
         if len(self.sources) > 1 and self.stream:
             raise InputError(f"--stream with {len(self.sources)} sources", "one source")
+        if self.own_disks and self.rehearse:
+            raise InputError("--own_disks with --rehearse", "one of them", "Rehearse on one machine.")
         if self.activations not in ("store", "online"):
             raise InputError(f"activations {self.activations!r}", "store or online")
         if self.train_precision not in ("float32", "bfloat16"):

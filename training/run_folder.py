@@ -6,36 +6,36 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
 from hsae.atomic import remove, sweep
 from hsae.errors import HsaeError, InputError, WriteError
-from training.processes import first_says
+from training.disks import Disk, everyone_says
 
 LOCK = ".lock"
 
 
 @contextmanager
-def run_folder(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+def run_folder(folder: Path, disk: Disk) -> Iterator[None]:
     """Inside, `folder` belongs to the processes of this run; if nothing was written, it is gone afterwards.
 
-    InputError when another run works in it, or when the processes do not all see the same folder.
+    InputError when another run works in it, or when the processes of one disk do not all see the same folder.
     """
     with ExitStack() as held:
         problem: HsaeError | None = None
-        if accelerator.is_main_process:
+        if disk.is_main_process:
             try:
                 held.enter_context(_locked(folder))
                 sweep(folder)
             except HsaeError as error:
                 problem = error
-        problem = first_says(problem)
-        if problem is not None:
-            raise problem
+        problems = [problem for problem in everyone_says(problem) if problem is not None]
+        if problems:
+            raise problems[0]
         if not (folder / LOCK).exists():
-            got = f"process {accelerator.process_index} does not see {folder / LOCK}, which the first process made"
-            raise InputError(got, "a folder on a disk that all machines of the run share", "Choose another --run_dir.")
+            got = f"process {disk.process_index} does not see {folder / LOCK}, which the first process made"
+            do = "Choose another --run_dir, or say --own_disks true."
+            raise InputError(got, "a folder on a disk that all machines of the run share", do)
         yield
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
+from hsae.activations.online import OnlineActivations
+from hsae.activations.store import ActivationStore
 from hsae.atomic import atomic_path, remove
 from hsae.sae.bank import new_sae
 from hsae.sae.config import SAEConfig, TrainConfig
@@ -26,7 +28,6 @@ from hsae.sae.summary import merged_points, off_targets, write_summary
 from hsae.sae.train import train_bank
 from training.processes import first_says
 from training.records import Record
-from training.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class SavedBank(Mapping[str, SparseAutoencoder]):
 class Training:
     """What the SAEs of a run are made of."""
 
-    stores: Stores
+    source: ActivationStore | OnlineActivations
     sae: SAEConfig
     train: TrainConfig
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the SAEs, labels not among it: when this is unchanged, they need no training."""
-        manifest = self.stores.source.manifest.content
+        manifest = self.source.manifest.content
         return {"store": manifest, "sae": asdict(self.sae), "train": asdict(self.train)}
 
 
@@ -73,7 +74,7 @@ def train_saes(
     folder: Path, training: Training, accelerator: Accelerator, layers_at_once: int | None = None
 ) -> SavedBank:
     """The SAEs of all layers in the folder of a run; those that are not there yet are trained, in groups."""
-    layers = training.stores.source.layers
+    layers = training.source.layers
     bank = SavedBank(folder / "saes", dict(layers), training.sae)
     records = {name: Record(bank.path(name), training.settings) for name in layers}
     missing = first_says([name for name, record in records.items() if not record.done()])
@@ -92,7 +93,7 @@ def _train_group(
     """Train some layers together and save each; its checkpoint goes when they are saved."""
     checkpoint = folder / f"{group[0]}-{group[-1]}"
     saes = train_bank(
-        training.stores.source,
+        training.source,
         training.sae,
         training.train,
         layers=group,
@@ -107,11 +108,12 @@ def _train_group(
         for state in checkpoint.glob("process_*"):
             remove(state)  # no longer needed, and another run here would find it to be of other settings
     accelerator.wait_for_everyone()
+    remove(checkpoint / f"process_{accelerator.process_index}_of_{accelerator.num_processes}")  # on a disk of its own
 
 
 def _join_summaries(folder: Path, training: Training) -> None:
     """One summary in place of those of the groups; layers that were not trained again keep their curves."""
-    settings = json.loads(json.dumps(training.settings | {"layers": list(training.stores.source.layers)}))
+    settings = json.loads(json.dumps(training.settings | {"layers": list(training.source.layers)}))
     parts = [folder / "summary.json", *sorted(folder.glob("*/summary.json"))]
     read = [json.loads(path.read_text(encoding="utf-8")) for path in parts if path.is_file()]
     same = [part for part in read if part["settings"] | {"layers": settings["layers"]} == settings]

@@ -23,14 +23,15 @@ from hsae.backbones.registry import load_backbone
 from hsae.sae.config import SAEConfig, TrainConfig
 from training.build import Found, analysis_settings, build_artifact
 from training.checks import checked_splits
+from training.disks import Disk, own_disks, shared_disk
 from training.ledger import Ledger
 from training.planning.here import plan_here
-from training.processes import describe, first_says
+from training.processes import describe
 from training.records import Record
 from training.run_config import RunConfig
 from training.run_folder import run_folder
 from training.saes import Training, train_saes
-from training.stores import extract
+from training.stores import extract, extract_training, take_part
 from training.twins import refuse_twin
 
 log = logging.getLogger("hsae.training")
@@ -56,16 +57,21 @@ def run(
     if accelerator.is_main_process:
         log.info(describe(accelerator, len(backbone.layer_names(config.layer_names)), train))
     plan = ledger.plan = plan_here((config, sae, train), split, backbone, accelerator)
-    with run_folder(folder, accelerator):
+    disk = own_disks(accelerator, train.parallel) if config.own_disks else shared_disk(accelerator)
+    with run_folder(folder, disk):
         with ledger.stage("activations", folder / "activations"):
-            stores = extract(config, split, backbone, accelerator)
-        neurons = {name: _on_cpu(backbone.mlp_output(name)) for name in stores.train.layers}
+            stores = extract(config, split, backbone, disk) if disk.is_first else None
+            source = stores.source if stores else extract_training(config, split, backbone, disk)[0]
+            take_part(source, disk)
+        neurons = {name: _on_cpu(backbone.mlp_output(name)) for name in source.layers}
         del backbone  # the largest thing in memory; what is online keeps its own
-        training = Training(stores, sae, train)
+        training = Training(source, sae, train)
         with ledger.stage("training", folder / "saes"):
             saes = train_saes(folder, training, accelerator, plan.layers_at_once)
         with ledger.stage("analysis", folder / "artifact"):
-            _analyse(config, training, Found(saes, neurons, split.heldout), accelerator, command)
+            if stores:
+                found = Found(stores, saes, neurons, split.heldout)
+                _analyse(config, training, found, disk, command)
         if accelerator.is_main_process and config.push_to_hub:
             artifact = Artifact.load(folder / "artifact")
             artifact.push(config.push_to_hub, private=config.private, tag=config.push_tag, force=config.force)
@@ -77,16 +83,14 @@ def _on_cpu(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().cpu()
 
 
-def _analyse(
-    config: RunConfig, training: Training, found: Found, accelerator: Accelerator, command: str | None
-) -> None:
-    """Write the artifact unless it is there; every process analyses its share of the layers."""
+def _analyse(config: RunConfig, training: Training, found: Found, disk: Disk, command: str | None) -> None:
+    """Write the artifact unless it is there; every process of the disk analyses its share of the layers."""
     folder = Path(config.run) / "artifact"
-    settings = training.settings | {"analysis": analysis_settings(config, training.stores)}
+    settings = training.settings | {"analysis": analysis_settings(config, found.stores)}
     record = Record(folder, settings, content_sha256)
-    if first_says(accelerator.is_main_process and record.done()):
+    if disk.gather(disk.is_main_process and record.done())[0]:
         return
-    artifact = build_artifact(config, training.stores, found, accelerator)
-    if accelerator.is_main_process:
+    artifact = build_artifact(config, found, disk)
+    if artifact is not None:
         with record.renewed():
             save_with_card(artifact, folder, config.artifact_dtype, command)

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from hsae.activations.extract import extract_activations
 from hsae.activations.online import OnlineActivations
-from hsae.activations.store import ActivationStore
+from hsae.activations.store import ActivationStore, Part
 from hsae.atomic import write_json
 from hsae.backbones.base import Backbone
 from hsae.data.joined import join_samples
@@ -24,6 +23,7 @@ from hsae.data.stream import SampleStream, stream_samples
 from hsae.errors import StoreError
 from hsae.hierarchy import wordnet
 from hsae.measures.splits import rows_apart
+from training.disks import Disk, everyone_says
 from training.run_config import DataSource, RunConfig
 
 Images = TypeVar("Images", Samples, SampleStream)
@@ -34,6 +34,8 @@ CHOICE_SHARE, ENOUGH = 0.15, 20
 """Share of the images set apart to choose on, by default, and from how many images of a class on, in the median."""
 STARTER_REHEARSED = 16
 """Of the starter photographs, which all are run otherwise."""
+SHARD_REHEARSED = 8
+"""Images of a shard and at most of a batch in a rehearsal: its few images are to be shared by several processes."""
 
 log = logging.getLogger("hsae.training")
 
@@ -51,6 +53,12 @@ class Stores:
     choice: ActivationStore | None = None
     """Images that no SAE or probe was trained on and that nothing is measured on: they choose and confirm."""
 
+    @property
+    def n_images(self) -> int:
+        """Training images, those on other disks counted."""
+        part = self.source.part if isinstance(self.source, ActivationStore) else None
+        return part.images if part else len(self.source)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -64,37 +72,76 @@ class Split:
     """Which rows of which images are set apart, by the number of their source."""
 
 
-def extract(config: RunConfig, split: Split, backbone: Backbone, accelerator: Accelerator) -> Stores:
-    """Activations of the training, held-out and starter images, each process making its share."""
-    if split.record and accelerator.is_main_process:
+def extract(config: RunConfig, split: Split, backbone: Backbone, disk: Disk) -> Stores:
+    """Activations of the training, held-out and starter images on one disk, each of its processes making its share."""
+    if split.record and disk.is_main_process:
         write_json(Path(config.run) / SPLIT, split.record, compact=True)
-    layers = config.layer_names
-    size, workers = config.images_per_batch, config.workers
-
-    def kept(samples: Samples | SampleStream) -> Samples | SampleStream:
-        if config.decode_cache is None or isinstance(samples, SampleStream):
-            return samples
-        return samples.kept(config.decode_cache, backbone.preprocessing.image_size, backbone.preprocessing.crop)
-
-    def stored(name: str, samples: Samples | SampleStream, **how: torch.dtype) -> ActivationStore:
-        folder = Path(config.run) / "activations" / name
-        options = {"batch_size": size, "workers": workers, "accelerator": accelerator} | how
-        return extract_activations(backbone, kept(samples), folder, layers, config.token, **options)
-
-    precision = getattr(torch, config.train_precision)
-    quick = {"precision": precision, "dtype": getattr(torch, config.store_dtype)}
-    online = config.activations == "online"
-    train = stored("train", _some(split.train, config.most_probed or 1) if online else split.train, **quick)
-    source: ActivationStore | OnlineActivations = train
-    if online:
-        images, token = kept(split.train), config.token
-        source = OnlineActivations(
-            backbone, images, layers, token, images_per_run=size, precision=precision, workers=workers
-        )
-    choice = None if split.choice is None else stored("choice", split.choice, **quick)
+    store = _Storing(config, backbone, disk)
+    source, train = extract_training(config, split, backbone, disk)
+    choice = None if split.choice is None else store("choice", split.choice, quick=True)
     photographs = load_samples("starter", limit=STARTER_REHEARSED if config.rehearse else None)
-    heldout, starter = stored("heldout", split.heldout), stored("starter", photographs)
+    heldout, starter = store("heldout", split.heldout), store("starter", photographs)
     return Stores(source, train, heldout, starter, choice)
+
+
+def extract_training(
+    config: RunConfig, split: Split, backbone: Backbone, disk: Disk
+) -> tuple[ActivationStore | OnlineActivations, ActivationStore]:
+    """What SAEs are trained on, of several disks this one's part of it, and the training images of the probes."""
+    store, online = _Storing(config, backbone, disk), config.activations == "online"
+    images = _some(split.train, config.most_probed or 1) if online else split.train
+    train = store("train", images if online else _part(images, disk), quick=True)
+    if not online:
+        return train, train
+    options: dict[str, Any] = {"images_per_run": config.images_per_batch, "workers": config.workers}
+    options["precision"] = getattr(torch, config.train_precision)
+    return OnlineActivations(backbone, store.kept(split.train), config.layer_names, config.token, **options), train
+
+
+@dataclass(frozen=True)
+class _Storing:
+    """Makes the stores of a run."""
+
+    config: RunConfig
+    backbone: Backbone
+    disk: Disk
+
+    def __call__(self, name: str, images: Samples | SampleStream, quick: bool = False) -> ActivationStore:
+        """quick: in the precision and the numbers of the training images."""
+        config = self.config
+        how: dict[str, Any] = {"batch_size": config.images_per_batch, "workers": config.workers}
+        if config.rehearse:
+            how["shard_rows"] = SHARD_REHEARSED
+        if quick:
+            how |= {"precision": getattr(torch, config.train_precision), "dtype": getattr(torch, config.store_dtype)}
+        folder, layers = Path(config.run) / "activations" / name, config.layer_names
+        return extract_activations(
+            self.backbone, self.kept(images), folder, layers, config.token, accelerator=self.disk, **how
+        )
+
+    def kept(self, images: Samples | SampleStream) -> Samples | SampleStream:
+        """The same, decoded once, where the run has a cache."""
+        if self.config.decode_cache is None or isinstance(images, SampleStream):
+            return images
+        preprocessing = self.backbone.preprocessing
+        return images.kept(self.config.decode_cache, preprocessing.image_size, preprocessing.crop)
+
+
+def take_part(source: ActivationStore | OnlineActivations, disk: Disk) -> None:
+    """Say of a store that is one of several, each on its disk, how much of it an epoch has; all processes call this."""
+    if disk.of > 1 and isinstance(source, ActivationStore):
+        sizes = everyone_says((source.n_tokens, len(source), disk.is_main_process))
+        images = sum(n for _, n, is_main in sizes if is_main)
+        source.part = Part(disk.process_index, disk.num_processes, min(tokens for tokens, _, _ in sizes), images)
+
+
+def _part(images: Samples | SampleStream, disk: Disk) -> Samples | SampleStream:
+    """Of several disks' images this one's: every so-manieth of a listing, so that each has some of every class."""
+    if disk.of == 1:
+        return images
+    if isinstance(images, SampleStream):
+        return images.shared(disk.number, disk.of)
+    return images.subset(np.arange(len(images))[disk.number :: disk.of])
 
 
 def _some(samples: Samples | SampleStream, n: int, seed: int = 0) -> Samples | SampleStream:

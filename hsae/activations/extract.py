@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("hsae.activations")
 
 
+class Processes(Protocol):
+    """What an Accelerator says and does of processes that work together."""
+
+    @property
+    def process_index(self) -> int: ...
+    @property
+    def num_processes(self) -> int: ...
+    @property
+    def is_main_process(self) -> bool: ...
+    def main_process_first(self) -> AbstractContextManager[None]: ...
+    def wait_for_everyone(self) -> None: ...
+
+
 def extract_activations(
     backbone: Backbone,
     samples: Samples | SampleStream,
@@ -44,7 +57,7 @@ def extract_activations(
     layers: Sequence[str] | Literal["all"] = "all",
     token: Token = "cls",
     *,
-    accelerator: Accelerator | None = None,
+    accelerator: Accelerator | Processes | None = None,
     **settings: Any,
 ) -> ActivationStore:
     """Write the activations of every chosen layer for every image to `out_dir`, from one forward pass each.
@@ -87,7 +100,7 @@ def _missing(folder: Path, manifest: Manifest, rank: int, of: int, bar: tqdm) ->
 
 
 def _finished(
-    folder: Path, manifest: Manifest, samples: Samples | SampleStream, accelerator: Accelerator | None
+    folder: Path, manifest: Manifest, samples: Samples | SampleStream, accelerator: Accelerator | Processes | None
 ) -> ActivationStore:
     """The store, once all processes have written their shards and the end of a stream and its labels are put down."""
     if accelerator:

@@ -26,20 +26,21 @@ class TokenSampler(PoolSampler):
         buffer_tokens: int = 65_536,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        if store.n_tokens < batch_size:
+        self.tokens = store.part.tokens if store.part else store.n_tokens
+        if self.tokens < batch_size:
             raise InputError(
-                f"a batch of {batch_size} tokens from a store of {store.n_tokens}",
-                f"batch_size of at most {store.n_tokens}",
+                f"a batch of {batch_size} tokens from a store of {self.tokens}",
+                f"batch_size of at most {self.tokens}",
                 "Choose a smaller batch_size or extract more images.",
             )
         self.store, self.share = store, share
-        self.parts, tokens = _parts(store, max(buffer_tokens, batch_size) // 4)
+        self.parts, in_parts = _parts(store, max(buffer_tokens, batch_size) // 4)
         widths = {name: store.layers[name] for name in layers}
-        super().__init__(widths, tokens, batch_size=batch_size, seed=seed, buffer_tokens=buffer_tokens)
+        super().__init__(widths, in_parts, batch_size=batch_size, seed=seed, buffer_tokens=buffer_tokens)
 
     @property
     def batches_per_epoch(self) -> int:
-        return self.store.n_tokens // self.batch_size
+        return self.tokens // self.batch_size
 
     def read(self, run: int) -> dict[str, Tensor]:
         """Some images of a shard."""

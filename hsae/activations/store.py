@@ -173,8 +173,24 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
 
 
+@dataclass(frozen=True)
+class Part:
+    """Where a store is one of several, each on a disk of its own, that processes train on together."""
+
+    place: int
+    """Of this process among those that read this store."""
+    readers: int
+    tokens: int
+    """Of an epoch: as many as the smallest of the stores has."""
+    images: int
+    """In all stores."""
+
+
 class ActivationStore:
     """A finished store, read lazily: one layer and one shard at a time."""
+
+    part: Part | None = None
+    """None: all processes read this one."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -249,22 +265,27 @@ class ActivationStore:
 
     def shard(self, number: int, layer: str, images: slice = slice(None)) -> Tensor:
         """Activations `[images, tokens, d_in]` of one shard (or of some of its images), float32."""
-        if layer not in self.layers:
-            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
+        self._require(layer)
         self._shape(number, layer)
         return self._read(number, layer, images).float()
 
     def layer(self, layer: str, images: Tensor | None = None) -> Tensor:
         """Activations of one layer `[images, tokens, d_in]`, float32; images: rising numbers of those wanted."""
-        parts, first = [], 0
+        self._require(layer)
+        tokens = max(tokens for _, tokens in self.shard_shapes)
+        whole = torch.empty(len(self) if images is None else len(images), tokens, self.layers[layer])
+        first = done = 0
         for number, (n_images, _) in enumerate(self.shard_shapes):
-            if images is None:
-                parts.append(self.shard(number, layer))
-            else:
-                here = images[(images >= first) & (images < first + n_images)] - first
-                parts.append(self.shard(number, layer)[here])
-            first += n_images
-        return torch.cat(parts)
+            part = self.shard(number, layer)
+            if images is not None:
+                part = part[images[(images >= first) & (images < first + n_images)] - first]
+            whole[done : done + len(part)] = part  # not all parts first: that would need the memory twice
+            first, done = first + n_images, done + len(part)
+        return whole
+
+    def _require(self, layer: str) -> None:
+        if layer not in self.layers:
+            raise StoreError(f"No layer {layer!r} in {self.folder}", f"one of {', '.join(self.layers)}")
 
     def _read(self, number: int, name: str, part: slice = slice(None)) -> Tensor:
         with self._opened(number) as file:

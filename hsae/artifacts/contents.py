@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 KEPT_SAES = 2**30
 """Bytes of SAEs that stay in memory; of an artifact with more of them, those that were used last."""
+KEPT_LISTS, LIST_BYTES = 2**28, 3000
+"""The same of lists of top images, and about what a latent's takes."""
 
 
 class Contents:
     """SAEs, latent tables, top images and probes by layer, with curves and tree over all layers.
 
-    Each part is read and checked when first asked for, then kept (of SAEs the last used, up to KEPT_SAES); what comes
-    back is shared, so leave it unchanged.
+    Each part is read and checked when first asked for, then kept (of SAEs and lists of top images the last used, up to
+    KEPT_SAES and KEPT_LISTS); what comes back is shared, so leave it unchanged.
     Safe to use from several threads. Every defect raises ArtifactError.
     """
 
@@ -48,6 +50,7 @@ class Contents:
         self._parts = parts
         self._made: dict[tuple[str, str], Any] = {}
         self._saes: Recent[SparseAutoencoder] = Recent(KEPT_SAES)
+        self._lists: Recent[TopImages] = Recent(KEPT_LISTS)
         self._lock = threading.RLock()
 
     @classmethod
@@ -137,7 +140,8 @@ class Contents:
     def top_images(self, layer: str) -> TopImages:
         """One entry per latent: {"dataset": [[row, activation], ...], "starter": [[key, activation], ...]}."""
         entry = self.index.layer(layer)
-        return self._once(("top_images", layer), lambda: check_top_images(self._parts.images(entry), entry))
+        size = LIST_BYTES * entry.d_sae
+        return self._lists.get(layer, lambda: check_top_images(self._parts.images(entry), entry), size)
 
     def probe(self, layer: str) -> LinearProbe:
         """The linear probe of a layer's activations over `classes`; InputError where there are none."""

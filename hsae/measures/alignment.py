@@ -40,9 +40,9 @@ def neuron_alignment(directions: Tensor, neurons: Tensor, seed: int = 0) -> Neur
     if directions.ndim != 2 or neurons.ndim != 2 or directions.shape[1] != neurons.shape[1] or not len(neurons):
         shapes = f"{tuple(directions.shape)} and {tuple(neurons.shape)}"
         raise InputError(f"directions and neurons of shapes {shapes}", "[d_sae, d_in] and [n_neurons, d_in]")
-    neuron, cosine = _nearest(directions, neurons)
+    neuron, cosine = nearest_neurons(directions, neurons)
     random = torch.randn(directions.shape, generator=torch.Generator().manual_seed(seed))
-    by_chance, chance = _nearest(random, neurons)
+    by_chance, chance = nearest_neurons(random, neurons)
     return NeuronAlignment(
         neuron=np.where(np.isnan(cosine), -1, neuron),
         cosine=cosine,
@@ -64,7 +64,8 @@ def mean_pairwise_cosine(directions: Tensor) -> float:
     return ((total @ total).item() - n) / (n * n - n)
 
 
-def _nearest(directions: Tensor, neurons: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def nearest_neurons(directions: Tensor, neurons: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Neuron with the largest |cosine| to each direction, and that cosine, NaN without a direction: `[d_sae]`."""
     unit = normalize(neurons.detach().cpu().float(), dim=-1)
     matches = []
     for part in directions.detach().cpu().float().split(_ROWS):

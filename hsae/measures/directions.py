@@ -6,6 +6,8 @@ at a frequency drawn from the SAE's living latents.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,16 +16,40 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hsae.errors import InputError
+from hsae.measures.moments import moments
 
 _COLUMNS = 256  # directions projected at once
 
 
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """The principal axes of activations."""
+
+    variances: Tensor
+    """Along each axis, rising `[d_in]`, float64."""
+    directions: Tensor
+    """Unit vectors, one in each row `[d_in, d_in]`, float64."""
+
+    @classmethod
+    def of(cls, covariance: Tensor) -> Axes:
+        """From a covariance `[d_in, d_in]`."""
+        values, vectors = torch.linalg.eigh(covariance)
+        return cls(values.clamp_min(0), vectors.T)
+
+    def random(self, n: int, seed: int = 0) -> Tensor:
+        """n unit vectors drawn from the normal distribution with that covariance, `[n, d_in]`."""
+        generator = torch.Generator().manual_seed(seed)
+        normal = torch.randn(n, len(self.variances), generator=generator, dtype=torch.float64)
+        return normalize(normal * self.variances.sqrt() @ self.directions, dim=-1).float()
+
+    def both_ways(self) -> Tensor:
+        """Every axis up and down, the strongest last: `[2 d_in, d_in]`."""
+        return torch.cat([self.directions, -self.directions]).float()
+
+
 def random_directions(x: Tensor, n: int, seed: int = 0) -> Tensor:
     """n unit vectors drawn from N(0, cov(x)), `[n, d_in]`, for activations `x [n_tokens, d_in]`."""
-    centred = (x - x.mean(0)).double()
-    values, vectors = torch.linalg.eigh(centred.T @ centred / max(1, len(x)))
-    normal = torch.randn(n, len(values), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return normalize(normal * values.clamp_min(0).sqrt() @ vectors.T, dim=-1).float()
+    return Axes.of(moments([x]).covariance).random(n, seed)
 
 
 def neuron_directions(d_in: int) -> Tensor:
@@ -33,9 +59,7 @@ def neuron_directions(d_in: int) -> Tensor:
 
 def principal_directions(x: Tensor) -> Tensor:
     """Every principal axis of `x [n_tokens, d_in]`, both ways, the strongest last: `[2 d_in, d_in]`."""
-    centred = (x - x.mean(0)).double()
-    vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors.T.float()
-    return torch.cat([vectors, -vectors])
+    return Axes.of(moments([x]).covariance).both_ways()
 
 
 def matched_latents(x: Tensor, directions: Tensor, frequencies: NDArray[np.float64], seed: int = 0) -> csr_array:

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from hsae.errors import InputError, TrainingError
 from hsae.measures.calibration import calibrating_temperature
+from hsae.measures.examples import Examples, ExamplesInMemory, Rows
 from hsae.measures.splits import rows_apart
 
 Reading = Callable[[Tensor], Tensor]
@@ -99,24 +100,33 @@ def fit_probe(
     if len(x) != len(labels) or not known.any() or labels.max() >= n_classes:
         got = f"{len(x)} activations, {int(known.sum())} of {len(labels)} labels known, {n_classes} classes"
         raise InputError(got, "a label in 0 .. n_classes - 1, or -1, for each activation, and one that is known")
-    (x, labels), (held, truth) = _train_and_choice(x[known], labels[known], choice, settings)
+    train, apart = _train_and_choice(x[known], labels[known], choice, settings)
+    return fit_examples(ExamplesInMemory(*train), apart, n_classes, reading=reading, settings=settings)
+
+
+def fit_examples(
+    examples: Examples,
+    choice: Rows,
+    n_classes: int,
+    *,
+    reading: Reading | None = None,
+    settings: ProbeSettings | None = None,
+) -> LinearProbe:
+    """`fit_probe` on examples that need not be in memory, all with a label; choice: activations with a label each."""
+    settings = settings or ProbeSettings()
     reading = torch.no_grad()(reading or (lambda batch: batch))
-    descent = _Descent(x, labels, reading, n_classes, settings)
-    if not len(truth):
+    descent = _Descent(examples, reading, n_classes, settings)
+    if not len(choice[1]):
         return descent.run(settings.unchosen)
-    features = torch.cat([reading(part) for part in held.split(settings.batch_size)])
     best, least = None, float("inf")
     for penalty in settings.penalties:
-        probe, nll = _calibrated(descent.run(penalty), features, truth)
+        probe, nll = _calibrated(descent.run(penalty), *choice, reading)
         if nll >= least:
             break
         best, least = probe, nll
     if best is None:
         raise TrainingError("probes that are not finite", "a smaller step", f"lr {settings.lr} may be too large.")
     return best
-
-
-Rows = tuple[Tensor, Tensor]
 
 
 def _train_and_choice(x: Tensor, labels: Tensor, choice: Rows | None, settings: ProbeSettings) -> tuple[Rows, Rows]:
@@ -130,9 +140,9 @@ def _train_and_choice(x: Tensor, labels: Tensor, choice: Rows | None, settings: 
 
 
 @torch.no_grad()
-def _calibrated(probe: LinearProbe, features: Tensor, labels: Tensor) -> tuple[LinearProbe, float]:
+def _calibrated(probe: LinearProbe, x: Tensor, labels: Tensor, reading: Reading) -> tuple[LinearProbe, float]:
     """The probe with its best temperature, and the mean negative log-likelihood in nats that it then has."""
-    logits = probe.logits(features)
+    logits = torch.cat([probe.logits(reading(part)) for part in x.split(ProbeSettings.batch_size)])
     temperature = calibrating_temperature(logits, labels)
     return replace(probe, temperature=temperature), cross_entropy(logits / temperature, labels).item()
 
@@ -140,48 +150,47 @@ def _calibrated(probe: LinearProbe, features: Tensor, labels: Tensor) -> tuple[L
 class _Descent:
     """Weights that go on from where the last penalty left them."""
 
-    def __init__(self, x: Tensor, labels: Tensor, reading: Reading, n_classes: int, settings: ProbeSettings) -> None:
-        self.x, self.labels, self.reading, self.settings = x, labels, reading, settings
-        self.batch_size = min(settings.batch_size, max(64, len(x) // 16))  # enough steps for few images
-        self.mean, std = _mean_and_std(x, reading, self.batch_size)
+    def __init__(self, examples: Examples, reading: Reading, n_classes: int, settings: ProbeSettings) -> None:
+        self.examples, self.reading, self.settings = examples, reading, settings
+        self.batch_size = min(settings.batch_size, max(64, len(examples) // 16))  # enough steps for few images
+        self.mean, std = _mean_and_std(examples, reading, self.batch_size)
         self.std = (_each if settings.scale == "each" else _common)(std)
-        self.weight = torch.zeros(len(std), n_classes, device=x.device, requires_grad=True)
-        self.bias = torch.zeros(n_classes, device=x.device, requires_grad=True)
+        self.weight = torch.zeros(len(std), n_classes, device=std.device, requires_grad=True)
+        self.bias = torch.zeros(n_classes, device=std.device, requires_grad=True)
 
     def run(self, penalty: float) -> LinearProbe:
         """The probe after `settings.epochs` with a penalty, not calibrated."""
-        batches = -(-len(self.x) // self.batch_size)
+        batches = self.examples.steps(self.batch_size)
         epochs = max(self.settings.epochs, -(-self.settings.steps // batches))
         optimiser = torch.optim.Adam([self.weight, self.bias], lr=self.settings.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        for _ in range(epochs):
-            for rows in torch.randperm(len(self.x), generator=generator).split(self.batch_size):
-                optimiser.zero_grad()
-                self._loss(rows, penalty).backward()
-                optimiser.step()
-                schedule.step()
+        for x, labels in self.examples.epochs(epochs, self.batch_size, self.settings.seed):
+            optimiser.zero_grad()
+            self._loss(x, labels, penalty).backward()
+            optimiser.step()
+            schedule.step()
         weight, bias = self.weight.detach().clone(), self.bias.detach().clone()
         return LinearProbe(weight, bias, self.mean, self.std.clone(), penalty=penalty)
 
     @torch.enable_grad()
-    def _loss(self, rows: Tensor, penalty: float) -> Tensor:
-        features = (self.reading(self.x[rows]) - self.mean) / self.std
-        error = cross_entropy(features @ self.weight + self.bias, self.labels[rows])
+    def _loss(self, x: Tensor, labels: Tensor, penalty: float) -> Tensor:
+        features = (self.reading(x) - self.mean) / self.std
+        error = cross_entropy(features @ self.weight + self.bias, labels)
         return error + penalty / 2 * self.weight.square().sum()
 
 
 @torch.no_grad()
-def _mean_and_std(x: Tensor, features: Reading, batch_size: int) -> tuple[Tensor, Tensor]:
+def _mean_and_std(examples: Examples, features: Reading, batch_size: int) -> tuple[Tensor, Tensor]:
     """Per feature; the std of a feature that is constant up to rounding is 0."""
-    shift = features(x[:1]).double()  # sums of squares far from zero would lose the variance
-    total = squares = torch.zeros((), dtype=torch.float64, device=x.device)
-    for part in x.split(batch_size):
-        values = features(part).double() - shift
-        total = total + values.sum(0)
-        squares = squares + values.pow(2).sum(0)
-    std = (squares / len(x) - (total / len(x)).pow(2)).clamp_min(0).sqrt()
-    mean = shift[0] + total / len(x)
+    shift = total = squares = torch.zeros(())
+    for number, part in enumerate(examples.rows(batch_size)):
+        values = features(part).double()
+        if number == 0:
+            shift = values[0].clone()  # sums of squares far from zero would lose the variance
+        values = values - shift
+        total, squares = total + values.sum(0), squares + values.pow(2).sum(0)
+    std = (squares / len(examples) - (total / len(examples)).pow(2)).clamp_min(0).sqrt()
+    mean = shift + total / len(examples)
     if not (mean.isfinite() & std.isfinite()).all():
         raise TrainingError("activations that are not finite", "finite numbers", "Extract the activations again.")
     return mean.float(), std.where(std > 1e-6 * mean.abs(), 0).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from hsae.activations.stored_images import StoredImages
 from hsae.hierarchy import Taxonomy
 from hsae.measures.activity import LatentActivity, latent_activity
-from hsae.measures.directions import matched_latents, random_directions
-from hsae.measures.probes import LinearProbe, ProbeSettings, fit_probe
+from hsae.measures.directions import Axes, matched_latents
+from hsae.measures.moments import Moments, moments
+from hsae.measures.probes import LinearProbe, ProbeSettings, fit_examples, fit_probe
 from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.splits import rows_apart
 from hsae.measures.wordnet import LabelledScores
 from hsae.report.hierarchy import LabelledLatents
 from hsae.sae.model import SparseAutoencoder
 
+MAX_TRAIN_BYTES = 2**31
+"""Training activations of a layer are in memory up to this size; more of them are read again for every epoch."""
 MAX_FEATURE_BYTES = 2**29
 """Features of a probe are kept in memory up to this size: computing them again in every epoch takes longer."""
 
@@ -48,6 +52,10 @@ class LabelledActivations:
     def flat(self) -> tuple[Tensor, Tensor]:
         """Activations `[n_images x tokens, d_in]`, each with the label of its image."""
         return self.x.flatten(0, 1), self.labels.repeat_interleave(self.x.shape[1])
+
+    def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of it at once, as `StoredImages` gives it part by part."""
+        yield self.x, self.labels
 
     def subset(self, images: Tensor) -> LabelledActivations:
         """Some of the images: a mask or their numbers."""
@@ -84,7 +92,7 @@ class LayerInputs:
     """
 
     sae: SparseAutoencoder
-    train: LabelledActivations
+    train: LabelledActivations | StoredImages
     heldout: LabelledActivations
     taxonomy: Taxonomy | None
     """None for images without labels: measures that need classes are left out."""
@@ -109,13 +117,23 @@ class LayerInputs:
         return latent_activity(self.z)
 
     @cached_property
+    def train_moments(self) -> Moments:
+        """Of the training tokens."""
+        return moments(x.flatten(0, 1) for x, _ in self.train.parts())
+
+    @cached_property
+    def axes(self) -> Axes:
+        """Of the training tokens."""
+        return Axes.of(self.train_moments.covariance)
+
+    @cached_property
     def random_images(self) -> csr_array:
         """Of as many random directions (at most MAX_DIRECTIONS) that fire as often as the living latents, as `images`.
 
         Without columns when no latent lives.
         """
         living = self.activity.frequency[~self.activity.dead]
-        directions = random_directions(self.train.flat[0], min(len(living), MAX_DIRECTIONS))
+        directions = self.axes.random(min(len(living), MAX_DIRECTIONS))
         z = matched_latents(self.heldout.flat[0], directions, living) if len(living) else self.z[:, :0]
         return image_latents(z, self.heldout.x.shape[1])
 
@@ -151,13 +169,20 @@ class LayerInputs:
         return {name: _fit_reading(reading, train, choice, n_classes) for name, reading in self.readings.items()}
 
     @property
-    def _probe_images(self) -> tuple[LabelledActivations, LabelledActivations]:
+    def _probe_images(self) -> tuple[LabelledActivations | StoredImages, LabelledActivations]:
         """Images to train probes and to choose on; all tokens of an image are in one of the two."""
         if self.choice is not None:
             return self.train, self.choice
         apart = torch.zeros(len(self.train.labels), dtype=torch.bool)
         apart[torch.from_numpy(rows_apart(self.train.labels.tolist(), ProbeSettings.share_apart))] = True
-        return self.train.subset(~apart), self.train.subset(apart)
+        return self.train.subset(~apart), in_memory(self.train.subset(apart))
+
+
+def in_memory(images: LabelledActivations | StoredImages) -> LabelledActivations:
+    """The same images, none of them on the disk."""
+    if isinstance(images, LabelledActivations):
+        return images
+    return LabelledActivations(torch.cat([x for x, _ in images.parts()]), images.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,10 +200,13 @@ class Reading:
 
 @torch.no_grad()
 def _fit_reading(
-    reading: Reading, train: LabelledActivations, choice: LabelledActivations, n_classes: int
+    reading: Reading, train: LabelledActivations | StoredImages, choice: LabelledActivations, n_classes: int
 ) -> LinearProbe:
     """A probe on `reading.of(x)`, computed once where that fits into memory, otherwise batch by batch."""
-    (x, labels), (held, truth), settings = train.flat, choice.flat, reading.settings
+    (held, truth), settings = choice.subset(choice.labels >= 0).flat, reading.settings
+    if isinstance(train, StoredImages):
+        return fit_examples(train.known, (held, truth), n_classes, reading=reading.of, settings=settings)
+    x, labels = train.flat
     size = 4 * len(x) * reading.of(x[:1]).shape[-1]
     if size > MAX_FEATURE_BYTES:
         return fit_probe(x, labels, n_classes, choice=(held, truth), reading=reading.of, settings=settings)

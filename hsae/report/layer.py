@@ -18,7 +18,7 @@ from hsae.measures.sparse_latents import image_latents, sparse_latents
 from hsae.measures.top_images import TopImages, top_images
 from hsae.measures.weaker_images import Shares, WeakerImages, weaker_images
 from hsae.measures.wordnet import GROUP_SIZE
-from hsae.measures.wordnet.node_probes import fit_node_probes
+from hsae.measures.wordnet.node_probes import stream_node_probes
 from hsae.report.hierarchy import Q
 from hsae.report.inputs import LayerInputs
 from hsae.report.measures import measure_layer
@@ -99,6 +99,6 @@ def _structure(inputs: LayerInputs) -> LayerStructure:
     """Trees and probes use one activation per image, the mean of its tokens."""
     data, has_label = inputs.labelled, inputs.heldout.labels >= 0
     members = torch.tensor(data.taxonomy.members[distinct_nodes(data.taxonomy)])
-    probes = fit_node_probes(inputs.train.x.mean(1), inputs.train.labels, members)
+    probes = stream_node_probes(((x.mean(1), labels) for x, labels in inputs.train.parts()), members)
     x, decoder = inputs.heldout.x.mean(1)[has_label], inputs.sae.W_dec.detach()
     return layer_structure(data, inputs.scores, x, decoder, probes, inputs.tau)

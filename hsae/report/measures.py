@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hsae.measures.calibration import calibration_error
-from hsae.measures.directions import matched_latents, neuron_directions, principal_directions
+from hsae.measures.directions import matched_latents, neuron_directions
 from hsae.measures.entropy import class_mass, entropy
 from hsae.measures.orthogonality import orthogonality, random_orthogonality
 from hsae.measures.plain import finite, median, rounded
@@ -34,7 +34,7 @@ Part = tuple[Columns, dict[str, Any]]
 
 def reconstruction_part(inputs: LayerInputs) -> Part:
     """mse, var, fvu, cosine, l0, dead."""
-    quality = reconstruction(inputs.sae, inputs.heldout.flat[0], inputs.train.x.mean((0, 1)))
+    quality = reconstruction(inputs.sae, inputs.heldout.flat[0], inputs.train_moments.mean.float())
     return {}, {name: finite(value) for name, value in asdict(quality).items()}
 
 
@@ -122,12 +122,12 @@ def hierarchy_part(inputs: LayerInputs) -> Part:
 
 def baselines_part(inputs: LayerInputs) -> Part:
     """The same summary for untrained directions that fire as often as the latents alive on the held-out tokens."""
-    (x, _), (train_x, _) = inputs.heldout.flat, inputs.train.flat
+    x, _ = inputs.heldout.flat
     living, labels = inputs.activity.frequency[~inputs.activity.dead], inputs.heldout.labels.numpy()
     if not len(living):
         return {}, {"baselines": {}}
     taxonomy, tokens = inputs.labelled.taxonomy, inputs.heldout.x.shape[1]
-    others = {"neurons": neuron_directions(x.shape[1]), "principal_axes": principal_directions(train_x)}
+    others = {"neurons": neuron_directions(x.shape[1]), "principal_axes": inputs.axes.both_ways()}
     kinds = {"random_directions": inputs.random_images} | {
         name: image_latents(matched_latents(x, directions, living), tokens) for name, directions in others.items()
     }

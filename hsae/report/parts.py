@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from hsae.measures.activity import LatentActivity
-from hsae.measures.alignment import mean_pairwise_cosine, neuron_alignment
+from hsae.measures.alignment import mean_pairwise_cosine, nearest_neurons, neuron_alignment
 from hsae.measures.entropy import top_label_entropy
 from hsae.measures.monosemanticity import monosemanticity
 from hsae.measures.plain import finite, median
@@ -25,10 +25,10 @@ def alignment_parts(sae: SparseAutoencoder, neurons: Tensor | None) -> tuple[Col
     """Columns neuron and neuron_cosine (of the encoder), and the medians of encoder and decoder beside chance."""
     if neurons is None:
         return {}, {}
-    encoder, decoder = neuron_alignment(sae.W_enc.T, neurons), neuron_alignment(sae.W_dec, neurons)
+    encoder, (_, decoder) = neuron_alignment(sae.W_enc.T, neurons), nearest_neurons(sae.W_dec, neurons)
     numbers = {
         "neuron_cosine_encoder": median(np.abs(encoder.cosine)),
-        "neuron_cosine_decoder": median(np.abs(decoder.cosine)),
+        "neuron_cosine_decoder": median(np.abs(decoder)),
         "neuron_cosine_chance": encoder.chance,
         "neuron_popular_share": encoder.popular,
         "neuron_popular_chance": encoder.popular_chance,

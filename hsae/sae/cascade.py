@@ -19,7 +19,11 @@ from hsae.sae.steps import choose_step
 from hsae.sae.train import learning_rate
 
 STEPS = 200
-"""Of training on all rows at once."""
+"""Of training, on as many rows at once as CELLS allows."""
+CELLS = 2**20
+"""Rows x concepts of a step, at most. Up to 2 896 latents of 8 a concept that is all rows; beyond, the work would grow
+with the square of the latents. Block 11 of the starter artifact has a FVU of 0.47 on all 1 536 rows of every step, 0.50
+on a quarter of them and 0.52 on a twelfth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +50,10 @@ def cascade(rows: Tensor, n_concepts: int, k: int = 4, seed: int = 0) -> Cascade
     initialise(sae, x, torch.Generator().manual_seed(seed))
     step = choose_step(config, rows.shape[1], torch.device("cpu"))
     layer = LayerTraining("decoder rows", sae.train(), scale, step, TrainingRun(config, train, steps=STEPS))
+    generator, at_once = torch.Generator().manual_seed(seed), max(1, CELLS // n_concepts)
     for number in range(STEPS):
-        layer.advance(rows, train.lr * learning_rate(number, STEPS, train), number)
+        part = rows if len(rows) <= at_once else rows[torch.randperm(len(rows), generator=generator)[:at_once]]
+        layer.advance(part, train.lr * learning_rate(number, STEPS, train), number)
     with torch.no_grad():
         x_hat, z = sae.eval()(x)
         strength, parent = z.max(1)

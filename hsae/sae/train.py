@@ -99,6 +99,9 @@ def _sampler(
 ) -> PoolSampler:
     size, seed, buffer = train.batch_size * share[1], train.seed, train.buffer_tokens
     if isinstance(store, ActivationStore):
+        if store.part:
+            share = store.part.place, store.part.readers
+            size = train.batch_size * store.part.readers
         return TokenSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
     return OnlineSampler(store, layers, batch_size=size, seed=seed, buffer_tokens=buffer, share=share)
 
@@ -153,7 +156,7 @@ def _finish(
         if layer.config.finishes and isinstance(store, ActivationStore):
             raw = _many(store, layer.name, train, share)
         numbers[layer.name] = layer.finished(raw)
-        if layer.config.finishes and share[1] > 1:  # online, each process has tokens of its own
+        if layer.config.finishes and share[1] > 1:  # online or with parts, processes have tokens of their own
             copy_from_first([*layer.sae.parameters(), *layer.sae.buffers()], layer.scale.mean.device)
     return numbers
 

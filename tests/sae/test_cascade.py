@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+import hsae.sae.cascade as cascades
 from hsae.sae.cascade import Cascade, cascade
+from hsae.sae.layer import LayerTraining
 
 FAMILIES, EACH = 6, 10
 
@@ -41,6 +43,22 @@ def test_rows_of_one_family_stand_under_concepts_of_their_own() -> None:
 def test_the_same_rows_give_the_same_concepts() -> None:
     rows, _ = planted_rows(spread=0.3)
     assert torch.equal(cascade(rows, FAMILIES).parent, cascade(rows, FAMILIES).parent)
+
+
+def test_many_rows_are_taken_some_at_a_time_and_find_their_concepts_too(monkeypatch) -> None:
+    rows, family = planted_rows(spread=0.3)
+    taken = []
+    advance = LayerTraining.advance
+    monkeypatch.setattr(LayerTraining, "advance", lambda self, raw, *how: (taken.append(raw), advance(self, raw, *how)))
+    whole = cascade(rows, 2 * FAMILIES)
+    assert {len(raw) for raw in taken} == {len(rows)}
+    taken.clear()
+    monkeypatch.setattr(cascades, "CELLS", 20 * 2 * FAMILIES)
+    some = cascade(rows, 2 * FAMILIES)
+    assert {len(raw) for raw in taken} == {20}
+    assert len(torch.cat(taken).unique(dim=0)) == len(rows)
+    assert purity(some, family) > 0.95
+    assert some.fvu < 1.5 * whole.fvu
 
 
 def test_one_concept_takes_what_it_explains() -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from safetensors import safe_open
 
+from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
@@ -97,24 +98,32 @@ def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(settings: list[str], tmp_path: Path) -> None:
-    """Two launchers on loopback; the process of one is killed while it trains, so both end; then both start again."""
+@pytest.mark.parametrize("shared", [True, False])
+def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(
+    settings: list[str], tmp_path: Path, shared: bool
+) -> None:
+    """Two launchers on loopback, with one run folder or one each; the process of one is killed while it trains, so both
+    end; then both start again."""
     run = tmp_path / "run"
-    arguments = [*settings, "--run_dir", str(run), "--epochs", "80", "--checkpoint_every", "1"]
+    second = run if shared else tmp_path / "second"
+    flags = [*settings, "--epochs", "80", "--checkpoint_every", "1", "--own_disks", str(not shared)]
 
     def launched() -> list[subprocess.Popen[str]]:
         node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
         node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-        return [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
+        return [
+            started([*node, "--node_rank", str(rank)], [*flags, "--run_dir", str(folder)])
+            for rank, folder in enumerate((run, second))
+        ]
 
     nodes = launched()
-    while not list(run.glob("training/*/process_1_of_2/state.safetensors")):
+    while not list(second.glob("training/*/process_1_of_2/state.safetensors")):
         assert nodes[1].poll() is None, nodes[1].communicate()[1][-3000:]
         time.sleep(0.05)
     for worker in psutil.Process(nodes[1].pid).children(recursive=True):
         worker.kill()
     assert 0 not in [node.wait(timeout=600) for node in nodes if node.communicate(timeout=600)]
-    (state,) = run.glob("training/*/process_1_of_2/state.safetensors")
+    (state,) = second.glob("training/*/process_1_of_2/state.safetensors")
     with safe_open(state, "pt") as file:
         assert read_stated(file)["step"] > 0
     nodes = launched()
@@ -122,7 +131,14 @@ def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(settings: li
     assert [node.returncode for node in nodes] == [0, 0], said[0][1][-3000:] + said[1][1][-3000:]
     assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
     assert [out.count("Done. Look at it with: python app.py --artifact") for out, _ in said] == [1, 0]
-    assert Artifact.load(run / "artifact").layers == ("block_01", "block_03")
+    artifact = Artifact.load(run / "artifact")
+    assert artifact.layers == ("block_01", "block_03")
+    if not shared:
+        assert not (second / "artifact").exists()
+        parts = [ActivationStore(folder / "activations" / "train") for folder in (run, second)]
+        assert abs(len(parts[0]) - len(parts[1])) <= 1
+        assert artifact.dataset["n_images"] == len(parts[0]) + len(parts[1])
+        assert parts[0].manifest.dataset["images"] != parts[1].manifest.dataset["images"]
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.errors import HsaeError, InputError, WriteError
 from hsae.exit_status import exit_status
 from tests.tiny_models import tiny_model
+from training.disks import shared_disk
 from training.run_folder import LOCK, run_folder
 from training.train import main
 
@@ -31,8 +32,9 @@ KILLED_INSIDE = """
 import os, signal, sys
 from pathlib import Path
 from accelerate import Accelerator
+from training.disks import shared_disk
 from training.run_folder import run_folder
-with run_folder(Path(sys.argv[1]), Accelerator()):
+with run_folder(Path(sys.argv[1]), shared_disk(Accelerator())):
     Path(sys.argv[1], "x").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -40,10 +42,10 @@ with run_folder(Path(sys.argv[1]), Accelerator()):
 
 def test_two_runs_do_not_share_a_folder_but_follow_each_other(tmp_path: Path) -> None:
     def second(folder: Path) -> None:
-        with run_folder(folder, Accelerator()):
+        with run_folder(folder, shared_disk(Accelerator())):
             pass
 
-    with run_folder(tmp_path / "run", Accelerator()):
+    with run_folder(tmp_path / "run", shared_disk(Accelerator())):
         (tmp_path / "run" / "result").write_text("1")
         with pytest.raises(InputError, match=r"Another run works in .*Expected one at a time"):
             second(tmp_path / "run")
@@ -56,7 +58,7 @@ def test_two_runs_do_not_share_a_folder_but_follow_each_other(tmp_path: Path) ->
 def test_a_lock_outlives_no_process(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED_INSIDE, str(tmp_path / "run")], cwd=ROOT, check=False)
     assert (tmp_path / "run" / "x").exists()
-    with run_folder(tmp_path / "run", Accelerator()):
+    with run_folder(tmp_path / "run", shared_disk(Accelerator())):
         pass
 
 
@@ -64,7 +66,7 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(WriteError, match="file/run cannot be written"),
-        run_folder(tmp_path / "file/run", Accelerator()),
+        run_folder(tmp_path / "file/run", shared_disk(Accelerator())),
     ):
         pass
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,11 +23,11 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     x, _ = planted(300, 16, 24, 3)
     layers = {f"block_{number:02d}": number * x.roll(number, 0).unsqueeze(1) for number in (1, 2, 3)}
     store = write_store(tmp_path_factory.mktemp("store") / "acts", layers, shard_rows=128)
-    return Training(SimpleNamespace(source=store), *SETTINGS)
+    return Training(store, *SETTINGS)
 
 
 def test_groups_of_layers_give_the_bits_of_all_at_once(training: Training, tmp_path: Path) -> None:
-    together = train_bank(training.stores.source, *SETTINGS, progress=False)
+    together = train_bank(training.source, *SETTINGS, progress=False)
     bank = train_saes(tmp_path, training, Accelerator(), layers_at_once=2)
     assert list(bank) == list(together)
     for name, sae in bank.items():
@@ -62,4 +61,4 @@ def test_a_run_that_was_killed_between_groups_keeps_those_that_were_done(
 
 
 def bank_layers(training: Training) -> list[str]:
-    return list(training.stores.source.layers)
+    return list(training.source.layers)

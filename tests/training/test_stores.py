@@ -13,6 +13,7 @@ from hsae.data.stream import SampleStream
 from hsae.errors import InputError, StoreError
 from tests.data.conftest import CAT, DOG, png
 from tests.tiny_models import SIDE, tiny_dinov2
+from training.disks import shared_disk
 from training.run_config import RunConfig
 from training.stores import extract, splits
 
@@ -48,7 +49,7 @@ def test_a_stream_is_neither_split_nor_repeated(options):
 def test_only_the_training_images_are_run_in_bfloat16(data, tmp_path):
     shared = {"data": data, "heldout_split": "test", "image_size": SIDE, "train_precision": "bfloat16"}
     config = RunConfig(run=str(tmp_path / "run"), **shared)
-    stores = extract(config, splits(config), tiny_dinov2(), Accelerator())
+    stores = extract(config, splits(config), tiny_dinov2(), shared_disk(Accelerator()))
     assert stores.train.manifest.precision == "bfloat16"
     assert stores.heldout.manifest.precision == stores.starter.manifest.precision == "float32"
     with pytest.raises(InputError, match="train_precision 'bf16'"):
@@ -80,7 +81,7 @@ def test_sources_that_do_not_fit_their_splits_are_refused(options):
 def test_what_was_set_apart_stays_so_under_other_labels(data, tmp_path):
     config = RunConfig(run=str(tmp_path / "run"), data=data, image_size=SIDE)
     first = splits(config)
-    extract(config, first, tiny_dinov2(), Accelerator())
+    extract(config, first, tiny_dinov2(), shared_disk(Accelerator()))
     (file,) = (tmp_path / "run").glob("*.json")
     mended = splits(replace(config, label_map="none"))
     assert mended.heldout.classes == ()
@@ -120,7 +121,7 @@ def test_classes_with_few_images_give_none_and_say_so(tmp_path, caplog):
 def test_what_was_set_apart_to_choose_on_stays_so_when_labels_are_gone(tmp_path):
     config = RunConfig(run=str(tmp_path / "run"), data=many(tmp_path, 20), image_size=SIDE)
     first = splits(config)
-    extract(config, first, tiny_dinov2(), Accelerator())
+    extract(config, first, tiny_dinov2(), shared_disk(Accelerator()))
     unlabelled = splits(replace(config, label_map="none"))
     assert unlabelled.record == first.record
     assert len(unlabelled.choice) == 4

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from hsae.activations.extraction import SHARD_BYTES
-from hsae.report.inputs import MAX_FEATURE_BYTES
 from hsae.sae.config import SAEConfig, TrainConfig
 from training.planning.rates import Rates
 from training.planning.shape import LayerShape, RunShape
@@ -16,12 +15,8 @@ from training.run_config import RunConfig
 FLOAT = 4
 BASE = 0.57e9
 """Memory of a process that has loaded everything and holds nothing yet."""
-WORDNET = 0.08e9
-"""What the analysis loads besides."""
 FORWARD = 18
 """Numbers that a block needs at once for every number of its state: its MLP is four times as wide, gated or not."""
-TABLES = 680
-"""Bytes that an artifact holds of a latent besides its weights: its rows, top images and profiles."""
 
 
 @dataclass(frozen=True)
@@ -156,38 +151,3 @@ def _training_seconds(asked: Asked, rates: Rates, passes: int) -> float:
     online = asked.config.activations == "online"
     forward = passes * images * rates.image[asked.config.train_precision] if online else 0.0
     return epochs * (steps + forward) / asked.processes
-
-
-def analysis(asked: Asked) -> Cost:
-    """One layer at a time: its activations, features of probes, dense scores of held-out images, its SAE thrice.
-
-    Time was fitted to `report_layer` on one core of an AMD EPYC; it is within 10 % at eight shapes of one token: 384 to
-    3 072 latents, 200 to 5 000 held-out images, 400 to 10 000 training images, 20 and 100 classes. It is a lower bound:
-    neurons, looks and names were left out, and what grows with the square of the latents shows beyond these shapes.
-    """
-    shape, images = asked.shape, asked.shape.images
-    largest = max(shape.layers, key=lambda layer: layer.d_in * layer.tokens)
-    apart = 1 if images.choice else 2
-    held = images.heldout + images.choice + images.starter
-    x = FLOAT * largest.tokens * largest.d_in * (apart * asked.probed + held)
-    features = 2 * min(MAX_FEATURE_BYTES, FLOAT * asked.probed * largest.tokens * largest.d_sae)
-    scores = 2 * FLOAT * images.heldout * largest.d_sae
-    own = 3 * FLOAT * largest.weights
-    item = 2 if asked.config.artifact_dtype == "float16" else FLOAT
-    return Cost(
-        "analysis",
-        images.heldout,
-        disk=sum(item * layer.weights + TABLES * layer.d_sae for layer in shape.layers),
-        host=BASE + WORDNET + x + features + scores + own,
-        device=0,
-        flops=0,
-        seconds=sum(_layer_seconds(asked, layer) for layer in shape.layers) / asked.processes,
-    )
-
-
-def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
-    """One layer on one core: nulls and trees by latent and class, statistics by latent and token, probes."""
-    images, per_latent = asked.shape.images, 1.2e-3
-    per_latent += 1.4e-6 * images.heldout * layer.tokens + 1.6e-5 * images.classes
-    per_latent += 3.6e-9 * images.classes * asked.probed * layer.tokens
-    return 1.5 + per_latent * layer.d_sae

@@ -44,7 +44,9 @@ def _planned(settings: Settings, split: Split, backbone: Backbone, accelerator: 
 def beside(ledger: Ledger) -> str:
     """What was planned and what was used, stage by stage, and the second as a multiple of the first."""
     assert ledger.plan is not None
-    head = f"{'':12}" + "".join(f"{name:>32}" for name in ("host memory", "GPU memory", "disk", "time"))
+    head = f"{'':12}" + "".join(
+        f"{name:>32}" for name in ("host memory", "GPU memory", "disk", "time", "processor time")
+    )
     rows = (_compared(stage, ledger.stages[stage.name]) for stage in ledger.plan.stages)
     return "\n".join([head, *rows])
 
@@ -52,9 +54,9 @@ def beside(ledger: Ledger) -> str:
 def _compared(planned: Cost, used: Used) -> str:
     pairs = [(planned.host, used.host), (planned.device, used.device), (planned.disk, used.disk)]
     cells = [_cell(spelled(a), spelled(b), b / a) if a else "-" for a, b in pairs]
-    seconds = planned.seconds
-    ratio = 0.0 if not seconds else used.seconds / seconds
-    cells.append(_cell("-" if seconds is None else spelled_time(seconds), spelled_time(used.seconds), ratio))
+    seconds, times = planned.seconds, (used.seconds, used.processor)
+    expected = "-" if seconds is None else spelled_time(seconds)
+    cells += [_cell(expected, spelled_time(time), 0.0 if not seconds else time / seconds) for time in times]
     return f"{planned.name:12}" + "".join(f"{cell:>32}" for cell in cells)
 
 

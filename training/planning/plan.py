@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from training.planning import costs
+from training.planning.analysis_cost import analysis
 from training.planning.costs import Asked, Cost
 from training.planning.machine import Machine, spelled
 from training.planning.rates import Rates
@@ -29,10 +30,7 @@ class Plan:
         """Every stage in a line, and what does not fit."""
         head = f"{'':12}{'images':>10}{'disk':>10}{'host':>10}{'device':>10}{'PFLOP':>9}{'time':>10}{'checkpoints':>13}"
         lines = [f"Planned for {self.machine}; memory is that of one process.", head, *map(_line, self.stages)]
-        lines.append(
-            f"SAEs of {self.layers_at_once} layers train at once. Decoding is not counted in the times, and the"
-        )
-        lines.append("analysis takes longer than said, the more so the more latents there are.")
+        lines.append(f"SAEs of {self.layers_at_once} layers train at once. Decoding is not counted in the times.")
         return "\n".join([*lines, *(f"Does not fit: {problem}" for problem in self.problems)])
 
 
@@ -44,7 +42,7 @@ def plan_run(asked: Asked, machine: Machine, rates: Rates | None = None) -> Plan
 
 
 def _stages(asked: Asked, rates: Rates | None, layers_at_once: int) -> tuple[Cost, ...]:
-    return costs.activations(asked, rates), costs.training(asked, rates, layers_at_once), costs.analysis(asked)
+    return costs.activations(asked, rates), costs.training(asked, rates, layers_at_once), analysis(asked)
 
 
 def _layers_that_fit(asked: Asked, machine: Machine) -> int:
@@ -109,6 +107,16 @@ def _set(part: str, name: str, value: Any) -> Callable[[Asked], Iterator[tuple[s
     return tries
 
 
+def _fewer_to_choose_on(asked: Asked) -> Iterator[tuple[str, Asked]]:
+    """Tries a smaller share of the training images to choose on."""
+    images = asked.shape.images
+    for share in (0.1, 0.05, 0.02, 0.01, 0.0):
+        choice = round(share * (images.train + images.choice))
+        if choice < images.choice:
+            fewer = replace(images, choice=choice, train=images.train + images.choice - choice)
+            yield f"--choice_share {share:g}", replace(asked, shape=replace(asked.shape, images=fewer))
+
+
 MEMORY = {
     "activations": (_halved("config", "images_per_batch", lambda asked: asked.config.images_per_batch),),
     "training": (
@@ -117,7 +125,7 @@ MEMORY = {
         _halved("train", "batch_size", lambda asked: asked.train.batch_size),
         _halved("sae", "expansion", lambda asked: asked.sae.expansion),
     ),
-    "analysis": (_halved("config", "probe_images", lambda asked: asked.probed),),
+    "analysis": (_halved("config", "probe_images", lambda asked: asked.probed), _fewer_to_choose_on),
 }
 """What may make a stage fit into memory, the mildest first."""
 DISK = (_set("config", "store_dtype", "bfloat16"), _set("config", "activations", "online"))

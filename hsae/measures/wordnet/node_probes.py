@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from hsae.measures.moments import moments
 
 RIDGE = 1e-2  # of the mean variance of a standardised dimension, which is 1
 
@@ -32,14 +35,31 @@ def fit_node_probes(x: Tensor, labels: Tensor, members: Tensor, ridge: float = R
     labels `[n]` class indices, -1 left out; members `[n_nodes, n_classes]` bool; ridge: penalty on the weights, in
     units of the variance of a standardised dimension.
     """
-    x, labels = x[labels >= 0].double(), labels[labels >= 0]
-    mean, std = x.mean(0), x.std(0, correction=0)
+    return stream_node_probes([(x, labels)], members, ridge)
+
+
+def stream_node_probes(parts: Iterable[tuple[Tensor, Tensor]], members: Tensor, ridge: float = RIDGE) -> NodeProbes:
+    """`fit_node_probes` on x and labels that come part by part, each of which is read once."""
+    sums, counts = torch.zeros(()), torch.zeros(members.shape[1], dtype=torch.float64)
+
+    def labelled() -> Iterator[Tensor]:
+        nonlocal sums, counts
+        for x, labels in parts:
+            known = labels >= 0
+            x, labels = x[known].double(), labels[known]
+            sums = sums + torch.zeros(len(counts), x.shape[1]).double().index_add_(0, labels, x)
+            counts = counts + torch.bincount(labels, minlength=len(counts))
+            yield x
+
+    found, under = moments(labelled()), members.double()
+    n, variance = counts.sum(), found.covariance.diagonal()
+    std = variance.clamp_min(0).sqrt()
     std = torch.where(std > 1e-6 * std.max(), std, 1.0)
-    standard = (x - mean) / std
-    target = members.T[labels].double()
-    gram = standard.T @ standard / len(x) + ridge * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(gram, standard.T @ (target - target.mean(0)) / len(x))
-    return NodeProbes((weights / std[:, None]).float(), mean.float())
+    gram = found.covariance / torch.outer(std, std) + ridge * torch.eye(len(std), dtype=std.dtype)
+    # Of the nodes with each standardised dimension: sums of x under a node, less what its mean alone makes of them.
+    shared = (under @ (sums - counts[:, None] * found.mean)).T / (n * std[:, None])
+    weights = torch.linalg.solve(gram, shared)
+    return NodeProbes((weights / std[:, None]).float(), found.mean.float())
 
 
 def best_thresholds(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,0 +1,72 @@
+"""What the analysis of a run costs, from its shape: formulas, with what they were fitted to beside them."""
+
+from __future__ import annotations
+
+from hsae.activations.stored_images import POOL_BYTES
+from hsae.measures.probes import ProbeSettings
+from hsae.report.cascade import LATENTS_PER_CONCEPT
+from hsae.report.inputs import MAX_FEATURE_BYTES, MAX_TRAIN_BYTES
+from hsae.sae.cascade import CELLS
+from training.planning.costs import BASE, FLOAT, Asked, Cost
+from training.planning.shape import LayerShape
+
+WORDNET = 0.08e9
+"""What the analysis loads besides."""
+TABLES = 680
+"""Bytes that an artifact holds of a latent besides its weights: its rows, top images and profiles."""
+REPORT = 4000
+"""Bytes that a latent's tables and lists take in memory until all layers are written."""
+MLP = 4
+"""Neurons of a block for each dimension of its activations."""
+
+
+def analysis(asked: Asked) -> Cost:
+    """One layer at a time: its activations, what probes and names need of them, its SAE thrice; and all tables."""
+    layers, images = asked.shape.layers, asked.shape.images
+    largest = max(layers, key=lambda layer: layer.d_in * layer.tokens)
+    width = FLOAT * largest.tokens * largest.d_in
+    x = width * (images.heldout + images.choice + images.starter)
+    scores = FLOAT * largest.d_sae * (images.heldout + max(images.heldout, images.choice))
+    everywhere = sum(REPORT * layer.d_sae + FLOAT * MLP * layer.d_in**2 for layer in layers)
+    item = 2 if asked.config.artifact_dtype == "float16" else FLOAT
+    return Cost(
+        "analysis",
+        images.heldout,
+        disk=sum(item * layer.weights + TABLES * layer.d_sae for layer in layers),
+        host=BASE + WORDNET + x + scores + 3 * FLOAT * largest.weights + everywhere + _probe_memory(asked, largest),
+        device=0,
+        flops=0,
+        seconds=sum(_layer_seconds(asked, layer) for layer in layers) / asked.processes,
+    )
+
+
+def _probe_memory(asked: Asked, layer: LayerShape) -> float:
+    """Training activations and features where they fit into memory, else a pool of them; and what chooses."""
+    images, tokens = asked.shape.images, asked.probed * layer.tokens
+    apart = 0.0 if images.choice else ProbeSettings.share_apart
+    x = FLOAT * layer.d_in * tokens
+    if x > MAX_TRAIN_BYTES:
+        choice = apart * tokens + images.choice * layer.tokens
+        return 2 * POOL_BYTES + apart * x + FLOAT * images.classes * choice
+    features = 2 * min(MAX_FEATURE_BYTES, FLOAT * tokens * layer.d_sae)
+    return x * (2 if apart else 1) + features
+
+
+def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
+    """One layer on one core of an AMD EPYC with bfloat16.
+
+    A few steps of probes however few images there are; two decompositions of a covariance, three products of latents
+    and neurons, 200 steps of the cascade; nulls, trees and names by latent, statistics by latent and token, probes by
+    latent, token and class. The part without images was fitted to one layer of 384 to 1 536 dimensions and 1 536 to
+    12 288 latents on 64 images, the rest to 200 to 5 000 held-out and 400 to 10 000 training images of 20 and 100
+    classes.
+    """
+    images, d, m = asked.shape.images, layer.d_in, layer.d_sae
+    fixed = 2 + 1e-3 * d + 4.4e-10 * d**3
+    neurons = 3 * m * MLP * d * (2 * d / 8.5e10 + 1.5e-9)
+    concepts = max(1, m // LATENTS_PER_CONCEPT)
+    cells = min(m * concepts, CELLS)
+    cascade = 1 + 1.3e-9 * cells * d + 2.5e-6 * concepts * d + 2.5e-6 * cells
+    per_latent = 7.5e-4 + 1.4e-6 * images.heldout * layer.tokens + 1.6e-5 * images.classes
+    per_latent += 3.6e-9 * images.classes * asked.probed * layer.tokens
+    return fixed + neurons + cascade + per_latent * m
