@@ -83,7 +83,23 @@ def small_starter(small_tables):
     """The packaged photographs are small noise: for tests that run over all of them, whatever is to be seen there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hsae.data.starter.TABLES", small_tables)
+        _forget_photographs()
         yield
+    _forget_photographs()
+
+
+def _forget_photographs() -> None:
+    """What was kept of the packaged photographs in memory: other tests have others."""
+    from hsae.data import starter_photos
+    from hsae.relevancy import examples
+    from hsae.steering import nearest
+    from hsae.views.page import photos
+
+    for kept in (
+        starter_photos.starter_samples, starter_photos.starter_rows, examples._looked_at, nearest._compute_bank,
+        photos.thumbnail,
+    ):  # fmt: skip
+        kept.cache_clear()
 
 
 @pytest.fixture(scope="session")

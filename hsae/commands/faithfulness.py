@@ -14,13 +14,14 @@ from hsae.artifacts.extras import add_document
 from hsae.atomic import write_json, write_text
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
+from hsae.data.starter_photos import starter_samples
 from hsae.faithfulness.measure import Subject
 from hsae.faithfulness.report import ENOUGH, FaithfulnessConfig, LayerScores, score_layer, table
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure, write and print."""
-    artifact, samples = Artifact.load(options.artifact), load_samples("starter")
+    artifact, samples = Artifact.load(options.artifact), starter_samples()
     backbone = artifact.load_backbone()
     config = FaithfulnessConfig(options.photos, options.scenes, tuple(options.baselines.split(",")), options.seed)
     layers = options.layers.split(",") if options.layers else artifact.layers

@@ -7,7 +7,7 @@ import argparse
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.extras import add_document
-from hsae.data.samples import load_samples
+from hsae.data.starter_photos import starter_samples
 from hsae.session import Session
 from hsae.steering.nearest import photo_bank
 
@@ -20,5 +20,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Add the document "starter" and name its file."""
     session = Session(Artifact.load(options.artifact))
-    bank = photo_bank(session.backbone, load_samples("starter"), session.artifact.layers[-1], session.class_token)
+    bank = photo_bank(session.backbone, starter_samples(), session.artifact.layers[-1], session.class_token)
     print(add_document(options.artifact, "starter", write_starter(bank)))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from hsae.backbones.base import Backbone
-from hsae.data.samples import Samples, load_samples
+from hsae.data.starter_photos import starter_image, starter_rows
 from hsae.relevancy.latent_map import LatentAt, activation_map
 from hsae.relevancy.maps import RelevancyMap
 
@@ -36,29 +36,20 @@ def examples(at: LatentAt, strongest: Sequence[tuple[str, float]], layers: tuple
 
     layers: those to keep of the one forward pass that a photograph costs when it is first asked for.
     """
-    samples, rows = _starter()
     for key, activation in strongest:
-        if key not in rows:
+        if key not in starter_rows():
             continue
         if at.token != "patch":
-            yield Example(key, activation, at.backbone.preprocessing.crop(samples.read(rows[key]).image), None)
+            yield Example(key, activation, at.backbone.preprocessing.crop(starter_image(key)), None)
             continue
         crop, pixels, found = _looked_at(at.backbone, layers, key)
         yield Example(key, activation, crop, activation_map(at, found[at.layer], pixels))
 
 
-@cache
-def _starter() -> tuple[Samples, dict[str, int]]:
-    """The starter photographs, and the row of each by its key."""
-    samples = load_samples("starter")
-    return samples, {samples.key(row): row for row in range(len(samples))}
-
-
 @lru_cache(maxsize=_PHOTOS_KEPT)
 def _looked_at(backbone: Backbone, layers: tuple[str, ...], key: str) -> tuple[Image.Image, Tensor, dict[str, Tensor]]:
     """A starter photograph as the backbone sees it, its pixels and its activations; 0.4 MB per layer for DINOv2-S."""
-    samples, rows = _starter()
-    crop = backbone.preprocessing.crop(samples.read(rows[key]).image)
+    crop = backbone.preprocessing.crop(starter_image(key))
     pixels = backbone.pixels([crop])
     with torch.no_grad():
         return crop, pixels, backbone.run_pixels(pixels, layers)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
-from hsae.data.samples import Samples, load_samples
+from hsae.data.samples import Samples
+from hsae.data.starter_photos import starter_samples
 from hsae.errors import InputError
 
 _BATCH = 16
@@ -66,7 +67,7 @@ def starter_bank(backbone: Backbone, layer: str, token: Token, stored: PhotoBank
 
 @lru_cache(maxsize=4)
 def _compute_bank(backbone: Backbone, layer: str, token: Token) -> PhotoBank:
-    return photo_bank(backbone, load_samples("starter"), layer, token)
+    return photo_bank(backbone, starter_samples(), layer, token)
 
 
 def nearest_rows(before: Sequence[tuple[str, float]], after: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from PIL import Image
 
-from hsae.data.samples import Samples, load_samples
 from hsae.data.starter import starter_names
+from hsae.data.starter_photos import starter_image
 from hsae.errors import InputError
 from hsae.session import Session
 from hsae.views.page.models import Model
@@ -111,15 +111,10 @@ def thumbnail(key: str, side: int = 96) -> str:
     return image_uri(image)
 
 
-@cache
-def _starter() -> Samples:
-    return load_samples("starter")
-
-
 def _starter_photo(key: str) -> Photo:
     if key not in starter_keys():
         raise InputError(
             f"This photo is no longer kept here: the app remembers the {KEPT} used last, and never writes one down",
             do="Drop it again on the left.",
         )
-    return Photo(_starter().read(list(starter_keys()).index(key)).image)
+    return Photo(starter_image(key))
