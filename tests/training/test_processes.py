@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from safetensors import safe_open
 
@@ -16,10 +15,11 @@ from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
 from hsae.tensor_files import read_stated
-from tests.forked import free_port
+from tests.forked import free_port, start
 from tests.tiny_models import tiny_model
 from training import processes
 from training.processes import describe, refuse_launch
+from training.train import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_DYNAMO_BACKEND": "NO"}
@@ -98,26 +98,31 @@ def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(settings: list[str], tmp_path: Path) -> None:
-    """Two launchers on loopback; the process of one is killed while it trains, so both end; then both start again."""
+    """One of two processes is killed while it trains, so both end; then two launchers on loopback go on with their run.
+
+    What is killed is what the launchers would have started, without their loading.
+    """
     run = tmp_path / "run"
-    arguments = [*settings, "--run_dir", str(run), "--epochs", "80", "--checkpoint_every", "1"]
-
-    def launched() -> list[subprocess.Popen[str]]:
-        node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
-        node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-        return [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
-
-    nodes = launched()
+    arguments = [*settings, "--run_dir", str(run), "--epochs", "40", "--checkpoint_every", "1"]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1"}
+    logs = [tmp_path / f"killed_{rank}.txt" for rank in (0, 1)]
+    both = [
+        start(log, main, *arguments, **where, RANK=str(rank), LOCAL_RANK="0", OMP_NUM_THREADS="1")
+        for rank, log in enumerate(logs)
+    ]
     while not list(run.glob("training/*/process_1_of_2/state.safetensors")):
-        assert nodes[1].poll() is None, nodes[1].communicate()[1][-3000:]
-        time.sleep(0.05)
-    for worker in psutil.Process(nodes[1].pid).children(recursive=True):
-        worker.kill()
-    assert 0 not in [node.wait(timeout=600) for node in nodes if node.communicate(timeout=600)]
+        assert both[1].is_alive(), logs[1].read_text()[-3000:]
+        time.sleep(0.01)
+    both[1].kill()
+    for process in both:
+        process.join(600)
+    assert not {process.exitcode for process in both} & {0, None}
     (state,) = run.glob("training/*/process_1_of_2/state.safetensors")
     with safe_open(state, "pt") as file:
         assert read_stated(file)["step"] > 0
-    nodes = launched()
+    node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+    nodes = [started([*node, "--node_rank", str(rank)], arguments) for rank in (0, 1)]
     said = [node.communicate(timeout=1800) for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said[0][1][-3000:] + said[1][1][-3000:]
     assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
