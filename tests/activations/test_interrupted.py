@@ -85,6 +85,7 @@ def kill_soon(context, folder, delay: float) -> int:
     return child.exitcode
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_the_bytes_are_the_same(processes, uninterrupted, tmp_path):
     chance, kills = random.Random(0), []
     while not kills or kills[-1] == -signal.SIGKILL:

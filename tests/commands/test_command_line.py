@@ -54,6 +54,7 @@ def test_the_old_spelling_names_the_new_one_and_works(module, capsys, monkeypatc
     assert f"usage: python -m hsae {RENAMED[module]}" in told.out
 
 
+@pytest.mark.slow
 def test_an_old_spelling_works_in_a_process_of_its_own():
     run = [sys.executable, "-m", "hsae.analysis", "--help"]
     told = subprocess.run(run, capture_output=True, text=True, check=True)

@@ -65,6 +65,7 @@ OBJECTIVES = {name: {"activation": name} for name in VARIANTS} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_run_stopped_anywhere_ends_with_the_same_weights(
     store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
