@@ -185,11 +185,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_importing_hsae_loads_nothing_heavy():
     assert loaded_by("import hsae") == set()
     assert "transformers" in loaded_by("import hsae.backbones.hf")
 
 
+@pytest.mark.slow
 def test_base_classes_come_without_transformers():
     modules = [
         "backbones.base",

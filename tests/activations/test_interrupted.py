@@ -85,6 +85,7 @@ def kill_soon(context, folder, delay: float) -> int:
     return child.exitcode
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_the_bytes_are_the_same(processes, uninterrupted, tmp_path):
     chance, kills = random.Random(0), []
     while not kills or kills[-1] == -signal.SIGKILL:
@@ -96,6 +97,7 @@ def test_killed_at_random_points_the_bytes_are_the_same(processes, uninterrupted
     assert content(tmp_path) == uninterrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fatal_shard", [1, 2, N_SHARDS])
 def test_killed_in_the_middle_of_a_shard(processes, uninterrupted, tmp_path, fatal_shard):
     child = processes.Process(target=die_while_writing, args=(tmp_path, fatal_shard))

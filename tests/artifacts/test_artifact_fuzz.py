@@ -63,6 +63,7 @@ def test_a_mutated_file_is_refused_by_its_hash(folder, path):
                 FILES[path](Artifact.load(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*FILES, "hsae.json"])
 def test_a_mutated_file_with_a_matching_hash_is_refused_or_sound(folder: Path, path):
     content, chance = (folder / path).read_bytes(), random.Random(path)

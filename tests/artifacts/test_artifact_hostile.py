@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -108,6 +109,7 @@ def read_elsewhere(folders: list[Path]) -> tuple[list[str], int]:
     return said, int(memory)
 
 
+@pytest.mark.slow
 def test_all_are_refused_in_bounded_memory_and_nothing_happens(tmp_path):
     good = shutil.copytree(GOLDEN / "schema_1", tmp_path / "good")
     folders = [shutil.copytree(good, tmp_path / name) for name in HOSTILE]

@@ -177,6 +177,7 @@ def test_who_may_not_write_is_told_so(hub, saved, monkeypatch):
         Artifact.load(saved).push("no name")
 
 
+@pytest.mark.slow
 def test_by_environment_variables_alone(hub, saved, tmp_path):
     """Control: a process that never saw the tests' settings pushes and loads through HF_ENDPOINT."""
     program = (

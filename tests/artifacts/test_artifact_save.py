@@ -189,6 +189,7 @@ plain = st.recursive(
 known = {"deadline": None, "max_examples": 40, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
+@pytest.mark.slow
 @settings(**known)
 @given(value=st.dictionaries(st.text(max_size=3), plain, max_size=3))
 def test_any_json_comes_back_or_is_refused_when_saving(tmp_path, value):
@@ -199,6 +200,7 @@ def test_any_json_comes_back_or_is_refused_when_saving(tmp_path, value):
     assert Artifact.load(saved).curves == value
 
 
+@pytest.mark.slow
 @settings(**known)
 @given(label=st.text(max_size=220), frequency=st.floats(), lch=st.none() | st.text(max_size=10) | st.just("n02084071"))
 def test_any_table_comes_back_or_is_refused_when_saving(tmp_path, label, frequency, lch):

@@ -76,6 +76,7 @@ def test_efficientnet_logits_equal_the_whole_models(lite0):
         assert (ours - lite0.model(pixels)).abs().max() <= 1e-5
 
 
+@pytest.mark.slow
 def test_efficientnet_is_right_about_most_photographs(lite0, shared):
     folders = sorted((shared / "data/imagenet-samples").iterdir())[::10]
     images = [Image.open(next(folder.iterdir())) for folder in folders]

@@ -110,6 +110,7 @@ converted("tiny", {wheel!r}, convert)
 """
 
 
+@pytest.mark.slow
 def test_what_a_kill_leaves_is_removed_by_the_next_conversion(index, cache):
     def left() -> list[str]:
         return sorted(path.name for path in cache.iterdir())

@@ -122,6 +122,7 @@ def test_plots_and_tables_are_written(run, frame):
     assert len({line.count("|") for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_other_images_are_other_rows(run):
     """A row is found again only for the same parts."""
     ask(run, grid=run / "grid.yaml", out=run / "other")
@@ -129,6 +130,7 @@ def test_other_images_are_other_rows(run):
     assert not names & {path.name for path in (run / "other").glob("*.json")}
 
 
+@pytest.mark.slow
 def test_another_backbone_is_told_apart(run, frame):
     """The very same activations as those of a random backbone: the same R, under another name."""
     ask(run, parts="blurred:120,sharp:200", random_backbone=run)

@@ -100,6 +100,7 @@ def test_one_command_compares_two_runs_and_adds_the_document(runs, tmp_path, cap
     assert Artifact.load(runs / "one" / "artifact").document("comparison") is None
 
 
+@pytest.mark.slow
 def test_artifacts_without_activations_are_compared_on_named_images(runs, images, tmp_path, capsys):
     sources = [str(runs / name / "artifact") for name in ("one", "two")]
     options = ["--data", str(images), "--out", str(tmp_path), "--no_stitch"]

@@ -36,6 +36,7 @@ def test_what_goes_together_is_found_and_small_measures_are_turned():
     assert "they go together" in conclude(table, model_table(layers(8, 3, 1.0)))
 
 
+@pytest.mark.slow
 def test_many_layers_of_few_models_are_few_cases():
     """Unrelated: an interval over models holds 0 although one over 60 layers as cases often does not."""
     found = [of(correlation_table(layers(4, 15, 0.0, seed)), PRIMARY) for seed in range(3)]

@@ -94,6 +94,7 @@ def test_the_end_behind_a_skip_is_where_the_rows_end(files):
     assert stream.n_rows == ROWS
 
 
+@pytest.mark.slow
 def test_a_limit_is_the_end_and_shuffling_is_the_same_every_time(files):
     stream = stream_samples(files, limit=7)
     assert stream.expected == 7

@@ -111,6 +111,7 @@ FILES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(FILES, st.booleans())
 @example([("a", "png"), ("b", "png"), ("a", "cls")], False)

@@ -94,6 +94,7 @@ def test_the_packaged_table_is_what_nltk_reads(nltk_wordnet) -> None:
         assert len(graph.path(name)) - 1 == synset.max_depth()
 
 
+@pytest.mark.slow
 def test_nltk_finds_the_same_nouns_by_any_of_their_words(nltk_wordnet) -> None:
     graph = wordnet()
     words = [word for name in list(graph)[::150] for word in graph.lemmas(name)]

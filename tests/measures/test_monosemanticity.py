@@ -25,6 +25,7 @@ def over_pairs(w: np.ndarray, e: np.ndarray) -> float:
     return above / below if below else np.nan
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 30), cut=st.integers(0, 40))
 def test_exact_form_equals_the_loop_over_pairs(seed, cut):
     z = random_latents(seed)

@@ -67,6 +67,7 @@ def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, caps
     assert emergence.value[(CLASSES[-1], "block_02", "ap_gain")] == 1  # the fire engine
 
 
+@pytest.mark.slow
 def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, monkeypatch):
     artifact.save(tmp_path / "artifact")
     assert main(["figures", str(tmp_path / "artifact"), "--small", "--out", str(tmp_path / "figures")]) == 0

@@ -65,6 +65,7 @@ OBJECTIVES = {name: {"activation": name} for name in VARIANTS} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_run_stopped_anywhere_ends_with_the_same_weights(
     store: ActivationStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -90,7 +91,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(
 def train_elsewhere(store: Path, checkpoint: Path) -> None:
     """What another process does: the weights lie beside the checkpoint in the end."""
     torch.set_num_threads(1)
-    found = weights(ActivationStore(store), checkpoint, epochs=80, checkpoint_every=2)
+    found = weights(ActivationStore(store), checkpoint, epochs=40, checkpoint_every=2)
     save_file(found, checkpoint.with_suffix(".safetensors"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hsae.sae.bank import InputScale, new_sae
@@ -35,6 +36,7 @@ def half_dead(config: SAEConfig, train: TrainConfig) -> LayerTraining:
     return layer
 
 
+@pytest.mark.slow
 def test_auxk_revives_relu_latents_that_no_token_reaches() -> None:
     """Half of the latents start with a bias that makes them negative everywhere."""
 
@@ -119,6 +121,7 @@ def test_dead_latents_stay_dead_without_help_and_come_back_with_it() -> None:
     assert revived(SAEConfig(d_sae=40, k=4, auxk=0.0, dead_after=1000), TrainConfig(lr=3e-3, resample_every=100)) >= 18
 
 
+@pytest.mark.slow
 def test_auxk_revives_latents_that_are_nearly_large_enough() -> None:
     def run(auxk: float) -> int:
         config = SAEConfig(d_sae=40, k=4, auxk=auxk, dead_after=1000)

@@ -60,19 +60,19 @@ from tests.tiny_models import PlainBackbone
 from hsae.backbones.base import LayerSpec
 
 class Wide(PlainBackbone):
-    \"\"\"64 tokens of width 4096, 1 MiB an image.\"\"\"
+    \"\"\"256 tokens of width 4096, 4 MiB an image.\"\"\"
 
     layers = {"stage_1": LayerSpec("stage_1", 4096, 0)}
 
     def tokens(self, state):
-        return super().tokens(state).repeat(1, 4, 1366)[..., :4096] * torch.linspace(0.5, 1.5, 4096)
+        return super().tokens(state).repeat(1, 16, 1366)[..., :4096] * torch.linspace(0.5, 1.5, 4096)
 
     def grid(self, layer, height, width):
-        return 8, 8
+        return 16, 16
 
-source = OnlineActivations(Wide(), load_samples("starter").augmented(4), images_per_run=16)
+source = OnlineActivations(Wide(), load_samples("starter"), images_per_run=4)
 train_bank(source, SAEConfig(d_sae=64, k=4), TrainConfig(epochs=1, buffer_tokens=2048), progress=False)
-print("tokens", len(source) * 64 * 4096 * 4 / 2**20)
+print("tokens", len(source) * 256 * 4096 * 4 / 2**20)
 """
 
 

@@ -20,7 +20,7 @@ from tests.synthetic import planted, write_store
 
 pytestmark = pytest.mark.slow
 
-TRAIN = {"epochs": 20, "batch_size": 96, "buffer_tokens": 300, "log_every": 10, "resample_every": 9}
+TRAIN = {"epochs": 10, "batch_size": 96, "buffer_tokens": 300, "log_every": 10, "resample_every": 9}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_layer_parallel_gives_the_same_bits_as_one_process(store: ActivationStor
 
 
 def test_data_parallel_matches_one_process(store: ActivationStore, tmp_path: Path) -> None:
-    """120 steps of 2 x 48 tokens against 96, for every variant, nested prefixes, AuxK and resampling among them."""
+    """60 steps of 2 x 48 tokens against 96, for every variant, nested prefixes, AuxK and resampling among them."""
     common = {"d_sae": 48, "k": 4, "dead_after": 300}
     saes = {name: {**common, "activation": name} for name in VARIANTS}
     saes["nested"] = {**common, "prefixes": 3}

@@ -58,6 +58,7 @@ def test_the_frequent_half_of_1000_atoms_is_recovered(tmp_path: Path, name: str)
     assert recovery(atoms, sae.W_dec)[:500].mean() >= 0.9
 
 
+@pytest.mark.slow
 def test_matryoshka_puts_more_of_the_data_into_the_first_prefix(tmp_path: Path) -> None:
     x, _ = planted(10_000, 48, 120, 4, zipf=0.5)
     config, train = SMALL["matryoshka"], TrainConfig(epochs=6, batch_size=256, lr=3e-3)
@@ -71,6 +72,7 @@ def test_matryoshka_puts_more_of_the_data_into_the_first_prefix(tmp_path: Path) 
     assert first_half_fvu(config) < first_half_fvu(replace(config, prefixes=1)) - 0.05
 
 
+@pytest.mark.slow
 def test_nested_k_says_more_with_its_strongest_latent(tmp_path: Path) -> None:
     """One dictionary that serves several k: better at k 1 than TopK at the largest, nearly as good at the largest."""
     x, _ = planted(8000, 24, 60, 4, zipf=0.5)

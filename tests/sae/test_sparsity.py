@@ -30,6 +30,7 @@ def summary(store: ActivationStore, config: SAEConfig, folder: Path) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("l1", [1e-4, 1.0])
 @pytest.mark.parametrize("activation", ["relu", "gated"])
 def test_the_target_is_reached_from_any_weight(

@@ -41,7 +41,8 @@ def test_a_recipe_parses_and_is_headed_by_command_cost_and_expectation(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_stage_of_a_recipe_runs(name, tmp_path, capsys):
+def test_every_stage_of_a_recipe_runs(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("training.rehearsal.PER_CLASS", 8)  # images, each of which is a pass through a large backbone
     flags = {"run_dir": tmp_path / "run", **SMALLER[name]}
     given = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
     assert main(["--config", str(CONFIGS / f"{name}.yaml"), *given, "--rehearse"]) == 0

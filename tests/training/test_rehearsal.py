@@ -15,6 +15,7 @@ from training.run_config import RunConfig
 from training.train import main
 
 
+@pytest.mark.slow
 def test_every_stage_runs_without_weights_or_data_and_nothing_stays(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

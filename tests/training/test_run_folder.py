@@ -115,6 +115,7 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
     assert process.poll() is None, process.stderr.read()[-3000:]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see what a process has loaded")
 def test_ctrl_c_while_modules_load_is_one_line(settings: list[str], tmp_path: Path) -> None:
     loading = started(settings, tmp_path / "run")

@@ -46,6 +46,8 @@ from hsae.views.tabs.steer.panes import pane_html
 from tests.tiny_models import SIDE, WIDTH, random_sae
 from tests.views.conftest import CLASSES
 
+pytestmark = pytest.mark.slow
+
 COLOURS = ((200, 40, 40), (60, 180, 60), (60, 220, 200), (40, 60, 220))
 PER_CLASS = 32
 LAYERS = ("block_02", "block_03")

@@ -52,6 +52,7 @@ def test_one_latent_for_two_nodes_owns_one():
     assert found["owned_50"] == 1
 
 
+@pytest.mark.slow
 def test_every_number_equals_its_definition():
     choice, test = planted(TAXONOMY, NODES, 0, n=8, strength=2), planted(TAXONOMY, NODES, 1, n=8, strength=2)
     chosen = choose_latents(TAXONOMY, choice)
