@@ -86,7 +86,7 @@ class ConceptSession(LatentSession):
         if self._members(node).all():
             return {}
         targets = {layer: self._node_target(layer, node) for layer in self.artifact.layers}
-        return self._once(("node", node), lambda: layer_maps(self.backbone, self.crop, targets))
+        return self.once(("node", node), lambda: layer_maps(self.backbone, self.crop, targets))
 
     def concept_relevancy(self, layer: str, node: str, method: str | None = None) -> RelevancyMap:
         """Which patches speak for a WordNet node at one layer: of `concept_maps` that layer's, or by another method.
@@ -99,7 +99,7 @@ class ConceptSession(LatentSession):
         target, film = self._node_target(layer, node), self._answers.get(("node", node))
         if method is None and film:
             return film[layer]
-        return self._once(
+        return self.once(
             ("node", node, layer, method),
             lambda: target_maps(self.backbone, self.crop, layer, [target], method=method)[0],
         )

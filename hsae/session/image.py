@@ -121,8 +121,11 @@ class ImageSession:
         """The tokens the artifact's SAEs read, `[tokens, d_in]`."""
         return self.backbone.select_token(self.activations(layer), layer, self.artifact.token)[0]
 
-    def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
-        """What `answer` makes of the image, made when the question is first asked; the latest ones are kept."""
+    def once(self, question: Hashable, answer: Callable[[], T]) -> T:
+        """What `answer` makes of the image, made when the question is first asked; the latest ones are kept.
+
+        Everyone who asks gets the same object, so leave it unchanged.
+        """
         answers = self._answers  # those of this image, also when another one is set meanwhile
         found = answers.get(question)
         if found is None:

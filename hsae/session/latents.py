@@ -71,7 +71,7 @@ class LatentSession(ImageSession):
         """
         sae = self.artifact.sae(layer)
         token: Place = self.artifact.token if place is None else self._numbers(layer, place)
-        return self._once(
+        return self.once(
             ("latent", layer, latent, method, token),
             lambda: relevancy_map(self.backbone, sae, self.crop, layer, latent, method=method, token=token),
         )

@@ -14,7 +14,7 @@ from hsae.errors import InputError
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.probes import LinearProbe
 from hsae.steering.deltas import Change
-from hsae.steering.editor import Editor, edited_layers, first_layer
+from hsae.steering.editor import EditedRun, Editor, edited_layers, first_layer
 from hsae.steering.edits import Edit
 from hsae.steering.readout import Answer, Readout
 
@@ -98,11 +98,9 @@ def steer_all(
     _check_order(editor, edits, readout.layer)
     first, tokens = first_layer(editor.backbone, edits, start)
     cached = {first: tokens} if isinstance(start, Tensor) else start
-    run = editor.run(edits, cached, [readout.layer])
     (before,) = readout.answers(_run_unedited(editor, first, cached, readout.layer))
-    after = {"after": readout.answers(run.activations[readout.layer])}
-    for name, deltas in ({} if control_seed is None else editor.controls(run, control_seed)).items():
-        after[name] = readout.answers(editor.add(tokens, deltas, [readout.layer])[readout.layer])
+    run, pushed = _run_pushed(editor, edits, cached, readout.layer, control_seed)
+    after = {name: readout.answers(x) for name, x in pushed.items()}
     results: list[SteeringResult] = []
     for row, edit in enumerate(edits):
         # Rows of a batch may be rounded differently, but a neutral edit must give the unedited output exactly.
@@ -118,6 +116,27 @@ def steer_all(
             )
         )
     return tuple(results)
+
+
+def _run_pushed(
+    editor: Editor, edits: Sequence[Edit], cached: Mapping[str, Tensor], layer: str, control_seed: int | None
+) -> tuple[EditedRun, dict[str, Tensor]]:
+    """The run of the edits, and activations at a later layer "after" them and after each control.
+
+    Edits of one layer are known before anything is run: then one batch has them and all controls.
+    """
+    edited = edited_layers(editor.backbone, edits)
+    alone = len(edited) == 1
+    run = editor.run(edits, cached, edited if alone else [layer])
+    deltas = {"after": run.deltas} if alone else {}
+    if control_seed is not None:
+        deltas |= editor.controls(run, control_seed)
+    pushed = {} if alone else {"after": run.activations[layer]}
+    if deltas:
+        added = {name: torch.cat([delta[name] for delta in deltas.values()]) for name in edited}
+        x = editor.add(cached[edited[0]], added, [layer])[layer]
+        pushed |= dict(zip(deltas, x.split(len(edits)), strict=True))
+    return run, pushed
 
 
 def _reaches_classifier(readout: Readout, edit: Edit, before: Answer, after: Answer) -> bool:

@@ -135,11 +135,9 @@ def page(desk) -> Page:
 
 def shown(page: Page, selection: Selection) -> Iterator[str]:
     """The HTML of every view that a selection draws."""
-    _, _, *values = page.draw(selection, {})
-    yield from htmls(page.views, values)
-    for _, _, views in page.later:
-        _, *values = page.draw_later(views, selection, {})
-        yield from htmls(views, values)
+    yield from htmls(page.views, page.draw(selection, {})[2 : -len(page.later)])
+    for later in page.later:
+        yield from htmls(later.views, later.draw(selection, {}, {})[2:])
 
 
 def htmls(views: list, values: list) -> Iterator[str]:

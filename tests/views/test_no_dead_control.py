@@ -17,8 +17,8 @@ ACTION = re.compile(r'data-field="([^"]*)" data-value="([^"]*)"')
 def offered(page, selection) -> set[tuple[str, str]]:
     """Every action in what the page draws, at once and later."""
     values = page.draw(selection, {})
-    for _, _, views in page.later:
-        values += page.draw_later(views, selection, {})
+    for later in page.later:
+        values += later.draw(selection, {}, {})
     texts = (str(value) for value in values if isinstance(value, str | dict))
     return {(unescape(field), unescape(value)) for text in texts for field, value in ACTION.findall(text)}
 

@@ -198,11 +198,8 @@ def as_text(value: Any) -> str:
 
 def drawn(page: Page, selection: Selection) -> Iterator[tuple[str, str]]:
     """Every view that a selection draws, by name, as text."""
-    _, _, *values = page.draw(selection, {})
-    found = [(page.views, values)]
-    for _, _, views in page.later:
-        _, *later = page.draw_later(views, selection, {})
-        found.append((views, later))
+    found = [(page.views, page.draw(selection, {})[2 : -len(page.later)])]
+    found += [(later.views, later.draw(selection, {}, {})[2:]) for later in page.later]
     for views, values in found:
         names = [view.name for view in views for _ in view.outputs]
         yield from ((name, as_text(value)) for name, value in zip(names, values, strict=True))

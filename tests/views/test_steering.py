@@ -235,9 +235,9 @@ def outputs_of(views: list[View], values: list, name: str) -> list:
 
 def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection):
     page = page_over(desk)
-    later = [view for _, _, views in page.later for view in views]
+    (later,) = (later for later in page.later if later.kind == "effects of edits")
     _, drawn, *_ = page.draw(selection, {})
-    drawn_later, *_ = page.draw_later(later, selection, {})
+    _, drawn_later, *_ = later.draw(selection, {}, {})
     amounts = (1.5, *[0] * (SLIDERS - 1))
     sliders = next(view for view in page.views if view.name == "sliders")
     steps, moved, drawn, *values = page.move(sliders, sliders.controls, selection, drawn, Steps(), *amounts)
@@ -245,10 +245,10 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     assert moved.edit == f"{latent}~1.5"
     assert all(skipped(value) for value in outputs_of(page.views, values, "sliders"))
     assert not any(skipped(value) for value in outputs_of(page.views, values, "export"))
-    drawn_later, *values = page.draw_later(later, moved, drawn_later)
-    assert not any(skipped(value) for value in outputs_of(later, values, "steer"))
-    assert all(map(skipped, page.draw(moved, drawn)[2:]))  # nothing is out of date
-    assert all(map(skipped, page.draw_later(later, moved, drawn_later)[1:]))
+    _, drawn_later, *values = later.draw(moved, {}, drawn_later)
+    assert not any(skipped(value) for value in outputs_of(later.views, values, "steer"))
+    assert all(map(skipped, page.draw(moved, drawn)[2 : -len(page.later)]))  # nothing is out of date
+    assert all(map(skipped, later.draw(moved, {}, drawn_later)[2:]))
     steps, undone, *_ = page.step(Steps.back, moved, drawn, steps)
     assert undone.edit == ""
     _, redone, *_ = page.step(Steps.forth, undone, drawn, steps)

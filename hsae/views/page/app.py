@@ -26,7 +26,7 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.intake import MAX_FILE, Intake
 from hsae.views.page.models import Models
 from hsae.views.page.own_images import OwnImages, images_of
-from hsae.views.page.page import EVENT, Page
+from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import tabs_css
@@ -59,7 +59,7 @@ def build_app(artifacts: Sequence[Artifact], images: Mapping[str, OwnImages] | N
     with Space(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         demo.shared = Shared(desk, choices)
         page = Page(desk, choices)
-        loaded: Any = demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **EVENT)
+        loaded: Any = demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **page.options)
         page.tell_answered(loaded)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it

@@ -40,13 +40,11 @@ class Desk:
     def active(self, selection: Selection) -> pd.DataFrame:
         """Features active in the photo at the layer: first those whose name is said of it, the likeliest first.
 
-        The others by strength; names by the older rule before none, and doubtful ones between the two.
+        The others by strength; names by the older rule before none, and doubtful ones between the two. Every view of a
+        photograph reads the same table, so leave it unchanged.
         """
-        table = self.session(selection).active_latents(selection.layer, top=10**6)
-        doubtful = np.array([significance(row) == "?" for _, row in table.iterrows()], dtype=bool)
-        older = has_name(table) & (status(table) == OLDER).to_numpy()
-        order = np.lexsort((-table["strength"].fillna(0), doubtful, ~older))
-        return said_first(table.iloc[order])
+        session, layer = self.session(selection), selection.layer
+        return session.once(("listed", layer), lambda: _listed(session.active_latents(layer, top=10**6)))
 
     def focus(self, selection: Selection) -> int | None:
         """The chosen feature; else the photograph's first, else the layer's best named or covered; None if all dead."""
@@ -62,6 +60,14 @@ class Desk:
         alive = table[~table["dead"]].assign(telling=telling(table))
         alive = alive.sort_values(["telling", "n_classes", "frequency"], ascending=False, kind="stable")
         return int(alive.index[0]) if len(alive) else None
+
+
+def _listed(active: pd.DataFrame) -> pd.DataFrame:
+    """Features active in a photograph in the order of `Desk.active`."""
+    doubtful = np.array([significance(row) == "?" for _, row in active.iterrows()], dtype=bool)
+    older = has_name(active) & (status(active) == OLDER).to_numpy()
+    order = np.lexsort((-active["strength"].fillna(0), doubtful, ~older))
+    return said_first(active.iloc[order])
 
 
 def has_name(table: pd.DataFrame) -> np.ndarray:

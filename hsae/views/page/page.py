@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from hsae.errors import HsaeError
 from hsae.views.page import about, bar, photo, share
 from hsae.views.page.desk import Desk
+from hsae.views.page.drawing import Drawing
 from hsae.views.page.edit_text import Steps
 from hsae.views.page.lanes import Lane
-from hsae.views.page.models import BackboneLoading
-from hsae.views.page.remembered import Remembered
+from hsae.views.page.later import Later
 from hsae.views.page.salience import salient_place
 from hsae.views.page.selection import Selection
 from hsae.views.page.squares import placed, split_key, square_box
@@ -23,7 +22,7 @@ from hsae.views.page.state import Choices
 from hsae.views.page.tabs import build_tabs
 from hsae.views.page.uploads import as_shown, photo_input, read_upload
 from hsae.views.parts.charts import square_marked
-from hsae.views.parts.say import brief, warn
+from hsae.views.parts.say import warn
 from hsae.views.parts.view import LATER, Controls, View
 from hsae.views.tabs.concept import concept
 
@@ -42,26 +41,15 @@ _ANSWERED = "() => { window.hsaeTurns.answered(); }"
 """For pick.js, which holds the next choice back until then."""
 
 
-class EventOptions(TypedDict):
-    """What every event of the page is wired with, as arguments of Gradio."""
-
-    api_visibility: Literal["private"]
-    show_progress: Literal["minimal", "hidden"]
-
-
-EVENT: EventOptions = {"api_visibility": "private", "show_progress": "hidden"}
-
-
 class Page:
     """All components of the page; made inside a `gr.Blocks`.
 
-    Every event is one call: it sets a field of the selection and redraws the views that read this field. `drawn` holds
-    what each view last showed, so that the others are left alone. Slow views follow in calls of their own, in lanes of
-    their own, so that nobody's heat maps hold up a page.
+    Every event is one call: it sets a field of the selection and redraws the views that read this field. Slow views
+    follow in calls of their own (`Later`), in lanes of their own, so that nobody's heat maps hold up a page.
     """
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
-        self.desk, self.choices, self.remembered = desk, choices, Remembered()
+        self.desk, self.choices, self.drawing = desk, choices, Drawing()
         self.lane = Lane("clicks", threads=4, each=32, everybody=96)
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
@@ -77,42 +65,38 @@ class Page:
         picture = View("picture", ("image",), [self.shown], lambda s: [s.image])
         every = [*views, picture, *left, *film, *tabs]
         self.views: list[View] = [view for view in every if not view.later]
-        self.later = [
-            (Lane(name, threads=1, each=32, everybody=48), gr.State({}), [view for view in every if view.later == name])
-            for name in LATER
-        ]
+        self.later = [Later(kind, [view for view in every if view.later == kind], self.drawing) for kind in LATER]
         self.waiting = gr.Timer(1.0, active=False)
-        self.outputs = [self.selection, self.drawn, *(out for view in self.views for out in view.outputs)]
+        seen = (out for view in self.views for out in view.outputs)
+        self.outputs = [self.selection, self.drawn, *seen, *(later.asked for later in self.later)]
+        # Progress is shown on nothing: else the browser would copy every output's values at each sign of it, those of a
+        # menu of hundreds of concepts too.
+        self.options: dict[str, Any] = {
+            "api_visibility": "private", "show_progress": "hidden", "show_progress_on": [self.waiting],
+        }  # fmt: skip
         self._wire()
         share.wire(share_buttons, desk, self.selection)
 
     def _wire(self) -> None:
         state, lane = [self.selection, self.drawn], self.lane
-        everything = [*self.views, *(view for _, _, views in self.later for view in views)]
+        everything = [*self.views, *(view for later in self.later for view in later.views)]
         pickers = [component.select for view in everything for component in view.pickers]
-        slowly: list[dict[str, Any]] = [
-            self.drawn.change(
-                slow.handler(partial(self.draw_later, views)), [self.selection, drawn],
-                [drawn, *(out for view in views for out in view.outputs)],
-                trigger_mode="always_last", **EVENT | {"show_progress": "minimal"},
-            )
-            for slow, drawn, views in self.later
-        ]  # fmt: skip
+        slowly = [later.wire(self.selection, self.waiting) for later in self.later]
         (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
-        for slow_event, (_, _, views) in zip(slowly, self.later, strict=True):
-            if all(view.tab for view in views):  # who leaves a view does not wait for it; the film is in no tab
+        for slow_event, later in zip(slowly, self.later, strict=True):
+            if all(view.tab for view in later.views):  # who leaves a view does not wait for it; the film is in no tab
                 # One each: of several the browser would find the later ones when it has cancelled the first, and
                 # then these may be those of the view that was opened.
                 tabs.select(None, cancels=slow_event, api_visibility="private")
-        picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **EVENT)
+        picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **self.options)
         self.tell_answered(picked)
         for table in (table for view in everything for table in view.tables):
-            table.select(lane.handler(self.pick_row), state, self.outputs, **EVENT)
+            table.select(lane.handler(self.pick_row), state, self.outputs, **self.options)
         for event, answer, component, output in (one for view in everything for one in view.answers):
-            event(lane.handler(answer), [self.selection, component], output, **EVENT)
+            event(lane.handler(answer), [self.selection, component], output, **self.options)
         for event, field, component in (chooser for view in everything for chooser in view.choosers):
-            event(lane.handler(partial(self.choose, field)), [*state, component], self.outputs, **EVENT)
-        self.waiting.tick(lane.handler(self.wait), state, [*self.outputs, self.waiting], **EVENT)
+            event(lane.handler(partial(self.choose, field)), [*state, component], self.outputs, **self.options)
+        self.waiting.tick(lane.handler(self.wait), state, [*self.outputs, self.waiting], **self.options)
         self._wire_photo(state)
         for view in everything:
             if view.controls:
@@ -128,21 +112,21 @@ class Page:
 
         It follows every upload too: the browser shows the uploaded file, which is deleted by then.
         """
-        lane = self.lane
-        sent = self.image.upload(lane.handler(self.upload), [*state, photo_input(self.image)], self.outputs, **EVENT)
+        lane, sends = self.lane, [*state, photo_input(self.image)]
+        sent = self.image.upload(lane.handler(self.upload), sends, self.outputs, **self.options)
         for changed in (self.shown.change, sent.then):
-            changed(lane.handler(self.picture), self.shown, self.image, **EVENT)
-        self.image.clear(lane.handler(partial(self.choose, "image", value="")), state, self.outputs, **EVENT)
+            changed(lane.handler(self.picture), self.shown, self.image, **self.options)
+        self.image.clear(lane.handler(partial(self.choose, "image", value="")), state, self.outputs, **self.options)
 
     def _wire_controls(self, view: View, controls: Controls) -> None:
         state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
         gr.on(
             [slider.input for slider in controls.sliders],
             self.lane.handler(partial(self.move, view, controls)), [*state, *controls.sliders], outputs,
-            trigger_mode="always_last", **EVENT,
+            trigger_mode="always_last", **self.options,
         )  # fmt: skip
         for button, step in zip(controls.steps, (Steps.back, Steps.forth, Steps.nothing), strict=False):
-            button.click(self.lane.handler(partial(self.step, step)), state, outputs, **EVENT)
+            button.click(self.lane.handler(partial(self.step, step)), state, outputs, **self.options)
 
     def load(self, request: gr.Request) -> list[Any]:
         """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
@@ -201,44 +185,18 @@ class Page:
     def draw(self, selection: Selection, drawn: dict[str, Any]) -> list[Any]:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""
         drawn = dict(drawn)
-        return [selection, drawn, *self._values(self.views, selection, drawn)]
+        values = self.drawing.values(self.views, selection, drawn)
+        return [selection, drawn, *values, *(later.wanted(selection) for later in self.later)]
 
     def paint(self) -> None:
         """Put what a visitor without a link sees into the page itself, so that its first paint is complete."""
         first = self.choices.first()
-        film = [view for _, _, views in self.later for view in views if view.later == "film"]
+        film = [view for later in self.later for view in later.views if later.kind == "film"]
         for view in [view for view in (*self.views, *film) if view.tab in ("", first.view) and view.name != "link"]:
-            for component, value in zip(view.outputs, self._render(view, first, {}), strict=True):
+            for component, value in zip(view.outputs, self.drawing.render(view, first, {}), strict=True):
                 if isinstance(component, gr.Dropdown) and isinstance(value, gr.Dropdown):
                     component.choices, component.value = value.choices, value.value
                 elif isinstance(component, gr.HTML | gr.Dropdown) and isinstance(value, str | dict):
                     component.value = value
         shown = self.picture(first.image)
         self.image.value = shown and as_shown(shown).model_dump()
-
-    def draw_later(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
-        """The same for views that take their time; `drawn` is their own."""
-        drawn = dict(drawn)
-        return [drawn, *self._values(views, selection, drawn)]
-
-    def _values(self, views: Sequence[View], selection: Selection, drawn: dict[str, Any]) -> list[Any]:
-        """A value for every output of the views; `drawn` learns what they show now."""
-        values: list[Any] = []
-        for view in views:
-            if view.tab in ("", selection.view) and drawn.get(view.name) != view.key(selection):
-                values += self._render(view, selection, drawn)
-            else:
-                values += view.nothing()
-        return values
-
-    def _render(self, view: View, selection: Selection, drawn: dict[str, Any]) -> Sequence[Any]:
-        """A view's values; what could not be drawn is not remembered, so it is tried again at the next event."""
-        drawn.pop(view.name, None)
-        try:
-            values = self.remembered.values(view, selection)
-        except BackboneLoading as error:
-            return view.problem(brief(error), kind="info")
-        except HsaeError as error:
-            return view.problem(brief(error))
-        drawn[view.name] = view.key(selection)
-        return values

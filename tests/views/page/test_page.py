@@ -17,6 +17,7 @@ from hsae.views.page.desk import Desk
 from hsae.views.page.models import Models
 from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
+from hsae.views.page.selection import Selection
 from hsae.views.page.state import VIEWS, Choices
 from hsae.views.page.tabs import TABS, TITLES, tabs_html
 from tests.views.conftest import in_a_loop
@@ -39,7 +40,7 @@ def changed(page: Page, values: list) -> set[str]:
         part = values[at : at + len(view.outputs)]
         at += len(part)
         names |= {view.name} if any(value != gr.skip() for value in part) else set()
-    assert at == len(values) == len(page.outputs)
+    assert at + len(page.later) == len(values) == len(page.outputs)
     return names
 
 
@@ -54,6 +55,52 @@ def test_only_what_is_open_and_out_of_date_is_drawn(desk):
     assert changed(page, feature) == {"link", "active", "tabs", "search", "walk", "feature", "mine", "kept"}
     back = page.draw(replace(feature[0], view="carries"), feature[1])
     assert changed(page, back) == {"link", "tabs"}
+
+
+def asked(page: Page, selection: Selection) -> dict[str, dict]:
+    """By kind what an event of the page asks of the views that come later."""
+    values = page.draw(selection, {})[-len(page.later) :]
+    return {later.kind: value for later, value in zip(page.later, values, strict=True)}
+
+
+def test_a_step_of_a_slider_asks_only_for_its_effect(desk):
+    page = page_over(desk)
+    still = replace(page.choices.first(), view="steer")
+    before, after = asked(page, still), asked(page, page.choices.choose(still, "edit", "3~1"))
+    assert {kind for kind in before if before[kind] != after[kind]} == {"effects of edits"}
+    elsewhere = asked(page, replace(still, view="relevancy"))
+    assert {kind for kind in before if before[kind] != elsewhere[kind]} >= {"heat maps", "effects of edits"}
+    assert not elsewhere["effects of edits"]
+
+
+def test_no_event_copies_the_values_of_all_that_it_may_change(desk):
+    """At each sign of progress the browser copies every value of what that is shown on: texts only."""
+
+    def events() -> list:
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            Page(desk, Choices(desk.models, desk.photos))
+        return [(event, blocks.blocks) for event in blocks.fns.values() if len(event.outputs) > 1]
+
+    found = in_a_loop(events)
+    assert len(found) > 20
+    for event, blocks in found:
+        shown_on = [blocks[getattr(one, "_id", one)] for one in event.show_progress_on]
+        assert shown_on
+        for one in shown_on:
+            assert isinstance(one, gr.Timer) or (isinstance(one, gr.HTML) and one.html_template == "${value}")
+
+
+def test_a_slow_view_that_could_not_be_drawn_is_asked_for_again(desk):
+    page = page_over(desk)
+    (later,) = (later for later in page.later if later.kind == "effects of edits")
+    lost = replace(page.choices.first(), view="steer", image="upload-forgotten")
+    nothing_asked, *_ = later.draw(lost, later.wanted(lost), {})
+    assert nothing_asked is None  # so that whatever the next event asks for is a change
+    assert all(value == gr.skip() for value in later.draw(lost, None, {}))
+    found = replace(lost, image=page.choices.first().image)
+    still_asked, drawn, *_ = later.draw(found, later.wanted(found), {})
+    assert still_asked == gr.skip()
+    assert drawn == later.wanted(found)
 
 
 def test_every_tab_is_called_something():
