@@ -9,7 +9,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +21,22 @@ from tests.browser.chromium import opened
 from tests.running_app import running_app
 
 STEPS = 15
-EFFECT = "() => [...document.querySelectorAll('#steer-result :is(.hsae-hint, td)')].map(one => one.innerText).join()"
+ANSWERED = """() => {
+  const cells = document.querySelector('#steer-result').getElementsByTagName('td');
+  const told = () => [...cells].map((one) => one.textContent).join();
+  const before = told();
+  window.answered = new Promise((done) => {
+    const watch = new MutationObserver(() => { if (told() !== before) { watch.disconnect(); done(); } });
+    watch.observe(document.querySelector('#steer-result'), { subtree: true, childList: true, characterData: true });
+  });
+}"""
+"""Asking again and again would cost more than the answer."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="fresh servers")
-    parser.add_argument("--artifact", default="starter")
+    parser.add_argument("--artifact", action="append", default=[], help="as for app.py (default: the packaged ones)")
     options = parser.parse_args()
     with sync_playwright() as playwright, opened(playwright) as browser, tempfile.TemporaryDirectory() as folder:
         runs = [measured(browser, Path(folder), options.artifact) for _ in range(options.repeats)]
@@ -36,17 +45,21 @@ def main() -> None:
         print(f"{name:28s} {min(times):.2f}   (of {', '.join(f'{one:.2f}' for one in times)})", flush=True)
 
 
-def measured(browser: Browser, folder: Path, artifact: str) -> dict[str, float]:
+def measured(browser: Browser, folder: Path, artifacts: Sequence[str]) -> dict[str, float]:
     """The times of one fresh server."""
     start = time.perf_counter()
-    with running_app(folder / "log.txt", "--artifact", artifact) as address:
+    with running_app(folder / "log.txt", *(f"--artifact={one}" for one in artifacts)) as address:
         found = {"server up": time.perf_counter() - start}
         with visitor(browser) as page:
             found["first page ready"] = seconds(lambda: ready(page, address))
         with visitor(browser) as page:
             found["later page ready"] = seconds(lambda: ready(page, address))
             found["new image ready"] = statistics.median(upload(page, folder, seed) for seed in range(5))
-            found["slider response"] = statistics.median(slide(page))
+            found["dial response"] = statistics.median(turned(page, "#dial"))
+            found["slider response"] = statistics.median(turned(page, "#steer-0"))
+            found["tab opened"] = max(opened_tab(page))
+            if page.locator("#at-patches").inner_text():  # only beside an artifact of patches
+                found["features at a patch"] = statistics.median(patched(page))
     return found
 
 
@@ -87,18 +100,49 @@ def upload(page: Page, folder: Path, seed: int) -> float:
     return found
 
 
-def slide(page: Page) -> list[float]:
+def turned(page: Page, slider: str) -> list[float]:
     """From a step of a slider to the new effect."""
     page.locator('#tabs [data-value="steer"]').click()
     page.locator("#steer-result td b").first.wait_for()
-    page.focus("#steer-0 input[type=range]")
+    page.wait_for_timeout(3000)
+    page.focus(f"{slider} input[type=range]")
     return [seconds(lambda: step(page)) for _ in range(STEPS)]
 
 
 def step(page: Page) -> None:
-    before = page.evaluate(EFFECT)
+    page.evaluate(ANSWERED)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"before => ({EFFECT})() !== before", arg=before)
+    page.evaluate("window.answered")
+
+
+def patched(page: Page) -> list[float]:
+    """From the choice of a patch to the features that are active at it."""
+    page.locator('#tabs [data-value="relevancy"]').click()
+    page.locator(".hsae-heat").first.wait_for()
+    known = page.locator('#at-patches [data-field="layer"]')
+    if known.count():  # elsewhere there are none
+        known.last.click()
+    page.wait_for_timeout(6000)
+    grid, found = page.locator("#relevancy-patches canvas"), []
+    for at in range(5):
+        before = page.inner_text("#at-patches")
+        start = time.perf_counter()
+        grid.click(position={"x": 60 + 30 * at, "y": 100})
+        page.wait_for_function("old => document.querySelector('#at-patches').innerText !== old", arg=before)
+        found.append(time.perf_counter() - start)
+        page.wait_for_timeout(500)
+    return found
+
+
+def opened_tab(page: Page) -> list[float]:
+    """From a click on a tab to its view, also while heat maps are being made."""
+    found = []
+    for name in ("feature", "relevancy", "carries", "layers", "steer"):
+        start = time.perf_counter()
+        page.locator(f'#tabs [data-value="{name}"]').click()
+        page.locator(f"#view-{name}").wait_for(state="visible")
+        found.append(time.perf_counter() - start)
+    return found
 
 
 if __name__ == "__main__":
