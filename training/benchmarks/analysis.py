@@ -9,10 +9,11 @@ Classes are leaves of WordNet's physical objects. nltk is compared where Debian'
 from __future__ import annotations
 
 import argparse
+import functools
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from hsae.bench.measure import probing_numbers
 from hsae.comparison.layer_pair import LayerLatents, LayerMatch, match_layers, shuffles
 from hsae.comparison.stitching import Stitching
 from hsae.hierarchy import Taxonomy, distinct_nodes, lch_rows, wordnet
@@ -34,7 +36,9 @@ from hsae.measures.entropy import class_mass, entropy
 from hsae.measures.monosemanticity import monosemanticity
 from hsae.measures.top_images import top_images
 from hsae.measures.wordnet import LabelledScores
+from hsae.measures.wordnet.names import NameRule, name_latents
 from hsae.measures.wordnet.node_probes import fit_node_probes
+from hsae.measures.wordnet.scoreboard import choose_latents, score_nodes
 from hsae.report.hierarchy import LabelledLatents, hierarchy_columns, layer_summary, rule_summaries
 from hsae.report.tree import layer_structure
 
@@ -102,7 +106,7 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
     z = planted_latents(taxonomy, labels, n_latents, active)
     x, decoder = torch.randn(n_images, D_IN), torch.randn(n_latents, D_IN)
     data = LabelledLatents(z, labels, taxonomy)
-    scores = LabelledScores(z.toarray() + random.random(z.shape, dtype=np.float32) / 100, labels)
+    scores = LabelledScores(dense_scores(z, random), labels)
     members = torch.tensor(taxonomy.members[distinct_nodes(taxonomy)])
     print(f"{n_latents} latents x {n_images} images x {len(taxonomy.classes)} classes, {z.nnz / n_images:.0f} active")
     jobs: dict[str, Callable[[], Any]] = {
@@ -120,12 +124,41 @@ def time_layer(taxonomy: Taxonomy, n_latents: int, n_images: int, active: int) -
             data, scores, x, decoder, fit_node_probes(x, torch.from_numpy(labels), members), 0.5
         ),
     }
+    print_times(jobs | node_jobs(taxonomy, scores))
+
+
+def node_jobs(taxonomy: Taxonomy, scores: LabelledScores) -> dict[str, Callable[[], Any]]:
+    """Names and scoreboard: half of the images choose, of which a quarter confirms, and the others test."""
+    half = len(scores.labels) // 2
+    first, second, test = (
+        LabelledScores(scores.scores[part], scores.labels[part])
+        for part in (slice(0, 3 * half // 4), slice(3 * half // 4, half), slice(half, None))
+    )
+    chosen = functools.cache(lambda: choose_latents(taxonomy, first))
+    return {
+        "names": lambda: name_latents(taxonomy, first, second, test, NameRule()),
+        "scoreboard": lambda: score_nodes(chosen(), test),
+        "k-sparse probing": lambda: probing_numbers(chosen(), test),
+    }
+
+
+def dense_scores(z: csr_array, random: np.random.Generator) -> np.ndarray:
+    """Scores of every image and latent that rank as the latents do, and the silent ones in some order."""
+    scores = random.random(z.shape, dtype=np.float32)
+    scores /= 100
+    rows, columns = z.nonzero()
+    scores[rows, columns] += z.data
+    return scores
+
+
+def print_times(jobs: Mapping[str, Callable[[], Any]]) -> None:
+    """Run them, and print the time of each and the memory of the process so far."""
     total = np.zeros(2)
     for name, job in jobs.items():
         start = time.process_time()
         spent = seconds(job)[1], time.process_time() - start
         total += spent
-        print(f"{name:26}{spent[0]:8.1f} s{spent[1]:8.1f} CPU s{peak():8.2f} GiB")
+        print(f"{name:26}{spent[0]:8.1f} s{spent[1]:8.1f} CPU s{peak():8.2f} GiB", flush=True)
     print(f"{'all':26}{total[0]:8.1f} s{total[1]:8.1f} CPU s")
 
 
