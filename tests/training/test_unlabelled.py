@@ -118,7 +118,7 @@ def test_every_tab_opens_and_says_what_is_missing(finished: tuple[RunConfig, Pat
     for shows in SHOWS if view == "steer" else ("",):
         selection = replace(opened, shows=shows)
         drawn = page.draw(selection, {})
-        slow = [value for _, _, views in page.later for value in page.draw_later(views, selection, {})]
+        slow = [value for later in page.later for value in later.draw(selection, {}, {})]
         text = " ".join(value for value in [*drawn, *slow] if isinstance(value, str))
         assert "hsae-notice problem" not in text
         assert f"feature {latent}" in text
