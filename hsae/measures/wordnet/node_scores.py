@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 
 from hsae.hierarchy.lch import MISSING, distinct_nodes
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.measures.wordnet.nodes import LabelledScores, candidate_nodes, node_fits
+from hsae.measures.wordnet.nodes import LabelledScores, best_gains, candidate_nodes
 
 PERMUTATIONS = 1000
 _GROWTH = 2  # from one number of drawn images to the next, at most
 _SORTED = 32  # latents for a permutation
 _BLOCK = 1024  # latents in one product
 _ROUNDING = 1e-6
+_NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0)
 
 Rows = NDArray[np.float64]
 
@@ -72,8 +73,9 @@ def node_scores(
     tested = np.isin(nodes, candidate_nodes(taxonomy, data))
     members, counts = taxonomy.members[nodes[tested]], data.under(taxonomy.members[nodes[tested]])
     nulls = best_gains_by_chance(data, counts, permutations, seed)
-    dealt = LabelledScores(data.scores, np.random.default_rng([seed, 1]).permutation(data.labels))
-    best, random = (_best_latents(images, members, tested, nulls) for images in (data, dealt))
+    dealt = np.random.default_rng([seed, 1]).permutation(data.labels)
+    found = best_gains(data, members, [dealt]) if len(members) else [_NOTHING] * 2
+    best, random = (_best_latents(*one, counts, tested, nulls) for one in found)
     unknown = np.full(len(nodes), np.nan)
     chance = unknown.copy()
     chance[tested] = np.interp(counts, list(nulls), [null.mean() for null in nulls.values()]) if nulls else []
@@ -96,14 +98,16 @@ def best_gains_by_chance(
 
 
 def _best_latents(
-    data: LabelledScores, members: NDArray[np.bool_], tested: NDArray[np.bool_], nulls: dict[int, Rows]
+    latents: NDArray[np.int64],
+    gains: Rows,
+    counts: NDArray[np.int64],
+    tested: NDArray[np.bool_],
+    nulls: dict[int, Rows],
 ) -> BestLatents:
     latent = np.full(len(tested), MISSING)
     gain, p = np.full(len(tested), np.nan), np.full(len(tested), np.nan)
-    if len(members):
-        gains = node_fits(data, members, min_said=1).ap_gain
-        latent[tested], gain[tested] = gains.argmax(axis=0), gains.max(axis=0)
-        p[tested] = _p_values(gain[tested], data.under(members), nulls)
+    if len(latents):
+        latent[tested], gain[tested], p[tested] = latents, gains, _p_values(gains, counts, nulls)
     return BestLatents(latent, gain, p)
 
 

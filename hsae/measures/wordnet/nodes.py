@@ -9,14 +9,15 @@ direction. Over n images of which P are under node a, with share pi = P / n:
 Equal scores count together, so their order does not matter. An image of a class that is an ancestor of a node's classes
 counts as not under that node.
 
-One sort serves all nodes: the images of every node are laid end to end as node (n + 1) + rank. For given hits MCC is
-best with the fewest images said, so the best threshold is the score of an image under the node.
+One sort serves all nodes: the matrix of images, strongest first, by the nodes above them has the ranks of every node's
+images in its columns, and turning compressed rows into compressed columns sorts them by counting. For given hits MCC
+is best with the fewest images said, so the best threshold is the score of an image under the node.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hsae.errors import InputError
 from hsae.hierarchy.lch import MISSING, distinct_nodes
@@ -118,6 +120,27 @@ class NodeFits:
     """At each pair's best threshold: optimistic, as it is chosen on the same images."""
 
 
+def best_gains(
+    data: LabelledScores, members: NDArray[np.bool_], others: Sequence[NDArray[np.int64]] = ()
+) -> list[tuple[NDArray[np.int64], Rows]]:
+    """For every node the latent with the largest AP gain, the first of equal ones, and its gain: `[n_nodes]` each.
+
+    Of the labels of `data`, then of `others`: labels of the same images, for which the latents are not ranked again.
+    """
+    images = [_NodeImages(LabelledScores(data.scores, labels), members, 1) for labels in (data.labels, *others)]
+
+    def gains(scores: NDArray[np.float32]) -> list[Rows]:
+        ranked = ranking(scores)
+        return [one.ap_gain(one.reached(ranked)) for one in images]
+
+    best = [(np.full(len(members), MISSING), np.full(len(members), -np.inf)) for _ in images]
+    for number, found in enumerate(data.each(gains)):
+        for (latent, gain), new in zip(best, found, strict=True):
+            larger = new > gain
+            latent[larger], gain[larger] = number, new[larger]
+    return best
+
+
 def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> NodeFits:
     """Every latent against every node of `members [n_nodes, n_classes]`, each with some images and not all."""
     images = _NodeImages(data, members, min_said)
@@ -182,13 +205,10 @@ class _NodeImages:
         if not len(members) or not (0 < self.positives.min() <= self.positives.max() < n) or n <= min_said:
             got = f"{n} images, of which {self.positives.tolist()[:5]!s:.60} are under the nodes"
             raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
-        self.n, self.min_said = n, min_said
+        self.n, self.min_said, self.labels = n, min_said, data.labels
+        self.above = csr_array(members.T, dtype=np.int8)
         self.start = self.positives.cumsum() - self.positives
-        self.image = np.concatenate([np.flatnonzero(row[data.labels]) for row in members])
-        self.number = np.arange(1, len(self.image) + 1) - np.repeat(self.start, self.positives)
-        places = len(members) * (n + 1)
-        dtype = np.int32 if places < 2**31 else np.int64  # half the width sorts in half the time
-        self.place = np.repeat(np.arange(len(members)) * (n + 1), self.positives).astype(dtype)
+        self.number = np.arange(1, self.positives.sum() + 1) - np.repeat(self.start, self.positives)
         said = np.arange(1, n + 1)
         with np.errstate(divide="ignore"):
             self.spread = np.where(said < n, 1 / np.sqrt(said * (n - said.astype(float))), 0.0)
@@ -201,16 +221,17 @@ class _NodeImages:
 
     def reached(self, ranked: Ranking) -> _Reached:
         """One sort for all nodes."""
-        keys = self.place + ranked.at_least[self.image].astype(self.place.dtype)
-        keys.sort()
-        ranks = keys - self.place
-        hits = self._hits(keys) if ranked.tied else self.number
+        places = self.above[self.labels[ranked.order]].tocsc().indices
+        ranks = ranked.ends[places]
+        hits = self._hits(ranks) if ranked.tied else self.number
         fewest = ranked.ends[self.min_said - 1]
         return _Reached(ranks, np.maximum(ranks, fewest), hits)
 
-    def _hits(self, keys: NDArray[np.int64]) -> Ranks:
-        """Equal scores are found together: the last number of each run of equal keys."""
-        last = np.flatnonzero(np.diff(keys, append=-1) != 0)
+    def _hits(self, ranks: Ranks) -> Ranks:
+        """Equal scores are found together: the last number of each run of equal ranks within a node."""
+        ends = np.diff(ranks, append=-1) != 0
+        ends[self.start[1:] - 1] = True
+        last = np.flatnonzero(ends)
         return np.repeat(self.number[last], np.diff(last, prepend=-1))
 
     def ap_gain(self, reached: _Reached) -> Rows:
