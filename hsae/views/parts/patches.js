@@ -1,13 +1,15 @@
 // props.value: {photo: data URI, rows, cols, chosen: [patch numbers, row by row]}
 const photo = element.querySelector("img"), canvas = element.querySelector("canvas"), read = element.querySelector("p");
 let chosen = new Set(), cursor = 0, from = null, over = null, painted = null, timer = null;
+let sent = { value: "", at: 0 }; // the latest choice that the server was told of
 const data = () => (props.value && props.value.rows ? props.value : { photo: "", rows: 1, cols: 1, chosen: [] });
 const style = (name, fallback) => getComputedStyle(element).getPropertyValue(name).trim() || fallback;
 
 function take() {
-  const { photo: uri, rows, cols, chosen: given } = data();
-  photo.src = uri || "data:,";
-  chosen = new Set(given); cursor = Math.min(cursor, rows * cols - 1);
+  const { photo: uri, rows, cols, chosen: given } = data(), same = photo.src === uri;
+  photo.src = uri || "data:,"; cursor = Math.min(cursor, rows * cols - 1);
+  const earlier = same && Date.now() - sent.at < 3000 && given.join(".") !== sent.value; // answers to former clicks
+  if (!earlier) chosen = new Set(given);
   draw();
 }
 function line(a, b) { // the patches from one to another, so that a fast hand leaves no gaps
@@ -49,10 +51,11 @@ function say() {
 }
 function send() {
   draw(); say(); clearTimeout(timer);
-  timer = setTimeout(() => {
+  timer = setTimeout(() => { // the first click goes at once, those that follow it quickly go together
     const value = [...chosen].sort((a, b) => a - b).join(".");
+    sent = { value, at: Date.now() };
     hsaeTurns.take("patches", () => trigger("select", { index: "patches", value }));
-  }, 250);
+  }, Math.max(0, sent.at + 250 - Date.now()));
 }
 function toggle(patches) {
   const all = patches.every((patch) => chosen.has(patch));
