@@ -72,7 +72,8 @@ def _read_cfg(files: VerifiedFiles, layer: Layer) -> tuple[Any, tuple[int, ...],
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+    """The sum is NaN or infinite when any number is, and is quick; where finite ones overflow it, each is looked at."""
+    return bool(tensor.sum().isfinite()) or bool(torch.isfinite(tensor).all())
 
 
 def _stored(sae: SparseAutoencoder) -> dict[str, Tensor]:

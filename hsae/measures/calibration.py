@@ -35,7 +35,13 @@ def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
 
     probabilities `[n, n_classes]`, labels `[n]`; the confidence is that of the likeliest class. NaN without images.
     """
-    confidence, guess = probabilities.double().max(-1)
-    gap = (guess == labels).double() - confidence
+    confidence, guess = probabilities.max(-1)
+    return confidence_error(confidence, guess == labels)
+
+
+def confidence_error(confidence: Tensor, right: Tensor) -> float:
+    """`calibration_error` from the probability of each image's likeliest class and whether it is right, both `[n]`."""
+    confidence = confidence.double()
+    gap = right.double() - confidence
     bins = (confidence * BINS).long().clamp_max(BINS - 1)
-    return (torch.zeros(BINS, dtype=gap.dtype).index_add(0, bins.cpu(), gap.cpu()).abs().sum() / len(labels)).item()
+    return (torch.zeros(BINS, dtype=gap.dtype).index_add(0, bins.cpu(), gap.cpu()).abs().sum() / len(right)).item()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from hsae.measures.calibration import calibration_error
 from hsae.measures.directions import matched_latents, neuron_directions
 from hsae.measures.entropy import class_mass, entropy
 from hsae.measures.orthogonality import orthogonality, random_orthogonality
 from hsae.measures.plain import finite, median, rounded
+from hsae.measures.probe_quality import probe_quality
 from hsae.measures.reconstruction import reconstruction
 from hsae.measures.sparse_latents import image_latents
 from hsae.measures.sparsity import firing_map, sparsity
@@ -87,24 +87,21 @@ def orthogonality_part(inputs: LayerInputs) -> Part:
     }
 
 
-@torch.no_grad()
 def accuracy_part(inputs: LayerInputs) -> Part:
     """acc1, acc5, ece, penalty and temperature of probes on x, x_hat and z, each fitted to that input.
 
     Beside them the probe of x as it is: on reconstructions (acc1_x_on_x_hat), and uncalibrated (ece_x_uncalibrated).
     """
-    x, labels = inputs.heldout.flat
-    x, labels = x[labels >= 0], labels[labels >= 0]
     numbers: dict[str, Any] = {}
     for name, reading in inputs.readings.items():
-        probe, features = inputs.probes[name], reading.all_of(x)
-        numbers |= {f"acc{top}_{name}": probe.accuracy(features, labels, top) for top in (1, 5)}
-        numbers[f"ece_{name}"] = calibration_error(probe.logits(features).softmax(-1), labels)
+        probe = inputs.probes[name]
+        quality = asdict(probe_quality(probe, *inputs.heldout.flat, reading.of))
+        numbers |= {f"{measure}_{name}": value for measure, value in quality.items()}
         numbers |= {f"penalty_{name}": probe.penalty, f"temperature_{name}": probe.temperature}
-    of_x = inputs.probes["x"]
-    numbers["acc1_x_on_x_hat"] = of_x.accuracy(inputs.readings["x_hat"].all_of(x), labels)
-    plain = (of_x.logits(x) * of_x.temperature).softmax(-1)
-    return {}, numbers | {"ece_x_uncalibrated": calibration_error(plain, labels)}
+    of_x, x_hat = inputs.probes["x"], inputs.readings["x_hat"].of
+    numbers["acc1_x_on_x_hat"] = probe_quality(of_x, *inputs.heldout.flat, x_hat).acc1
+    plain = replace(of_x, temperature=1.0)
+    return {}, numbers | {"ece_x_uncalibrated": probe_quality(plain, *inputs.heldout.flat).ece}
 
 
 def entropy_part(inputs: LayerInputs) -> Part:

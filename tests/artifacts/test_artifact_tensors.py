@@ -9,6 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hsae.artifacts.index import Layer
+from hsae.artifacts.sae_folder import check_sae
+from hsae.sae.model import SparseAutoencoder
 from tests.artifacts.conftest import edit_json, refused, refused_after_rehash
 
 CFG, WEIGHTS = "block_01/cfg.json", "block_01/sae_weights.safetensors"
@@ -67,6 +70,11 @@ TENSOR_DEFECTS = {
     "in two types": (WEIGHTS, change("b_dec", lambda t: t.float()), "F32"),
     "NaN": (WEIGHTS, change("W_enc", first(float("nan"))), "NaN"),
     "infinite": (WEIGHTS, change("b_dec", first(float("inf"))), "infinity"),
+    "infinities of both signs": (
+        WEIGHTS,
+        change("W_enc", lambda t: torch.full_like(t, torch.inf) * t.sign()),
+        "infinity",
+    ),
     "long decoder row": (WEIGHTS, change("W_dec", first(1.5)), "row of W_dec"),
     "empty decoder row": (WEIGHTS, change("W_dec", first(0.0)), "row of W_dec"),
     "probe missing": ("probes.safetensors", change("block_02.W", lambda t: None), "block_02.W"),
@@ -85,6 +93,15 @@ def test_defects_of_tensors(folder, name):
     apply(tensors)
     save_file(tensors, folder / path)
     refused_after_rehash(folder, match)
+
+
+def test_finite_weights_whose_sum_is_infinite_are_taken():
+    sae = SparseAutoencoder(4, 6, "relu")
+    torch.nn.init.eye_(sae.W_dec[:4])
+    torch.nn.init.eye_(sae.W_dec[4:])
+    torch.nn.init.constant_(sae.W_enc, 3e38)
+    assert not sae.W_enc.sum().isfinite()
+    assert check_sae(sae, Layer("block_01", 4, 6)) is sae
 
 
 def with_header(header: dict | bytes, data: bytes = b"", length: int | None = None) -> bytes:

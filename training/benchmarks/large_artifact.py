@@ -65,11 +65,11 @@ def visit(folder: Path, n: int) -> None:
     """Load everything that a page shows of some layers, one after the other."""
     forget_peak()
     print(f"{'before':28}{'':26}{resident(peak=False) / 2**20:8.0f} MiB")
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     artifact = Artifact.load(folder)
     for part in (artifact.curves, artifact.tree, *map(artifact.document, artifact.documents)):
         assert part is not None
-    said("curves, tree, documents", began, time.process_time())
+    said("curves, tree, documents", began, busy)
     step = max(1, len(artifact.layers) // n)
     for layer in artifact.layers[::step][:n]:
         for name in ("sae", "latents", "top_images", "probe"):

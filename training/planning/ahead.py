@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hsae.backbones.base import Backbone
 from hsae.backbones.registry import REGISTRY, SUFFIX, load_backbone
+from hsae.data.known_classes import KNOWN, known_classes
 from hsae.data.samples import load_samples
 from hsae.errors import InputError
 from training.planning.costs import Asked
@@ -16,7 +17,7 @@ from training.planning.rates import given_rates, timed_rates
 from training.planning.shape import Images, count_images, shape_of
 from training.run_config import RunConfig
 from training.settings import flags_of, parse
-from training.stores import splits
+from training.stores import CHOICE_SHARE, ENOUGH, splits
 
 
 def plan_ahead(flags: Sequence[str], images: str | None, machine: str | None, tflops: float | None) -> Plan:
@@ -47,5 +48,8 @@ def _images(config: RunConfig, given: str | None) -> Images:
         train, heldout = (int(part) for part in given.split(","))
     except ValueError:
         raise InputError(f"--images {given!r}", "two numbers, such as 1281167,50000") from None
-    apart = round((config.choice_share or 0) * train)
-    return Images(train - apart, heldout, apart, len(load_samples("starter")))
+    known = [source.label_map for source in config.sources if source.label_map in KNOWN]
+    classes = len(known_classes(known[0])) if known else 0
+    share = CHOICE_SHARE if classes and train >= ENOUGH * classes else 0.0
+    apart = round((share if config.choice_share is None else config.choice_share) * train)
+    return Images(train - apart, heldout, apart, len(load_samples("starter")), classes)

@@ -19,6 +19,10 @@ REPORT = 4000
 MLP = 4
 """Neurons of a block for each dimension of its activations."""
 
+FLOPS = 8.5e10
+"""Operations a second of one core."""
+PENALTIES_TRIED = 5
+
 
 def analysis(asked: Asked) -> Cost:
     """One layer at a time: its activations, what probes and names need of them, its SAE thrice; and all tables."""
@@ -36,7 +40,7 @@ def analysis(asked: Asked) -> Cost:
         host=BASE + WORDNET + x + scores + 3 * FLOAT * largest.weights + everywhere + _probe_memory(asked, largest),
         device=0,
         flops=0,
-        seconds=sum(_layer_seconds(asked, layer) for layer in layers) / asked.processes,
+        seconds=sum(_layer_seconds(asked, layer) for layer in layers) / min(asked.processes, len(layers)),
     )
 
 
@@ -55,18 +59,29 @@ def _probe_memory(asked: Asked, layer: LayerShape) -> float:
 def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
     """One layer on one core of an AMD EPYC with bfloat16.
 
-    A few steps of probes however few images there are; two decompositions of a covariance, three products of latents
-    and neurons, 200 steps of the cascade; nulls, trees and names by latent, statistics by latent and token, probes by
-    latent, token and class. The part without images was fitted to one layer of 384 to 1 536 dimensions and 1 536 to
-    12 288 latents on 64 images, the rest to 200 to 5 000 held-out and 400 to 10 000 training images of 20 and 100
-    classes.
+    Two decompositions of a covariance, cosines of decoder rows, three products of latents and neurons, 200 steps of
+    the cascade; then by latent what names, trees and nulls take of held-out images, of images that choose, of classes and,
+    where rates are shuffled, of nodes and classes.
+    Fitted to one layer of 384 to 1 536 dimensions and 1 536 to 8 192 latents on 64 to 18 000 images of 4 to 1 000
+    classes, all its latents named.
     """
-    images, d, m = asked.shape.images, layer.d_in, layer.d_sae
-    fixed = 2 + 1e-3 * d + 4.4e-10 * d**3
-    neurons = 3 * m * MLP * d * (2 * d / 8.5e10 + 1.5e-9)
+    images, d, m, tokens = asked.shape.images, layer.d_in, layer.d_sae, layer.tokens
+    fixed = 1 + 1e-3 * d + 4.4e-10 * d**3 + 4.7e-11 * m**2 * d
+    neurons = 3 * m * MLP * d * (2 * d / FLOPS + 1.5e-9)
     concepts = max(1, m // LATENTS_PER_CONCEPT)
     cells = min(m * concepts, CELLS)
     cascade = 1 + 1.3e-9 * cells * d + 2.5e-6 * concepts * d + 2.5e-6 * cells
-    per_latent = 7.5e-4 + 1.4e-6 * images.heldout * layer.tokens + 1.6e-5 * images.classes
-    per_latent += 3.6e-9 * images.classes * asked.probed * layer.tokens
-    return fixed + neurons + cascade + per_latent * m
+    per_latent = (
+        6e-4 + 8.5e-7 * images.heldout + 5e-7 * images.choice + 7e-6 * images.classes + 2.1e-8 * images.classes**2
+    )
+    per_latent += tokens * (1.5e-7 * images.heldout + 1.4e-10 * d * (images.heldout + images.choice))
+    return fixed + neurons + cascade + per_latent * m + (_probe_seconds(asked, layer) if images.classes else 0)
+
+
+def _probe_seconds(asked: Asked, layer: LayerShape) -> float:
+    """Probes of x, x_hat and z: more epochs of few tokens; features that are not kept are computed in each of them."""
+    tokens, d, m = max(1, asked.probed * layer.tokens), layer.d_in, layer.d_sae
+    epochs = max(ProbeSettings.epochs, min(7, ProbeSettings.steps * ProbeSettings.batch_size / tokens))
+    fitting = 2.4e-10 * epochs * (asked.shape.images.classes + 40) * tokens * (m + 2 * d)
+    kept = FLOAT * tokens * m <= MAX_FEATURE_BYTES
+    return fitting + (0 if kept else PENALTIES_TRIED * epochs * 2 * d * m * tokens / FLOPS)

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from hsae.hierarchy.lch import MISSING
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.wordnet.nodes import LabelledScores
+
+_STEPS = 100  # a handful are taken
+_SIZES = (1.0, 0.5, 0.25, 0.1, 0.01, 0.001)  # of a step: the first at which the loss falls
+_ROUNDING = 1e-10
 
 Rows = NDArray[np.float64]
 
@@ -45,16 +48,25 @@ def chances(scores: Rows, slope: Rows, offset: Rows) -> Rows:
 
 
 def _fit(scores: Rows, under: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and offset of one latent; a score that never varies has slope 0."""
+    """Slope and offset of one latent by Newton's method; a score that never varies has slope 0."""
     centre, spread = scores.mean(), scores.std() or 1.0
-    standard = (scores - centre) / spread
-    positives = under.sum()
-    target = np.where(under, (positives + 1) / (positives + 2), 1 / (len(under) - positives + 2))
+    read = np.stack([(scores - centre) / spread, np.ones_like(scores)])
+    positives, n = under.sum(), len(under)
+    target = np.where(under, (positives + 1) / (positives + 2), 1 / (n - positives + 2))
 
-    def loss(weights: Rows) -> tuple[float, Rows]:
-        z = weights[0] * standard + weights[1]
-        error = expit(z) - target
-        return float((np.logaddexp(0, z) - target * z).mean()), np.array([error @ standard, error.sum()]) / len(z)
+    def loss(weights: Rows) -> float:
+        z = weights @ read
+        return float((np.logaddexp(0, z) - target * z).mean())
 
-    slope, offset = minimize(loss, np.zeros(2), jac=True).x
+    weights = np.array([0.0, logit(target.mean())])  # best where scores say nothing
+    least = loss(weights)
+    for _ in range(_STEPS):
+        said = expit(weights @ read)
+        curvature = (read * (said * (1 - said))) @ read.T / n + _ROUNDING * np.eye(2)
+        step = np.linalg.solve(curvature, read @ (said - target) / n)
+        tried = ((weights - size * step, loss(weights - size * step)) for size in _SIZES)
+        before, (weights, least) = least, next((new for new in tried if new[1] < least), (weights, least))
+        if before - least <= _ROUNDING * before:
+            break
+    slope, offset = weights
     return slope / spread, offset - slope * centre / spread

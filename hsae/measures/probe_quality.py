@@ -1,0 +1,48 @@
+"""How well a probe reads classes from many activations, some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hsae.measures.calibration import confidence_error
+from hsae.measures.probes import LinearProbe
+
+_ROWS = 1024  # read at once
+
+
+@dataclass(frozen=True)
+class ProbeQuality:
+    """Of a probe on labelled activations; NaN without any."""
+
+    acc1: float
+    """Share in [0, 1] whose class is the likeliest."""
+    acc5: float
+    """Share in [0, 1] whose class is among the five likeliest."""
+    ece: float
+    """Calibration error, in [0, 1]."""
+
+
+@torch.no_grad()
+def probe_quality(
+    probe: LinearProbe, x: Tensor, labels: Tensor, reading: Callable[[Tensor], Tensor] = lambda part: part
+) -> ProbeQuality:
+    """Accuracy and calibration of a probe on `reading(x)`, for `x [n, d_in]` and class indices `labels [n]`.
+
+    Rows with label -1 are left out. Features and logits are only ever those of some rows: of 12 288 latents, or of
+    1 000 classes on patch tokens, all of them would not fit into memory.
+    """
+    top = min(5, probe.W.shape[1])
+    right, confidence = [], []
+    for part, truth in zip(x.split(_ROWS), labels.split(_ROWS), strict=True):
+        known = truth >= 0
+        logits = probe.logits(reading(part[known]))
+        right.append(logits.topk(top, dim=-1).indices == truth[known, None])
+        confidence.append(logits.softmax(-1).amax(-1))
+    hits = torch.cat(right) if right else torch.zeros(0, top, dtype=torch.bool)
+    sure = torch.cat(confidence) if confidence else torch.zeros(0)
+    acc1, acc5 = (found.float().mean().item() for found in (hits[:, 0], hits.any(-1)))
+    return ProbeQuality(acc1, acc5, confidence_error(sure, hits[:, 0]))
