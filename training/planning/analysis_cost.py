@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hsae.activations.stored_images import POOL_BYTES
+from hsae.artifacts.contents import KEPT_SAES
 from hsae.measures.probes import ProbeSettings
 from hsae.report.cascade import LATENTS_PER_CONCEPT
 from hsae.report.inputs import MAX_FEATURE_BYTES, MAX_TRAIN_BYTES
@@ -25,19 +26,23 @@ PENALTIES_TRIED = 5
 
 
 def analysis(asked: Asked) -> Cost:
-    """One layer at a time: its activations, what probes and names need of them, its SAE thrice; and all tables."""
+    """One layer at a time: its activations, what probes and names need of them, its SAE thrice; and all tables.
+
+    The artifact keeps the SAEs that it was last asked for when it is written.
+    """
     layers, images = asked.shape.layers, asked.shape.images
     largest = max(layers, key=lambda layer: layer.d_in * layer.tokens)
     width = FLOAT * largest.tokens * largest.d_in
     x = width * (images.heldout + images.choice + images.starter)
     scores = FLOAT * largest.d_sae * (images.heldout + max(images.heldout, images.choice))
     everywhere = sum(REPORT * layer.d_sae + FLOAT * MLP * layer.d_in**2 for layer in layers)
+    saes = 3 * FLOAT * largest.weights + min(KEPT_SAES, sum(FLOAT * layer.weights for layer in layers))
     item = 2 if asked.config.artifact_dtype == "float16" else FLOAT
     return Cost(
         "analysis",
         images.heldout,
         disk=sum(item * layer.weights + TABLES * layer.d_sae for layer in layers),
-        host=BASE + WORDNET + x + scores + 3 * FLOAT * largest.weights + everywhere + _probe_memory(asked, largest),
+        host=BASE + WORDNET + x + scores + saes + everywhere + _probe_memory(asked, largest),
         device=0,
         flops=0,
         seconds=sum(_layer_seconds(asked, layer) for layer in layers) / min(asked.processes, len(layers)),
@@ -60,8 +65,8 @@ def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
     """One layer on one core of an AMD EPYC with bfloat16.
 
     Two decompositions of a covariance, cosines of decoder rows, three products of latents and neurons, 200 steps of
-    the cascade; then by latent what names, trees and nulls take of held-out images, of images that choose, of classes and,
-    where rates are shuffled, of nodes and classes.
+    the cascade; then by latent what names, trees and nulls take of held-out images, of images that choose, of classes
+    and, where rates are shuffled, of nodes and classes.
     Fitted to one layer of 384 to 1 536 dimensions and 1 536 to 8 192 latents on 64 to 18 000 images of 4 to 1 000
     classes, all its latents named.
     """
