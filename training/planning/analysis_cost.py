@@ -66,9 +66,8 @@ def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
 
     Two decompositions of a covariance, cosines of decoder rows, three products of latents and neurons, 200 steps of
     the cascade; then by latent what names, trees and nulls take of held-out images, of images that choose, of classes
-    and, where rates are shuffled, of nodes and classes.
-    Fitted to one layer of 384 to 1 536 dimensions and 1 536 to 8 192 latents on 64 to 18 000 images of 4 to 1 000
-    classes, all its latents named.
+    and, where rates are shuffled, of nodes and classes. Fitted to one layer of 384 to 1 536 dimensions and 1 536 to
+    8 192 latents on 64 to 16 000 images of 4 to 1 000 classes; most are named.
     """
     images, d, m, tokens = asked.shape.images, layer.d_in, layer.d_sae, layer.tokens
     fixed = 1 + 1e-3 * d + 4.4e-10 * d**3 + 4.7e-11 * m**2 * d

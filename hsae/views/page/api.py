@@ -44,7 +44,7 @@ _ARGUMENTS = {
     "control": "whether to run the random controls too",
     "patches": 'JSON text of patches by row and column, [[7, 8], [7, 9]]; "" for all',
 }  # what MCP tells an assistant
-_PHOTOS_KEPT = 8
+_PHOTOS_KEPT = 32  # of 4.7 MB each with the packaged artifacts: programs ask several things of each
 
 
 class Api:
