@@ -204,7 +204,7 @@ COLUMNS = (
     Column(
         "node_slope", "float32",
         "chance that the name is true of an image = 1 / (1 + exp(-(slope x pre-activation + offset))), fitted on the "
-        "choice images; lists of an image's names are ordered by it", low=-3.4e38, later=True,
+        "choice images; lists of names at patches are ordered by it", low=-3.4e38, later=True,
     ),
     Column("node_offset", "float32", "see node_slope", low=-3.4e38, later=True),
 )  # fmt: skip

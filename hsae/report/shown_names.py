@@ -104,13 +104,15 @@ def telling(table: pd.DataFrame) -> pd.Series:
 def said_first(active: pd.DataFrame) -> pd.DataFrame:
     """Latents of a photograph in the order of a list: those whose name is said of it, the likeliest to be true first.
 
-    Equally likely names by what they tell, as are all names of tables of older versions, which know no chance. Not by
-    chance x bits: on photographs of things that no class covers, narrow names that are false then come first.
-    active: as `Session.active_latents` gives it; the others follow as they came.
+    Likely by the layer's probe, else, of patches or without a probe, by how strongly the latent speaks (`chance`):
+    on photographs of things that no class covers, latents are too sure. Equally likely names by what they tell, as are
+    all names of tables of older versions, which know neither. Not by chance x bits: there narrow names that are
+    false then come first. active: as `Session.active_latents` gives it; the others follow as they came.
     """
     said = active["said"].to_numpy(bool)
-    chance = active.reindex(columns=["chance"])["chance"].fillna(0).to_numpy(float)
-    order = np.lexsort((np.where(said, -telling(active), 0.0), np.where(said, -chance, 0.0), ~said))
+    known = active.reindex(columns=["likely", "chance"]).astype(float)
+    likely = known["likely"].fillna(known["chance"]).fillna(0).to_numpy()
+    order = np.lexsort((np.where(said, -telling(active), 0.0), np.where(said, -likely, 0.0), ~said))
     return active.iloc[order].reset_index(drop=True)
 
 

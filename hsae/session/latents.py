@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from hsae.backbones.places import patch_numbers
 from hsae.errors import InputError
 from hsae.faithfulness.curves import Curve, RemovalSetting, faithfulness_curve
 from hsae.faithfulness.removal import Baseline
+from hsae.measures.wordnet.node_probabilities import node_probabilities
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.examples import Example, examples
 from hsae.relevancy.latent_map import LatentAt, activation_map
@@ -27,11 +30,13 @@ class LatentSession(ImageSession):
     def active_latents(self, layer: str, top: int = 20, place: Iterable[tuple[int, int]] | None = None) -> pd.DataFrame:
         """The latents active in the image at a layer, strongest first, with their row of the artifact's table.
 
-        Columns: latent, activation (in units of the activations), strength (activation / p999), said, chance, then the
-        table's as they may be shown (`report.shown_names.as_shown`): where the name is refused the label is "unnamed".
+        Columns: latent, activation (in units of the activations), strength (activation / p999), said, chance, likely,
+        then the table's as they may be shown (`report.shown_names.as_shown`): where the name is refused the label is
+        "unnamed".
         said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
         the name is refused, nor where no threshold was measured. chance: that the name is true of this image, in
-        [0, 1]. Latents that are silent and whose name is said all the same come last, with an activation of 0.
+        [0, 1], by how strongly the latent speaks; likely: the same by the layer's probe. Latents that are silent and
+        whose name is said all the same come last, with an activation of 0.
         For a patch SAE the activation and the pre-activation are the largest over the patches, or over those of
         `place`: (row, column) each, from the upper left.
         """
@@ -40,7 +45,23 @@ class LatentSession(ImageSession):
             x = x[list(self._numbers(layer, place))]
         pre = sae.pre_activation(x)
         values, highest = sae.activate(pre).amax(0).numpy(), pre.amax(0).numpy()
-        return active_table(self.artifact.latents(layer), values, highest, top)
+        found = active_table(self.artifact.latents(layer), values, highest, top)
+        found.insert(5, "likely", self._likely(layer, found.reindex(columns=["node"])["node"].where(found["said"])))
+        return found
+
+    def _likely(self, layer: str, nodes: pd.Series) -> NDArray[np.float64]:
+        """How likely the layer's probe finds each WordNet node in the image; NaN where nothing can say so.
+
+        Probes read the whole image, so they say nothing of what a patch shows.
+        """
+        likely = np.full(len(nodes), np.nan)
+        if self.artifact.token == "patch" or not self.artifact.classes:
+            return likely
+        known = np.flatnonzero(nodes.isin(self.taxonomy.nodes))
+        members = torch.tensor(self.taxonomy.members[[self.taxonomy.position(node) for node in nodes.iloc[known]]])
+        logits = self.artifact.probe(layer).logits(self._token(layer).mean(0))
+        likely[known] = node_probabilities(logits, members).numpy()
+        return likely
 
     def activation_map(self, layer: str, latent: int) -> RelevancyMap:
         """Where in the image a latent of patches fires, and how strongly: 0 at patches where it is silent."""

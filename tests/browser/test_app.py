@@ -267,6 +267,33 @@ def test_sliders_steer_by_keyboard_undo_redo_and_reset(visit):
     assert "edit" not in query(page)
 
 
+def faders(page) -> list[str]:
+    """The names of the sliders' elements from top to bottom, as they are seen."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('#faders .hsae-fader')].filter(one => one.querySelector('input'))
+        .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)
+        .map(one => one.querySelector('[id^=steer-]:has(input)').id)"""
+    )
+
+
+def test_changed_sliders_stand_first_and_none_moves_while_it_is_held(visit):
+    page = visit("?image=animals/dog")
+    open_tab(page, "Turn it", "#steer-2 input[type=range]")
+    page.locator("#steer-result td b").first.wait_for()
+    usual = faders(page)
+    assert usual[:3] == ["steer-0", "steer-1", "steer-2"]
+    page.focus("#steer-2 input[type=range]")
+    page.keyboard.press("End")
+    page.locator("#steer-photos-2 [data-changed]").wait_for(state="attached")
+    assert faders(page) == usual
+    page.evaluate("() => document.activeElement.blur()")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.hsae-fader:has(#steer-2)')).order === '-1'")
+    assert faders(page)[:3] == ["steer-2", "steer-0", "steer-1"]
+    page.click("#steer-reset")
+    page.locator("#steer-photos-2 [data-changed]").wait_for(state="detached")
+    assert faders(page) == usual
+
+
 def often(layer: str) -> int:
     """The latent that fires most often."""
     return int(Artifact.load("starter").latents(layer)["frequency"].idxmax())

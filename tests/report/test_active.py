@@ -50,3 +50,10 @@ def test_a_table_of_an_older_version_knows_no_chance():
     table = active_table(LATENTS.drop(columns=["node_slope", "node_offset"]), VALUES, HIGHEST, top=10)
     assert table["chance"].isna().all()
     assert said_first(table)["latent"].tolist() == [0, 1, 2, 3]  # the most telling first
+
+
+def test_what_the_probe_finds_likeliest_comes_first_however_strongly_a_latent_speaks():
+    table = active_table(LATENTS, VALUES, HIGHEST, top=10)
+    assert said_first(table.assign(likely=[np.nan, np.nan, 0.1, 0.7]))["latent"].tolist() == [0, 1, 2, 3]
+    assert said_first(table.assign(likely=[0.9, np.nan, 0.7, 0.1]))["latent"].tolist() == [1, 0, 2, 3]  # unsaid stay
+    assert said_first(table.assign(likely=np.nan))["latent"].tolist() == [1, 0, 2, 3]  # by the chance

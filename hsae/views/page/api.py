@@ -60,10 +60,10 @@ class Api:
         return _records(self._session(photo, known).classes(read_layer(known, layer), top=read_count(top)))
 
     def latents(self, image: object, model: object, layer: object, top: object) -> list[dict[str, Any]]:
-        """Features of an image at a layer ("" for the last): latent, activation, strength, said, label, ...
+        """Features of an image at a layer ("" for the last): latent, activation, strength, said, likely, label, ...
 
-        First those whose label is said of the image, the likeliest to be true first, then the others by activation. A
-        label is "unnamed" where no name of the feature proved true often enough.
+        First those whose label is said of the image, the likeliest first by the layer's probe, then the others by
+        activation. A label is "unnamed" where no name of the feature proved true often enough.
         """
         photo, known, at_most = self._sent(image), self._model(model), read_count(top)
         active = self._session(photo, known).active_latents(read_layer(known, layer), top=10**6)

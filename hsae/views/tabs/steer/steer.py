@@ -79,7 +79,8 @@ def _laid_out() -> _Parts:
     with gr.Row(elem_id="turned"):
         with gr.Column(min_width=240):
             said = gr.HTML(apply_default_css=False)
-            photos, sliders = zip(*(_slider(at) for at in range(SLIDERS)), strict=True)
+            with gr.Column(elem_id="faders"):
+                photos, sliders = zip(*(_slider(at) for at in range(SLIDERS)), strict=True)
             add = gr.Textbox(
                 label="Add a feature", placeholder="a number, or a word: dog", elem_id="steer-add", max_length=80
             )
@@ -161,8 +162,12 @@ def _sliders(desk: Desk, selection: Selection) -> list[Any]:
 
 
 def _photos(desk: Desk, selection: Selection) -> list[str]:
-    top = desk.model(selection).artifact.top_images(selection.layer)
-    faces = [few_html((key for key, _ in top[at]["starter"]), 1) for at in steered(desk, selection)]
+    """Beside each slider; what is changed is marked, and the page's style shows it before the others."""
+    top, amounts = desk.model(selection).artifact.top_images(selection.layer), amounts_of(desk, selection)
+    faces = [
+        few_html((key for key, _ in top[at]["starter"]), 1) + "<i data-changed></i>" * (at in amounts)
+        for at in steered(desk, selection)
+    ]
     return faces + [""] * (SLIDERS - len(faces))
 
 
