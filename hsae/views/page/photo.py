@@ -146,9 +146,8 @@ def _order(active: pd.DataFrame) -> str:
     """The order of the list and its marks, in words."""
     strength = "Strength 1 = about as strong as it ever gets."
     if (status(active) != OLDER).any():
-        told = (
-            f"; {int(active['said'].sum())} names are said of this photo, what the layer's probe finds likeliest first"
-        )
+        n = int(active["said"].sum())
+        told = f"; {n} names are said of this photo, first what the layer's probe finds likeliest"
         silent = " Strength 0 = it speaks for its name, but lost to stronger features."
         return (
             f"{told}. {strength}{silent if (active['activation'] == 0).any() else ''}"
