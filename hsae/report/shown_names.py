@@ -105,14 +105,16 @@ def said_first(active: pd.DataFrame) -> pd.DataFrame:
     """Latents of a photograph in the order of a list: those whose name is said of it, the likeliest to be true first.
 
     Likely by the layer's probe, else, of patches or without a probe, by how strongly the latent speaks (`chance`):
-    on photographs of things that no class covers, latents are too sure. Equally likely names by what they tell, as are
-    all names of tables of older versions, which know neither. Not by chance x bits: there narrow names that are
-    false then come first. active: as `Session.active_latents` gives it; the others follow as they came.
+    on photographs of things that no class covers, latents are too sure. Of several latents of one node those that fire
+    come first, since there is something to see of them. Equally likely names by what they tell, as are all names of
+    tables of older versions, which know neither. Not by chance x bits: narrow names that are false then come first.
+    active: as `Session.active_latents` gives it; the others follow as they came.
     """
     said = active["said"].to_numpy(bool)
-    known = active.reindex(columns=["likely", "chance"]).astype(float)
-    likely = known["likely"].fillna(known["chance"]).fillna(0).to_numpy()
-    order = np.lexsort((np.where(said, -telling(active), 0.0), np.where(said, -likely, 0.0), ~said))
+    known = active.reindex(columns=["likely", "chance", "activation"]).astype(float)
+    fires = known["likely"].notna() & (known["activation"] > 0)
+    likely = known["likely"].fillna(known["chance"]).fillna(0)
+    order = np.lexsort((*(np.where(said, -key, 0.0) for key in (telling(active), fires.astype(float), likely)), ~said))
     return active.iloc[order].reset_index(drop=True)
 
 

@@ -62,12 +62,10 @@ class Watch:
 
     def _hear(self, message) -> None:
         # Gradio's page asks for its own upload back while the server decodes and deletes it: whichever comes first, the
-        # visitor sees the picture inside the answer. And it cancels what a tab began before the server has given that
-        # a name, which the server refuses to read (422): then it is drawn for nobody.
+        # visitor sees the picture inside the answer.
         url = message.location["url"]
         deleted = "ERR_CONTENT_LENGTH_MISMATCH" in message.text and "/gradio_api/file=" in url
-        nameless = "status of 422" in message.text and url.endswith("/gradio_api/cancel")
-        if message.type == "error" and not deleted and not nameless:
+        if message.type == "error" and not deleted:
             self.errors.append(f"{message.text} at {url}")
 
     def _ask(self, url: str, address: str) -> None:

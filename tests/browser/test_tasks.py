@@ -55,7 +55,7 @@ def test_what_in_the_picture_made_this_fire(upload):
     page.wait_for_function(
         "() => !document.querySelector('.pending, [data-testid=status-tracker].translucent:not(.hide)')"
     )
-    page.locator("#active button").first.click()
+    page.locator('#active tr:has(button):not(:has(:text-is("0"))) button').first.click()  # the others are silent
     tab(page, "Features")
     mine = page.locator("#feature-mine .hsae-still i")
     mine.wait_for()

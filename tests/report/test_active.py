@@ -57,3 +57,9 @@ def test_what_the_probe_finds_likeliest_comes_first_however_strongly_a_latent_sp
     assert said_first(table.assign(likely=[np.nan, np.nan, 0.1, 0.7]))["latent"].tolist() == [0, 1, 2, 3]
     assert said_first(table.assign(likely=[0.9, np.nan, 0.7, 0.1]))["latent"].tolist() == [1, 0, 2, 3]  # unsaid stay
     assert said_first(table.assign(likely=np.nan))["latent"].tolist() == [1, 0, 2, 3]  # by the chance
+
+
+def test_of_two_latents_of_one_node_the_one_that_fires_comes_first():
+    table = active_table(LATENTS, VALUES, HIGHEST, top=10).assign(likely=[np.nan, np.nan, 0.7, 0.7], chance=0.5)
+    assert said_first(table)["latent"].tolist() == [1, 0, 2, 3]
+    assert said_first(table.assign(activation=0.0))["latent"].tolist() == [0, 1, 2, 3]  # control: the most telling

@@ -106,7 +106,7 @@ def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(
     end; then both start again."""
     run = tmp_path / "run"
     second = run if shared else tmp_path / "second"
-    flags = [*settings, "--epochs", "80", "--checkpoint_every", "1", "--own_disks", str(not shared)]
+    flags = [*settings, "--epochs", "200", "--checkpoint_every", "1", "--own_disks", str(not shared)]
 
     def launched() -> list[subprocess.Popen[str]]:
         node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
@@ -119,7 +119,7 @@ def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(
     nodes = launched()
     while not list(second.glob("training/*/process_1_of_2/state.safetensors")):
         assert nodes[1].poll() is None, nodes[1].communicate()[1][-3000:]
-        time.sleep(0.05)
+        time.sleep(0.02)
     for worker in psutil.Process(nodes[1].pid).children(recursive=True):
         worker.kill()
     assert 0 not in [node.wait(timeout=600) for node in nodes if node.communicate(timeout=600)]

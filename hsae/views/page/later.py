@@ -29,13 +29,15 @@ class Later:
         self.asked, self.drawn = gr.State(None), gr.State({})
         self.outputs = [self.asked, self.drawn, *(out for view in self.views for out in view.outputs)]
 
-    def wire(self, selection: gr.State, idle: gr.components.Component) -> Any:
+    def wire(self, selection: gr.State, idle: gr.components.Component) -> None:
         """The event that draws them; it shows that it is under way on what visitors see of them, else on `idle`.
 
-        Not on every output: of each of those the browser would copy all values at each sign of progress.
+        Not on every output: of each of those the browser would copy all values at each sign of progress. A visitor who
+        leaves a view does not cancel it: what Gradio's page has cancelled it may take to be under way for ever, and then
+        it never asks for the views of the tab that was opened. Of several asked for meanwhile only the last is drawn.
         """
         seen = [view.outputs[0] for view in self.views if _is_text(view.outputs[0])]
-        return self.asked.change(
+        self.asked.change(
             self.lane.handler(self.draw), [selection, self.asked, self.drawn], self.outputs,
             trigger_mode="always_last", api_visibility="private", show_progress="minimal",
             show_progress_on=seen or [idle],

@@ -81,13 +81,8 @@ class Page:
         state, lane = [self.selection, self.drawn], self.lane
         everything = [*self.views, *(view for later in self.later for view in later.views)]
         pickers = [component.select for view in everything for component in view.pickers]
-        slowly = [later.wire(self.selection, self.waiting) for later in self.later]
-        (tabs,) = (component for view in self.views if view.name == "tabs" for component in view.pickers)
-        for slow_event, later in zip(slowly, self.later, strict=True):
-            if all(view.tab for view in later.views):  # who leaves a view does not wait for it; the film is in no tab
-                # One each: of several the browser would find the later ones when it has cancelled the first, and
-                # then these may be those of the view that was opened.
-                tabs.select(None, cancels=slow_event, api_visibility="private")
+        for later in self.later:
+            later.wire(self.selection, self.waiting)
         picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **self.options)
         self.tell_answered(picked)
         for table in (table for view in everything for table in view.tables):

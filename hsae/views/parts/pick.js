@@ -13,8 +13,7 @@ window.hsaeTurns ??= {
   answered() {
     const next = this.waiting.shift();
     this.sent = next ? Date.now() : 0;
-    // A tab cancels what was begun for the one before it, which Gradio can only when the server has given that a name.
-    if (next) setTimeout(() => this.send(next), next.field === "view" ? 500 : 0);
+    if (next) setTimeout(() => this.send(next));
   },
 };
 const choose = (event) => {
