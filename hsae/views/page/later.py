@@ -33,8 +33,8 @@ class Later:
         """The event that draws them; it shows that it is under way on what visitors see of them, else on `idle`.
 
         Not on every output: of each of those the browser would copy all values at each sign of progress. A visitor who
-        leaves a view does not cancel it: what Gradio's page has cancelled it may take to be under way for ever, and then
-        it never asks for the views of the tab that was opened. Of several asked for meanwhile only the last is drawn.
+        leaves a view does not cancel it: what Gradio's page has cancelled it may take to be under way for ever, and
+        then it never asks for the views of the tab that was opened. Of several asked for meanwhile the last is drawn.
         """
         seen = [view.outputs[0] for view in self.views if _is_text(view.outputs[0])]
         self.asked.change(
