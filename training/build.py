@@ -18,7 +18,8 @@ from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
 from hsae.artifacts.top_images_file import TopImages
-from hsae.data.samples import Samples, load_samples
+from hsae.data.samples import Samples
+from hsae.data.starter_photos import starter_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
 from hsae.report.inputs import (
@@ -77,14 +78,13 @@ def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact | No
     named = _of_all_layers(name_run(own, saes, splits), saes, disk)
     if not disk.is_main_process:
         return None
-    starter = load_samples("starter")
+    starter = starter_samples()
     starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
-    rules = _rules(config, taxonomy, encoder) | about_names(named, splits)
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},
         dataset=describe_dataset(config, stores.n_images, classes),
-        taxonomy=rules,
+        taxonomy=_rules(config, taxonomy, encoder) | about_names(named, splits),
         saes=saes,
         latents={
             name: named[name].onto(report.latents) if name in named else report.latents

@@ -30,17 +30,12 @@ def calibrating_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(1 / least.x)
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+def calibration_error(confidence: Tensor, right: Tensor) -> float:
     """ECE: mean |confidence - accuracy| over 15 equal bins of confidence, each counted by its images; in [0, 1].
 
-    probabilities `[n, n_classes]`, labels `[n]`; the confidence is that of the likeliest class. NaN without images.
+    confidence: the probability of each image's likeliest class; right: whether it is of that class; both `[n]`. NaN
+    without images.
     """
-    confidence, guess = probabilities.max(-1)
-    return confidence_error(confidence, guess == labels)
-
-
-def confidence_error(confidence: Tensor, right: Tensor) -> float:
-    """`calibration_error` from the probability of each image's likeliest class and whether it is right, both `[n]`."""
     confidence = confidence.double()
     gap = right.double() - confidence
     bins = (confidence * BINS).long().clamp_max(BINS - 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hsae.measures.calibration import confidence_error
+from hsae.measures.calibration import calibration_error
 from hsae.measures.probes import LinearProbe
 
 _ROWS = 1024  # read at once
@@ -45,4 +45,4 @@ def probe_quality(
     hits = torch.cat(right) if right else torch.zeros(0, top, dtype=torch.bool)
     sure = torch.cat(confidence) if confidence else torch.zeros(0)
     acc1, acc5 = (found.float().mean().item() for found in (hits[:, 0], hits.any(-1)))
-    return ProbeQuality(acc1, acc5, confidence_error(sure, hits[:, 0]))
+    return ProbeQuality(acc1, acc5, calibration_error(sure, hits[:, 0]))

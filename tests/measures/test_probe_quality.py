@@ -8,6 +8,7 @@ import torch
 from hsae.measures.calibration import calibration_error
 from hsae.measures.probe_quality import probe_quality
 from hsae.measures.probes import LinearProbe
+from tests.measures.test_calibration import judged
 from training.memory import forget_peak, resident
 
 
@@ -27,7 +28,9 @@ def test_rows_at_a_time_give_what_all_at_once_give():
     features, known = x.abs(), labels >= 0
     assert found.acc1 == pytest.approx(probe.accuracy(features, labels), abs=1e-7)
     assert found.acc5 == pytest.approx(probe.accuracy(features, labels, 5), abs=1e-7)
-    assert found.ece == pytest.approx(calibration_error(probe.logits(features[known]).softmax(-1), labels[known]))
+    assert found.ece == pytest.approx(
+        calibration_error(*judged(probe.logits(features[known]).softmax(-1), labels[known]))
+    )
     plain = probe_quality(probe, x, labels)
     assert 0.2 < plain.acc1 < plain.acc5 < 1
     assert plain.acc1 > found.acc1 + 0.1, "the reading decides"

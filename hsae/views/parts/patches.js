@@ -1,15 +1,15 @@
 // props.value: {photo: data URI, rows, cols, chosen: [patch numbers, row by row]}
 const photo = element.querySelector("img"), canvas = element.querySelector("canvas"), read = element.querySelector("p");
 let chosen = new Set(), cursor = 0, from = null, over = null, painted = null, timer = null;
-let sent = { value: "", at: 0 }; // the latest choice that the server was told of
+let sent = { value: "", at: 0, answered: true }; // the latest choice that the server was told of
 const data = () => (props.value && props.value.rows ? props.value : { photo: "", rows: 1, cols: 1, chosen: [] });
 const style = (name, fallback) => getComputedStyle(element).getPropertyValue(name).trim() || fallback;
 
 function take() {
   const { photo: uri, rows, cols, chosen: given } = data(), same = photo.src === uri;
   photo.src = uri || "data:,"; cursor = Math.min(cursor, rows * cols - 1);
-  const earlier = same && Date.now() - sent.at < 3000 && given.join(".") !== sent.value; // answers to former clicks
-  if (!earlier) chosen = new Set(given);
+  sent.answered ||= given.join(".") === sent.value || Date.now() - sent.at > 3000;
+  if (!same || (sent.answered && timer === null)) chosen = new Set(given); // else it answers a former click
   draw();
 }
 function line(a, b) { // the patches from one to another, so that a fast hand leaves no gaps
@@ -53,7 +53,7 @@ function send() {
   draw(); say(); clearTimeout(timer);
   timer = setTimeout(() => { // the first click goes at once, those that follow it quickly go together
     const value = [...chosen].sort((a, b) => a - b).join(".");
-    sent = { value, at: Date.now() };
+    sent = { value, at: Date.now(), answered: false }; timer = null;
     hsaeTurns.take("patches", () => trigger("select", { index: "patches", value }));
   }, Math.max(0, sent.at + 250 - Date.now()));
 }
