@@ -35,14 +35,13 @@ def probe_quality(
     Rows with label -1 are left out. Features and logits are only ever those of some rows: of 12 288 latents, or of
     1 000 classes on patch tokens, all of them would not fit into memory.
     """
-    top = min(5, probe.W.shape[1])
-    right, confidence = [], []
-    for part, truth in zip(x.split(_ROWS), labels.split(_ROWS), strict=True):
-        known = truth >= 0
-        logits = probe.logits(reading(part[known]))
-        right.append(logits.topk(top, dim=-1).indices == truth[known, None])
-        confidence.append(logits.softmax(-1).amax(-1))
-    hits = torch.cat(right) if right else torch.zeros(0, top, dtype=torch.bool)
-    sure = torch.cat(confidence) if confidence else torch.zeros(0)
+    known = (labels >= 0).nonzero()[:, 0]
+    # Made before all else: small results between large ones would keep the system's allocator from using memory again.
+    hits = torch.empty(len(known), min(5, probe.W.shape[1]), dtype=torch.bool)
+    sure = torch.empty(len(known))
+    for rows, right, confidence in zip(*(all_of.split(_ROWS) for all_of in (known, hits, sure)), strict=True):
+        logits = probe.logits(reading(x[rows]))
+        right.copy_(logits.topk(hits.shape[1], dim=-1).indices == labels[rows, None])
+        confidence.copy_(logits.softmax(-1).amax(-1))
     acc1, acc5 = (found.float().mean().item() for found in (hits[:, 0], hits.any(-1)))
     return ProbeQuality(acc1, acc5, calibration_error(sure, hits[:, 0]))
