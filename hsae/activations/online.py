@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hsae.activations.extraction import Extraction
 from hsae.activations.loading import BATCHES_AHEAD, square
-from hsae.activations.pool import PoolSampler
+from hsae.activations.pool import CPU, PoolSampler
 from hsae.backbones.base import Backbone, Token
 from hsae.data.ahead import done_ahead
 from hsae.data.samples import Samples
@@ -76,14 +76,14 @@ class OnlineActivations:
         return self.backbone.preprocessing(images) if images else None
 
     @torch.inference_mode()
-    def tokens_of(self, pixels: Tensor | None, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Activations `[images, tokens, d_in]` of some pixels, float32 on the CPU."""
+    def tokens_of(self, pixels: Tensor | None, layers: Sequence[str], device: torch.device = CPU) -> dict[str, Tensor]:
+        """Activations `[images, tokens, d_in]` of some pixels, float32 on a device."""
         if pixels is None:
             return {name: torch.empty(0, 1, self.layers[name]) for name in layers}
         with self._extraction.multiplying(self.backbone):
             pixels = pixels.to(self.backbone.device, self.backbone.dtype)
             tokens = self.backbone.run_tokens(pixels, layers, self.token)
-        return {name: tokens[name].float().cpu() for name in layers}
+        return {name: tokens[name].float().to(device) for name in layers}
 
 
 def _n_images(samples: Samples | SampleStream) -> int:
@@ -164,5 +164,5 @@ class OnlineSampler(PoolSampler):
         if pixels is None:
             raise StoreError(f"No image of {self.samples.name} is whole", "images that can be read")
         places = torch.arange(len(self.runs[run])) % len(pixels)
-        tokens_by_layer = self.source.tokens_of(pixels, tuple(self.widths))
-        return {name: tokens[places].flatten(0, 1) for name, tokens in tokens_by_layer.items()}
+        tokens_by_layer = self.source.tokens_of(pixels, tuple(self.widths), self.device)
+        return {name: tokens[places.to(tokens.device)].flatten(0, 1) for name, tokens in tokens_by_layer.items()}

@@ -9,6 +9,15 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
+
+def sent(tokens: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device: to a GPU from memory that its own copy engine reads, so that the host does not wait."""
+    if tokens.device.type == device.type:
+        return tokens
+    return (tokens.pin_memory() if device.type == "cuda" else tokens).to(device, non_blocking=True)
+
 
 class PoolSampler(ABC):
     """Batches `{layer: [tokens, d_in]}` of one epoch, in an order that depends on nothing but seed and epoch.
@@ -16,6 +25,9 @@ class PoolSampler(ABC):
     Runs of tokens are read in random order into a pool of at least `buffer_tokens` tokens, which is shuffled and cut
     into batches; what is left over goes into the next pool. A source smaller than the pool is shuffled as a whole.
     """
+
+    device = CPU
+    """Where the pool and its batches lie: a GPU gets every token once, as it is stored, and mixes them faster."""
 
     def __init__(
         self, widths: dict[str, int], run_tokens: list[int], *, batch_size: int, seed: int, buffer_tokens: int
@@ -29,7 +41,7 @@ class PoolSampler(ABC):
 
     @abstractmethod
     def read(self, run: int) -> dict[str, Tensor]:
-        """The tokens of one run, `{layer: [tokens, d_in]}`: as many as stated in `run_tokens`."""
+        """The tokens of one run, `{layer: [tokens, d_in]}`: as many as stated in `run_tokens`, of any precision."""
 
     def order(self, generator: torch.Generator) -> list[int]:
         """The order in which an epoch reads the runs."""
@@ -47,14 +59,15 @@ class PoolSampler(ABC):
         """The batches of epoch `number` (0-based) from batch `start` on; runs used up before it are not read."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         for pool, places in islice(self._batches(generator, start), self.batches_per_epoch - start):
-            yield {name: tokens[self.own(places)] for name, tokens in pool.items()}
+            own = sent(self.own(places), self.device)
+            yield {name: tokens[own] for name, tokens in pool.items()}
 
     def first(self, n_tokens: int) -> dict[str, Tensor]:
-        """About the first `n_tokens` tokens of epoch 0, before they are shared between processes."""
+        """About the first `n_tokens` tokens of epoch 0 on the CPU, before they are shared between processes."""
         parts: dict[str, list[Tensor]] = {name: [] for name in self.widths}
         for pool, places in self._batches(torch.Generator().manual_seed(self.seed * 1_000_003)):
             for name, tokens in pool.items():
-                parts[name].append(tokens[places])
+                parts[name].append(tokens[sent(places, self.device)].cpu())
             n_tokens -= len(places)
             if n_tokens <= 0:
                 break
@@ -66,7 +79,7 @@ class PoolSampler(ABC):
         Until then only the origins of the tokens are shuffled: the turn of their run in the order, the place in it.
         """
         room = min(sum(self.run_tokens), self.buffer_tokens + max(self.run_tokens))
-        pool = {name: torch.empty(room, width) for name, width in self.widths.items()}
+        pool = {name: torch.empty(room, width, device=self.device) for name, width in self.widths.items()}
         origin = torch.empty(room, 2, dtype=torch.int64)
         order, reads, held, filled = self.order(generator), None, 0, 0
         for turn, run in enumerate(order):
@@ -84,7 +97,7 @@ class PoolSampler(ABC):
             start = max(0, start - len(batches))
             rest = mixed[len(batches) * self.batch_size :]
             for tensor in (origin, *pool.values()) if reads else (origin,):
-                tensor[: len(rest)] = tensor[rest]
+                tensor[: len(rest)] = tensor[sent(rest, tensor.device)]
             held, filled = len(rest), len(rest) if reads else 0
 
 
@@ -98,5 +111,7 @@ def _enter(origin: Tensor, held: int, turn: int, n_tokens: int) -> int:
 def _put(pool: dict[str, Tensor], origin: Tensor, first: int, turn: int, tokens_of_turn: dict[str, Tensor]) -> None:
     """Put the tokens of one turn to their places in the pool, from place `first` on."""
     places = first + (origin[first:, 0] == turn).nonzero().squeeze(1)
+    device = next(iter(pool.values())).device
+    there, these = sent(places, device), sent(origin[places, 1], device)
     for name, tokens in tokens_of_turn.items():
-        pool[name][places] = tokens[origin[places, 1]]
+        pool[name][there] = sent(tokens, device)[these].float()

@@ -43,9 +43,9 @@ class TokenSampler(PoolSampler):
         return self.tokens // self.batch_size
 
     def read(self, run: int) -> dict[str, Tensor]:
-        """Some images of a shard."""
+        """Some images of a shard, as they are stored."""
         shard, images = self.parts[run]
-        return {name: self.store.shard(shard, name, images).flatten(0, 1) for name in self.widths}
+        return {name: self.store.stored(shard, name, images).flatten(0, 1) for name in self.widths}
 
     def own(self, places: Tensor) -> Tensor:
         """Every of-th place."""

@@ -265,9 +265,13 @@ class ActivationStore:
 
     def shard(self, number: int, layer: str, images: slice = slice(None)) -> Tensor:
         """Activations `[images, tokens, d_in]` of one shard (or of some of its images), float32."""
+        return self.stored(number, layer, images).float()
+
+    def stored(self, number: int, layer: str, images: slice = slice(None)) -> Tensor:
+        """The same in the precision in which they are stored."""
         self._require(layer)
         self._shape(number, layer)
-        return self._read(number, layer, images).float()
+        return self._read(number, layer, images)
 
     def layer(self, layer: str, images: Tensor | None = None) -> Tensor:
         """Activations of one layer `[images, tokens, d_in]`, float32; images: rising numbers of those wanted."""

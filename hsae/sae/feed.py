@@ -1,4 +1,4 @@
-"""Batches on their way to a device: made, pinned and sent while the steps before are being computed."""
+"""Batches on their way to a device: read, sent and mixed while the steps before are being computed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from hsae.activations.pool import sent
 from hsae.data.ahead import done_ahead
 
 Batch = dict[str, Tensor]
@@ -29,8 +30,3 @@ def fed(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
         if batch is None:
             return
         yield batch
-
-
-def sent(tokens: Tensor, device: torch.device) -> Tensor:
-    """A copy on the device, from memory that its own copy engine reads, so that the host does not wait."""
-    return (tokens.pin_memory() if device.type == "cuda" else tokens).to(device, non_blocking=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hsae.activations.online import OnlineActivations, OnlineSampler
-from hsae.activations.pool import PoolSampler
+from hsae.activations.pool import CPU, PoolSampler
 from hsae.activations.sampler import TokenSampler
 from hsae.activations.store import ActivationStore
 from hsae.errors import InputError
@@ -64,8 +64,9 @@ def train_bank(  # noqa: PLR0913 - public: users name what they set
     share = (0, 1) if layer_parallel else (rank, of)
     if trained:
         sampler = _sampler(store, trained, train, share)
+        sampler.device = accelerator.device if accelerator else CPU
         run = TrainingRun(sae, train, share, train.epochs * sampler.batches_per_epoch)
-        training = _prepare(bank, store, sampler, run, accelerator.device if accelerator else torch.device("cpu"))
+        training = _prepare(bank, store, sampler, run)
         saved = Checkpoint(checkpoint, settings, rank, of, shared=share[1] > 1)
         history = _train(training, sampler, train, saved, accelerator, progress)
         for name, numbers in _finish(training, store, sampler, train, share).items():
@@ -111,10 +112,9 @@ def _prepare(
     store: ActivationStore | OnlineActivations,
     sampler: PoolSampler,
     run: TrainingRun,
-    device: torch.device,
 ) -> list[LayerTraining]:
     """Initialised layers; those of equal width share the buffers of their step."""
-    sae, train = run.sae, run.train
+    sae, train, device = run.sae, run.train, sampler.device
     widest = max(module.d_sae for module in bank.values())
     stored = store if isinstance(store, ActivationStore) else None
     first = sampler.first(widest if stored else max(widest, min(SCALE_TOKENS, train.buffer_tokens)))

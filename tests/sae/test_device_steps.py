@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hsae.activations.sampler import TokenSampler
 from hsae.sae.bank import InputScale
 from hsae.sae.config import SAEConfig, TrainConfig
 from hsae.sae.feed import fed
@@ -24,6 +26,7 @@ from hsae.sae.summary import measured_point
 from hsae.sae.topk_search import DenseSearch, RoundedDenseSearch
 from hsae.sae.topk_step import TopKStep
 from hsae.sae.variants import VARIANTS
+from tests.synthetic import write_store
 
 D, M, K, BATCH = 24, 96, 6, 32
 GPU, DEVICE = torch.device("cuda"), torch.device("meta")
@@ -44,6 +47,21 @@ class Waits(TorchDispatchMode):
         source = args[{"_to_copy": 0, "copy_": 1}[name]] if name in ("_to_copy", "copy_") else None
         if name in WAITS or (source is not None and source.device == DEVICE != result.device):
             self.seen.append(name)
+        return result
+
+
+class Arrivals(TorchDispatchMode):
+    """Counts the numbers that are sent to the device, by type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.floating: dict[torch.dtype, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        arrives = func.overloadpacket.__name__ == "_to_copy" and result.device == DEVICE != args[0].device
+        if arrives and result.is_floating_point():
+            self.floating[args[0].dtype] = self.floating.get(args[0].dtype, 0) + result.numel()
         return result
 
 
@@ -165,6 +183,22 @@ def test_batches_come_in_order_on_their_device() -> None:
 
     with pytest.raises(OSError, match="damaged"):
         list(fed(broken(), torch.device("meta")))
+
+
+def test_tokens_are_mixed_on_the_device_that_wants_them(tmp_path: Path) -> None:
+    """As they are stored: a float32 copy of bfloat16 on the host would be twice the traffic."""
+    x = torch.randn(100, 1, 8).bfloat16()
+    sampler = TokenSampler(write_store(tmp_path, {"layer": x}), ("layer",), batch_size=32, buffer_tokens=64)
+    mixed = torch.cat([batch["layer"] for batch in sampler.epoch(0)])
+    assert mixed.dtype == torch.float32
+    assert {tuple(row) for row in mixed.tolist()} < {tuple(row) for row in x.float().flatten(0, 1).tolist()}
+    sampler.device = DEVICE
+    with Waits() as waits, Arrivals() as arrivals:
+        batches = list(sampler.epoch(0))
+    assert [batch["layer"].shape for batch in batches] == [(32, 8)] * 3
+    assert all(batch["layer"].device == DEVICE and batch["layer"].dtype == torch.float32 for batch in batches)
+    assert arrivals.floating == {torch.bfloat16: 100 * 8}
+    assert not {"_to_copy", "copy_"} & set(waits.seen)
 
 
 def test_measured_points_come_from_the_device_at_once() -> None:

@@ -9,7 +9,9 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.files import packaged
 from hsae.backbones.registry import load_backbone
+from hsae.views.page.app import sources
 from tests.artifacts.conftest import contents
 from tests.artifacts.test_artifact_save import parts
 from tests.hub_emulator import TOKEN
@@ -55,16 +57,19 @@ def test_a_backbone_of_the_hub_has_the_weights_the_artifact_names(published, art
     assert hub.asked("HEAD", "/org/backbone/resolve/")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "stated"),
-    [(("--artifact", "org/first", "--artifact", "org/second"), ""), ((), "org/first, org/second")],
-    ids=["flag", "environment"],
-)
-def test_the_app_opens_what_the_hub_has(published, hub, tmp_path, arguments, stated):
+def test_what_is_named_is_opened_before_what_is_stated_and_that_before_what_is_packaged(monkeypatch):
+    monkeypatch.setenv("HSAE_ARTIFACT", "org/first, org/second,")
+    assert sources(["mine"]) == ["mine"]
+    assert sources(None) == ["org/first", "org/second"]
+    monkeypatch.setenv("HSAE_ARTIFACT", " ")
+    assert sources(None) == packaged() != []
+
+
+def test_the_app_opens_what_the_hub_has(published, hub, tmp_path):
     Image.new("RGB", (80, 60), "red").save(tmp_path / "photo.png")
     settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
-    settings |= {"HSAE_ARTIFACT": stated}
-    with running_app(tmp_path / "log.txt", *arguments, **settings) as address:
+    settings |= {"HSAE_ARTIFACT": "org/first, org/second"}  # as in a Space
+    with running_app(tmp_path / "log.txt", **settings) as address:
         client = Client(address, verbose=False, download_files=False, httpx_kwargs={"timeout": 300})
         try:
             answers = [

@@ -3,7 +3,7 @@
     python training/benchmarks/gpu.py [--backbones facebook/dinov2-base,facebook/dinov2-giant] [--device cuda]
 
 Steps of SAEs (sparse and dense, float32 and bfloat16) against a plain loop and the GPU's matrix multiplication; the
-backbones, with random weights, in images a second; and batches sent ahead against batches that are waited for. The
+backbones, with random weights, in images a second; and how fast shuffled batches get there. The
 shares of the matrix multiplication are what `EFFICIENCY` in training/planning/rates.py guesses.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from torch import Tensor
 
+from hsae.activations.pool import CPU, PoolSampler
 from hsae.backbones.registry import SUFFIX, load_backbone
 from hsae.sae.feed import fed
 from training.benchmarks.measuring import matmul_rate, seconds
@@ -58,23 +59,29 @@ def backbone_table(name: str, batch: int, device: torch.device) -> None:
         print(f"{name} {precision}: {speed:.1f} images/s, {share:.0%} of the matrix multiplication", flush=True)
 
 
+class Noise(PoolSampler):
+    """Tokens of one layer in bfloat16 in memory, where the system keeps what was read from a disk."""
+
+    def __init__(self, device: torch.device, batch: int, batches: int) -> None:
+        self.tokens = [torch.randn(batch, D_IN).bfloat16() for _ in range(batches)]
+        super().__init__({"x": D_IN}, [batch] * batches, batch_size=batch, seed=0, buffer_tokens=4 * batch)
+        self.device = device
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(self.tokens)
+
+    def read(self, run: int) -> dict[str, Tensor]:
+        """As many tokens as a batch has."""
+        return {"x": self.tokens[run]}
+
+
 def feed_table(device: torch.device, batch: int = BATCH) -> None:
-    """Multiplying every batch twice: sent ahead, waited for, and there already."""
-    weights = torch.randn(D_IN, D_IN, device=device)
-
-    def batches() -> Iterator[dict[str, Tensor]]:
-        return ({"x": torch.randn(1, D_IN).expand(batch, -1).clone()} for _ in range(BATCHES))
-
-    def work(x: Tensor) -> Tensor:
-        return x @ weights @ weights
-
-    there = torch.randn(batch, D_IN, device=device)
-    times = {
-        "sent ahead": seconds(lambda: [work(part["x"]) for part in fed(batches(), device)], device),
-        "waited for": seconds(lambda: [work(part["x"].to(device)) for part in batches()], device),
-        "there already": seconds(lambda: [work(there) for _ in range(BATCHES)], device),
-    }
-    print("batches " + ", ".join(f"{name} {1e3 * taken / BATCHES:.1f} ms" for name, taken in times.items()))
+    """Vectors a second that are ready on the device, mixed by the host and mixed there; steps cannot be faster."""
+    for where in (CPU, device):
+        sampler = Noise(where, batch, BATCHES)
+        taken = min(seconds(lambda: deque(fed(sampler.epoch(0), device), 0), device) for _ in range(3))  # noqa: B023
+        print(f"batches mixed on the {where.type}: {BATCHES * batch / taken:.0f} vectors/s")
 
 
 if __name__ == "__main__":

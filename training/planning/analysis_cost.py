@@ -8,7 +8,7 @@ from hsae.measures.probes import ProbeSettings
 from hsae.report.cascade import LATENTS_PER_CONCEPT
 from hsae.report.inputs import MAX_FEATURE_BYTES, MAX_TRAIN_BYTES
 from hsae.sae.cascade import CELLS
-from training.planning.costs import BASE, FLOAT, Asked, Cost
+from training.planning.costs import FLOAT, Asked, Cost
 from training.planning.shape import LayerShape
 
 WORDNET = 0.08e9
@@ -42,7 +42,7 @@ def analysis(asked: Asked) -> Cost:
         "analysis",
         images.heldout,
         disk=sum(item * layer.weights + TABLES * layer.d_sae for layer in layers),
-        host=BASE + WORDNET + x + scores + saes + everywhere + _probe_memory(asked, largest),
+        host=asked.base + WORDNET + x + scores + saes + everywhere + _probe_memory(asked, largest),
         device=0,
         flops=0,
         seconds=sum(_layer_seconds(asked, layer) for layer in layers) / min(asked.processes, len(layers)),

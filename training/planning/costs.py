@@ -8,6 +8,7 @@ import torch
 
 from hsae.activations.extraction import SHARD_BYTES
 from hsae.sae.config import SAEConfig, TrainConfig
+from hsae.sae.feed import AHEAD
 from training.planning.rates import Rates
 from training.planning.shape import LayerShape, RunShape
 from training.run_config import RunConfig
@@ -15,6 +16,8 @@ from training.run_config import RunConfig
 FLOAT = 4
 BASE = 0.57e9
 """Memory of a process that has loaded everything and holds nothing yet."""
+CUDA = 1.3e9
+"""What CUDA and its libraries take of the host besides, on an H200 with PyTorch 2.11."""
 FORWARD = 18
 """Numbers that a block needs at once for every number of its state: its MLP is four times as wide, gated or not."""
 
@@ -29,6 +32,11 @@ class Asked:
     shape: RunShape
     processes: int = 1
     gpu: bool = False
+
+    @property
+    def base(self) -> float:
+        """Memory of a process that holds nothing yet."""
+        return BASE + CUDA * self.gpu
 
     @property
     def stored(self) -> int:
@@ -88,7 +96,7 @@ def activations(asked: Asked, rates: Rates | None) -> Cost:
         "activations",
         rows,
         disk=shape.kept * (exact * FLOAT + (rows - exact) * getattr(torch, config.store_dtype).itemsize),
-        host=BASE + shard + (weights if asked.gpu else on_device),
+        host=asked.base + shard + (weights if asked.gpu else on_device),
         device=on_device if asked.gpu else 0,
         flops=rows * shape.flops,
         seconds=_extraction_seconds(asked, rates, exact, rows - exact) if rates else None,
@@ -112,7 +120,7 @@ def training(asked: Asked, rates: Rates | None, layers_at_once: int) -> Cost:
         shape.images.train,
         disk=weights,
         scratch=_checkpoint_bytes(asked, groups),
-        host=BASE + max(host for host, _ in memory) + (0 if asked.gpu else online),
+        host=asked.base + max(host for host, _ in memory) + (0 if asked.gpu else online),
         device=max(device for _, device in memory) + online if asked.gpu else 0,
         flops=train.epochs * asked.tokens * sum(12.0 * layer.d_in * layer.d_sae for layer in shape.layers),
         seconds=_training_seconds(asked, rates, len(groups)) if rates else None,
@@ -129,19 +137,21 @@ def _checkpoint_bytes(asked: Asked, groups: list[tuple[LayerShape, ...]]) -> flo
 def _group_memory(asked: Asked, group: tuple[LayerShape, ...]) -> tuple[float, float]:
     """Host and device memory of layers that train together.
 
-    On the host the pool of shuffled tokens; where the SAEs train, weights and Adam's two moments of all of them,
-    gradients and batch of one. A checkpoint copies the encoders on a CPU, all of the state of a GPU.
+    Where the SAEs train, the pool of shuffled tokens, weights and Adam's two moments of all of them, gradients and
+    batch of one; on a GPU besides the batches that wait. A checkpoint copies the encoders on a CPU, all of the state of
+    a GPU.
     """
     train = asked.train
     weights, width = FLOAT * sum(layer.weights for layer in group), FLOAT * sum(layer.d_in for layer in group)
     pool = min(asked.tokens, round(1.25 * max(train.buffer_tokens, train.batch_size))) * width
-    starting = pool + 2 * min(asked.tokens, max(train.buffer_tokens, *(layer.d_sae for layer in group))) * width
+    starting = 2 * min(asked.tokens, max(train.buffer_tokens, *(layer.d_sae for layer in group))) * width
     largest = max(group, key=lambda layer: layer.weights)
     dense = 3.0 if asked.gpu else 0.5
     step = FLOAT * (largest.weights + train.batch_size * (6 * largest.d_in + dense * largest.d_sae))
     if asked.gpu:
-        return max(starting, pool + 3 * weights), 3 * weights + step
-    return max(starting + weights, pool + 3 * weights + max(step, weights / 2)), 0.0
+        waiting = (AHEAD + 1) * train.batch_size * width
+        return max(starting, 3 * weights), pool + waiting + 3 * weights + step
+    return max(pool + starting + weights, pool + 3 * weights + max(step, weights / 2)), 0.0
 
 
 def _training_seconds(asked: Asked, rates: Rates, passes: int) -> float:

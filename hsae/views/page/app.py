@@ -112,14 +112,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mcp", action="store_true", help='also serve AI assistants (pip install "gradio[mcp]")')
 
 
+def sources(named: Sequence[str] | None) -> Sequence[str]:
+    """What is opened: what was named, else what $HSAE_ARTIFACT names between commas, else what is packaged."""
+    stated = os.environ.get("HSAE_ARTIFACT", "").split(",")
+    return named or [name.strip() for name in stated if name.strip()] or packaged()
+
+
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped; InputError when the server cannot start."""
     if options.mcp and find_spec("mcp") is None:
         raise InputError("--mcp without its package", 'pip install "gradio[mcp]"')
-    sources = [name.strip() for name in os.environ.get("HSAE_ARTIFACT", "").split(",") if name.strip()]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
-        artifacts = [Artifact.load(artifact_in(source)) for source in options.artifact or sources or packaged()]
+        artifacts = [Artifact.load(artifact_in(source)) for source in sources(options.artifact)]
         images = images_of(artifacts, options.data, options.data_split)
         launch(build_app(artifacts, images), options.host, options.port, share=options.share, mcp=options.mcp)
     except OSError as error:  # such as a port that is taken
