@@ -63,13 +63,13 @@ def test_every_image_is_read_once_an_epoch_and_few_are_held(
     store: ActivationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[tuple[int, str, int]] = []
-    original = ActivationStore.shard
+    original = ActivationStore.stored
 
     def watched(self: ActivationStore, number: int, name: str, images: slice) -> torch.Tensor:
         read.extend((number, name, image) for image in range(images.start, images.stop))
         return original(self, number, name, images)
 
-    monkeypatch.setattr(ActivationStore, "shard", watched)
+    monkeypatch.setattr(ActivationStore, "stored", watched)
     batches = sampler(store, buffer_tokens=40).epoch(0)
     next(batches)
     assert len(read) < 30 * len(LAYERS), "a pool of 40 tokens needs 20 images and part of the next run"

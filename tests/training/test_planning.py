@@ -53,13 +53,15 @@ def test_the_store_of_the_whole_of_imagenet_is_315_gigabytes_and_half_of_it_in_t
 def test_training_holds_weights_and_two_moments_of_every_layer_of_a_group():
     weights = 4 * (2 * 1536 * 12_288 + 12_288 + 1536)
     one, all_ = (costs.training(asked(gpu=True), None, layers) for layers in (1, 40))
-    assert all_.device - one.device == pytest.approx(3 * 39 * weights)
+    train = asked().train
+    waiting, pool = 3 * train.batch_size, 1.25 * train.buffer_tokens
+    assert all_.device - one.device == pytest.approx(39 * (3 * weights + 4 * 1536 * (waiting + pool)))
     assert one.scratch == 3 * weights
     assert all_.disk == one.disk == 40 * weights
     assert (one.checkpoints, all_.checkpoints) == (40 * 51, 51)  # 25 020 steps, one every 500
 
 
-@pytest.mark.parametrize(("machine", "layers"), [("1x80GB,2TB", 40), ("1x24GB,128GB", 32), ("64GB", 20), ("16GB", 5)])
+@pytest.mark.parametrize(("machine", "layers"), [("1x80GB,2TB", 40), ("1x24GB,128GB", 20), ("64GB", 20), ("16GB", 5)])
 def test_as_many_layers_train_at_once_as_fit_in_groups_of_one_size(machine, layers):
     plan = plan_run(asked(gpu="x" in machine), parse_machine(machine))
     passes = -(-40 // plan.layers_at_once)
@@ -100,9 +102,24 @@ def test_time_grows_with_images_epochs_and_layers_and_falls_with_processes():
     rates = Rates({"float32": 0.01, "bfloat16": 0.005}, {1536: 1e-5})
     extraction = costs.activations(asked(train_precision="bfloat16"), rates)
     assert extraction.seconds == pytest.approx(1_281_167 * 0.005 + 50_297 * 0.01)
-    alone, eight = (costs.training(asked(processes=n), rates, 40) for n in (1, 8))
-    assert alone.seconds == pytest.approx(20 * 1_281_167 * 40 * 1e-5)
-    assert eight.seconds == pytest.approx(alone.seconds / 8)
+    alone, eight = (costs.training(asked(processes=n), rates, 40).seconds for n in (1, 8))
+    saving = [costs.training(asked(processes=n), Rates(rates.image, {1536: 0.0}), 40).seconds for n in (1, 8)]
+    assert alone - saving[0] == pytest.approx(20 * 1_281_167 * 40 * 1e-5)
+    assert eight - saving[1] == pytest.approx((alone - saving[0]) / 8)
+
+
+def test_each_process_begins_and_saves_the_saes_that_it_trains():
+    rates, weights = Rates({"float32": 0.0}, {1536: 0.0}), 40 * 4 * (2 * 1536 * 12_288 + 12_288 + 1536)
+    one, every, layers = (
+        costs.training(replace(asked(processes=n), train=train), rates, 40).seconds
+        for n, train in (
+            (1, TrainConfig()),
+            (8, TrainConfig(checkpoint_every=10**6)),
+            (8, TrainConfig(parallel="layer")),
+        )
+    )
+    assert layers == pytest.approx(one / 8)
+    assert one - every == pytest.approx(50 * 3 * weights * costs.WRITTEN)
 
 
 def test_a_gpu_of_twice_the_speed_takes_half_the_time():

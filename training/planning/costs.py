@@ -20,6 +20,12 @@ CUDA = 1.3e9
 """What CUDA and its libraries take of the host besides, on an H200 with PyTorch 2.11."""
 FORWARD = 18
 """Numbers that a block needs at once for every number of its state: its MLP is four times as wide, gated or not."""
+STARTED, TRIED = 3.5e-9, 1e-11
+"""Seconds of one core for each byte of an SAE's weights until its first step: alone, and for each of the tokens that
+its first thresholds are tried on."""
+TRIED_ON = 1024
+WRITTEN = 2e-9
+"""Seconds for each byte of a checkpoint or a finished SAE: its checksum, and the disk."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +161,13 @@ def _group_memory(asked: Asked, group: tuple[LayerShape, ...]) -> tuple[float, f
 
 
 def _training_seconds(asked: Asked, rates: Rates, passes: int) -> float:
-    """Steps of all layers, and online the backbone in every epoch of every group."""
-    epochs, images = asked.train.epochs, asked.shape.images.train
+    """Steps of all layers, and online the backbone in every epoch of every group; what begins and saves SAEs."""
+    train, images = asked.train, asked.shape.images.train
+    weights = FLOAT * sum(layer.weights for layer in asked.shape.layers)
     steps = asked.tokens * sum(rates.vector[layer.d_in] for layer in asked.shape.layers)
     online = asked.config.activations == "online"
     forward = passes * images * rates.image[asked.config.train_precision] if online else 0.0
-    return epochs * (steps + forward) / asked.processes
+    written = weights * (1 + 3 * -(-asked.steps // train.checkpoint_every))
+    around = (STARTED + TRIED * min(TRIED_ON, asked.tokens)) * weights + WRITTEN * written
+    computed = train.epochs * (steps + forward) / asked.processes
+    return computed + around / (asked.processes if train.parallel == "layer" else 1)

@@ -20,6 +20,8 @@ Settings = tuple[RunConfig, SAEConfig, TrainConfig]
 
 TIMED = 2
 """Images and steps that are timed, after one that is not."""
+WORTH = 1.0
+"""Seconds of a timed batch of images, at most."""
 MOST_TIMED = 2048
 """Tokens of a timed step, at most."""
 EFFICIENCY = 0.4
@@ -59,10 +61,17 @@ def timed_rates(backbone: Backbone, shape: RunShape, settings: Settings) -> Rate
 def image_seconds(backbone: Backbone, batch: int, precision: torch.dtype) -> float:
     """A forward pass per image, in batches on a GPU, of few images on a CPU."""
     side, device = backbone.preprocessing.image_size, backbone.device
-    n = min(batch, TIMED) if device.type == "cpu" else batch
-    pixels = torch.rand(n, 3, side, side).to(device, backbone.dtype)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        return _seconds(lambda: backbone.run_pixels(pixels), device) / n
+
+    def each(n: int) -> float:
+        pixels = torch.rand(n, 3, side, side).to(device, backbone.dtype)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            return _seconds(lambda: backbone.run_pixels(pixels), device) / n
+
+    if device.type != "cpu":
+        return each(batch)
+    first = each(min(batch, TIMED))
+    many = min(batch, int(WORTH / first))  # small pictures take longer alone
+    return each(many) if many > TIMED else first
 
 
 def _vector_seconds(layer: LayerShape, sae: SAEConfig, train: TrainConfig, device: torch.device) -> float:
