@@ -20,6 +20,7 @@ from hsae.relevancy.examples import Example, examples
 from hsae.relevancy.latent_map import LatentAt, activation_map
 from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.report.active import active_table
+from hsae.report.shown_names import UNLIKELY
 from hsae.session.image import ImageSession
 
 
@@ -33,10 +34,11 @@ class LatentSession(ImageSession):
         Columns: latent, activation (in units of the activations), strength (activation / p999), said, chance, likely,
         then the table's as they may be shown (`report.shown_names.as_shown`): where the name is refused the label is
         "unnamed".
-        said: the latent's name is said of this image, since its pre-activation is at least node_threshold; never where
-        the name is refused, nor where no threshold was measured. chance: that the name is true of this image, in
-        [0, 1], by how strongly the latent speaks; likely: the same by the layer's probe. Latents that are silent and
-        whose name is said all the same come last, with an activation of 0.
+        said: the latent's name is said of this image, since its pre-activation is at least node_threshold and the
+        layer's probe does not find the name unlikely (below `UNLIKELY`); never where the name is refused, nor where no
+        threshold was measured. chance: that the name is true of this image, in [0, 1], by how strongly the latent
+        speaks; likely: the same by the layer's probe. Latents that are silent and whose name is said all the same come
+        last, with an activation of 0.
         For a patch SAE the activation and the pre-activation are the largest over the patches, or over those of
         `place`: (row, column) each, from the upper left.
         """
@@ -47,7 +49,8 @@ class LatentSession(ImageSession):
         values, highest = sae.activate(pre).amax(0).numpy(), pre.amax(0).numpy()
         found = active_table(self.artifact.latents(layer), values, highest, top)
         found.insert(5, "likely", self._likely(layer, found.reindex(columns=["node"])["node"].where(found["said"])))
-        return found
+        found["said"] &= ~(found["likely"] < UNLIKELY)
+        return found[found["said"] | (found["activation"] > 0)].reset_index(drop=True)
 
     def _likely(self, layer: str, nodes: pd.Series) -> NDArray[np.float64]:
         """How likely the layer's probe finds each WordNet node in the image; NaN where nothing can say so.

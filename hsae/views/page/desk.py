@@ -10,7 +10,7 @@ import pandas as pd
 
 from hsae.errors import HsaeError
 from hsae.hierarchy import wordnet
-from hsae.report.shown_names import KEPT, OLDER, name_of, names, said_first, status, status_of, telling
+from hsae.report.shown_names import KEPT, OLDER, UNLIKELY, name_of, names, said_first, status, status_of, telling
 from hsae.session import Session
 from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
@@ -103,8 +103,11 @@ def said_number(row: pd.Series, latent: int) -> str:
 
 def unsaid(row: pd.Series) -> str:
     """Why a feature of a photograph that has a name is not called by it; empty where it is, or has none."""
-    weak = status_of(row) == KEPT and not row["said"]
-    return f"named {name_of(row)}, but too weak here for that to be said of this photo" if weak else ""
+    if status_of(row) != KEPT or row["said"]:
+        return ""
+    if row.get("likely", 1.0) < UNLIKELY:
+        return f"named {name_of(row)}, but the layer's probe finds that unlikely here ({percent(row['likely'])})"
+    return f"named {name_of(row)}, but too weak here for that to be said of this photo"
 
 
 def trust(row: pd.Series) -> str:
