@@ -147,7 +147,7 @@ def _order(active: pd.DataFrame) -> str:
     strength = "Strength 1 = about as strong as it ever gets."
     if (status(active) != OLDER).any():
         n = int(active["said"].sum())
-        told = f"; {n} {'name is' if n == 1 else 'names are'} said of this photo"
+        told = f"; {n or 'no'} {'names are' if n > 1 else 'name is'} said of this photo"
         told += ", first what the layer's probe finds likeliest" if n > 1 else ""
         silent = " Strength 0 = it speaks for its name, but lost to stronger features."
         return (

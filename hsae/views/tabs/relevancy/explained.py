@@ -29,6 +29,11 @@ class Explained:
     curve: Callable[[], Curve]
     latent: int | None = None
 
+    @property
+    def title(self) -> str:
+        """What it is and its name, without saying "feature" twice."""
+        return self.name if self.name.startswith(f"{self.kind} ") else f"{self.kind}: {self.name}"
+
 
 def explained(desk: Desk, selection: Selection) -> list[Explained]:
     """The concept, the most likely class where that is another node, and the feature where it is active."""

@@ -24,7 +24,7 @@ def overlay_html(crop: Image.Image, of: Explained) -> str:
     place = strongest_place(relevancy.values)
     alt = f"Heat map of {of.name}: strongest at the {place}"
     return (
-        f'<figure class="hsae-heat" data-of="{of.kind}"><h3>{of.kind}: {esc(of.name)}</h3>'
+        f'<figure class="hsae-heat" data-of="{of.kind}"><h3>{esc(of.title)}</h3>'
         f'<div><img src="{photo}" alt=""><img class="over hsae-painted" src="{heat}" alt="{esc(alt)}">'
         f'<span class="hsae-still" role="img" aria-label="{esc(alt)}" style="--photo:url({photo})">'
         f'<i style="mask-image:url({mask_uri(relevancy)})"></i></span></div>{legend_html(relevancy)}'
