@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from hsae.backbones.registry import load_backbone
+from hsae.data.samples import load_samples
 from hsae.errors import InputError
 from hsae.sae.config import SAEConfig, TrainConfig
 from training.planning import costs
+from training.planning.ahead import plan_ahead
 from training.planning.costs import Asked
 from training.planning.machine import Machine, parse_machine, spelled
 from training.planning.plan import plan_run
@@ -135,3 +137,26 @@ def test_sizes_of_a_published_model_are_known_without_its_weights():
     assert shape.layers == GIANT.layers
     assert shape.flops == pytest.approx(2 * 257 * GIANT.parameters, rel=0.03)
     assert next(backbone.model.parameters()).device == torch.device("meta")
+
+
+@pytest.mark.parametrize(
+    ("flags", "images", "trained"),
+    [
+        (["--label_map", "imagenet-1k"], "1281167,50000", 1_281_167 - 192_175),  # 15 %, as where a class has 20 images
+        (["--label_map", "imagenet-1k", "--choice_share", "0.04"], "1281167,50000", 1_281_167 - 51_247),
+        (["--label_map", "imagenet-1k"], "19000,500", 19_000),  # too few of a class
+        (["--label_map", "none"], "1281167,50000", 1_281_167),
+    ],
+)
+def test_of_images_that_are_not_here_as_many_are_set_apart_as_a_run_would(flags, images, trained):
+    base = ["--run_dir", "runs/x", "--data", "somewhere", "--backbone", "facebook/dinov2-base", *flags]
+    extraction, training, analysis = plan_ahead(base, images, "8x80GB,2TB", 400).stages
+    total, heldout = map(int, images.split(","))
+    assert training.images == trained
+    assert analysis.images == heldout
+    assert extraction.images == total + heldout + len(load_samples("starter"))
+
+
+def test_a_plan_ahead_says_which_numbers_it_wants():
+    with pytest.raises(InputError, match="1281167,50000"):
+        plan_ahead(["--run_dir", "runs/x", "--data", "somewhere"], "many", "24GB", 1)
