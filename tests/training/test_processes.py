@@ -106,7 +106,7 @@ def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(
     end; then both start again."""
     run = tmp_path / "run"
     second = run if shared else tmp_path / "second"
-    flags = [*settings, "--epochs", "200", "--checkpoint_every", "1", "--own_disks", str(not shared)]
+    flags = [*settings, "--epochs", "60", "--checkpoint_every", "1", "--own_disks", str(not shared)]
 
     def launched() -> list[subprocess.Popen[str]]:
         node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]

@@ -22,6 +22,8 @@ TIMED = 2
 """Images and steps that are timed, after one that is not."""
 WORTH = 1.0
 """Seconds of a timed batch of images, at most."""
+DEAD = 32
+"""One in so many latents is dead in a timed step."""
 MOST_TIMED = 2048
 """Tokens of a timed step, at most."""
 EFFICIENCY = 0.4
@@ -75,7 +77,10 @@ def image_seconds(backbone: Backbone, batch: int, precision: torch.dtype) -> flo
 
 
 def _vector_seconds(layer: LayerShape, sae: SAEConfig, train: TrainConfig, device: torch.device) -> float:
-    """A step of one layer per vector; where many vectors are taken at once, of fewer of them."""
+    """A step of one layer per vector; where many vectors are taken at once, of fewer of them.
+
+    Some latents are dead, as in most of a run, where their attempts at the error are trained.
+    """
     n = min(train.batch_size, MOST_TIMED) if device.type == "cpu" else train.batch_size
     x, module = torch.randn(n, layer.d_in), new_sae(sae, layer.d_in)
     torch.nn.init.normal_(module.W_dec, generator=torch.Generator().manual_seed(0))
@@ -84,7 +89,14 @@ def _vector_seconds(layer: LayerShape, sae: SAEConfig, train: TrainConfig, devic
     step = choose_step(sae, layer.d_in, device, train.bf16)
     run = TrainingRun(sae, train, steps=10**6)
     training = LayerTraining("timed", module.to(device).train(), scale_of([x], "timed"), step, run)
-    return _seconds(lambda: training.advance(x, train.lr, 0), device) / n
+
+    def advance() -> None:
+        if sae.auxk:
+            training.tracker.silent[: layer.d_sae // DEAD] = sae.dead_after
+            training.tracker.look_again()
+        training.advance(x, train.lr, 0)
+
+    return _seconds(advance, device) / n
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from hsae.errors import InputError
 from hsae.steering.edits import Edit
-from hsae.views.page.desk import Desk, numbered_name
+from hsae.views.page.desk import Desk, numbered_name, said_number
 from hsae.views.page.edit_text import REACH, SLIDERS, write_edit
 from hsae.views.page.selection import Selection
 from hsae.views.page.squares import split_key
@@ -154,10 +154,11 @@ def moved(desk: Desk, selection: Selection, amounts: Sequence[Any]) -> str:
 
 def _sliders(desk: Desk, selection: Selection) -> list[Any]:
     table, amounts = desk.model(selection).latents(selection.layer), amounts_of(desk, selection)
-    shown = [
-        gr.Slider(label=numbered_name(table.iloc[at], at), value=amounts.get(at, 0), visible=True)
-        for at in steered(desk, selection)
-    ]
+    active = desk.active(selection).set_index("latent")
+    shown = []
+    for at in steered(desk, selection):
+        name = said_number(active.loc[at], at) if at in active.index else numbered_name(table.iloc[at], at)
+        shown.append(gr.Slider(label=name, value=amounts.get(at, 0), visible=True))
     return ["", *shown, *[gr.Slider(value=0, visible=False)] * (SLIDERS - len(shown))]
 
 
