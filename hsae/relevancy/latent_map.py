@@ -25,13 +25,26 @@ class LatentAt:
     token: Token
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """All latents at all patches of an image, `[patches, d_sae]` each."""
+
+    pre: Tensor
+    values: Tensor
+
+
 @torch.no_grad()
-def activation_map(at: LatentAt, activations: Tensor, pixels: Tensor) -> RelevancyMap:
+def encoded(at: LatentAt, activations: Tensor) -> Encoded:
+    """What the SAE makes of an image's activations at the layer, `[1, tokens, d_in]`; the same for all its latents."""
+    pre = at.sae.pre_activation(at.backbone.select_token(activations, at.layer, "patch")[0])
+    return Encoded(pre, at.sae.activate(pre))
+
+
+def activation_map(at: LatentAt, image: Encoded, pixels: Tensor) -> RelevancyMap:
     """The latent's value at each patch, 0 where it is silent: the natural map of an SAE of patches.
 
-    activations: the image's at the layer, `[1, tokens, d_in]`; pixels `[1, 3, height, width]`: what they come from.
+    pixels `[1, 3, height, width]`: what the image's activations come from.
     """
-    pre = at.sae.pre_activation(at.backbone.select_token(activations, at.layer, "patch")[0])
-    values = at.sae.activate(pre)[:, at.latent].float().cpu().numpy().reshape(patch_grid(at.backbone, at.layer))
+    values = image.values[:, at.latent].float().cpu().numpy().reshape(patch_grid(at.backbone, at.layer))
     segments = segments_of(at.backbone, pixels, at.layer)
-    return RelevancyMap(values, "activation", at.layer, pre[:, at.latent].max().item(), segments)
+    return RelevancyMap(values, "activation", at.layer, image.pre[:, at.latent].max().item(), segments)

@@ -17,7 +17,7 @@ from hsae.faithfulness.removal import Baseline
 from hsae.measures.wordnet.node_probabilities import node_probabilities
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.examples import Example, examples
-from hsae.relevancy.latent_map import LatentAt, activation_map
+from hsae.relevancy.latent_map import LatentAt, activation_map, encoded
 from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.report.active import active_table
 from hsae.report.shown_names import UNLIKELY
@@ -69,8 +69,9 @@ class LatentSession(ImageSession):
     def activation_map(self, layer: str, latent: int) -> RelevancyMap:
         """Where in the image a latent of patches fires, and how strongly: 0 at patches where it is silent."""
         self._require_patches()
-        x = self.activations(layer)
-        return activation_map(self._latent(layer, latent), x, self.backbone.pixels([self.crop]))
+        at = self._latent(layer, latent)
+        image = self.once(("encoded", layer), lambda: encoded(at, self.activations(layer)))
+        return activation_map(at, image, self.backbone.pixels([self.crop]))
 
     def examples(self, layer: str, latent: int, top: int = 4) -> list[Example]:
         """The starter photographs on which a latent is strongest, the first one first, and where it fires in each.
