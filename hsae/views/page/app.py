@@ -22,6 +22,7 @@ from hsae.artifacts.files import packaged
 from hsae.commands.command_line import artifact_in
 from hsae.errors import InputError
 from hsae.views.page import api
+from hsae.views.page.by_text import TextSearch
 from hsae.views.page.desk import Desk
 from hsae.views.page.intake import MAX_FILE, Intake
 from hsae.views.page.models import Models
@@ -46,15 +47,18 @@ class Space(gr.Blocks):
     shared: Shared
 
 
-def build_app(artifacts: Sequence[Artifact], images: Mapping[str, OwnImages] | None = None) -> Space:
+def build_app(
+    artifacts: Sequence[Artifact], images: Mapping[str, OwnImages] | None = None, texts: TextSearch | None = None
+) -> Space:
     """The page over one or more artifacts; where a backbone takes long, it opens without and draws the rest later.
 
-    images: by artifact id those it was measured on (`own_images`), which stand beside its features.
+    images: by artifact id those it was measured on (`own_images`), which stand beside its features; texts: finds
+    features by free text.
     """
     upload_folder()
     models, photos = Models(artifacts, images), Photos()
     models.settle(0)
-    desk = Desk(models, photos)
+    desk = Desk(models, photos, texts)
     choices = Choices(models, photos)
     with Space(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         demo.shared = Shared(desk, choices)
@@ -106,10 +110,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", help="images that a run named by --artifact was measured on, to show beside its features: its --data"
     )
     parser.add_argument("--data_split", help="the part of them that it was measured on: its --heldout_split")
+    parser.add_argument(
+        "--text_encoder", help="CLIP, SigLIP or a fine-tuned one, a folder or a Hub id: finds features by free text too"
+    )
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1; 0.0.0.0 for every interface)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public gradio.live address")
     parser.add_argument("--mcp", action="store_true", help='also serve AI assistants (pip install "gradio[mcp]")')
+
+
+def _text_search(encoder: str | None) -> TextSearch | None:
+    if encoder is None:
+        return None
+    from hsae.backbones.hf_text import load_image_and_text  # loads tokenizers, which nothing else here needs
+
+    return TextSearch(load_image_and_text(encoder))
 
 
 def sources(named: Sequence[str] | None) -> Sequence[str]:
@@ -126,7 +141,13 @@ def run(options: argparse.Namespace) -> None:
     try:
         artifacts = [Artifact.load(artifact_in(source)) for source in sources(options.artifact)]
         images = images_of(artifacts, options.data, options.data_split)
-        launch(build_app(artifacts, images), options.host, options.port, share=options.share, mcp=options.mcp)
+        launch(
+            build_app(artifacts, images, _text_search(options.text_encoder)),
+            options.host,
+            options.port,
+            share=options.share,
+            mcp=options.mcp,
+        )
     except OSError as error:  # such as a port that is taken
         raise InputError(f"the server cannot start: {error}", "a free port (--port)") from error
     finally:

@@ -12,6 +12,7 @@ from hsae.errors import HsaeError
 from hsae.hierarchy import wordnet
 from hsae.report.shown_names import KEPT, OLDER, UNLIKELY, name_of, names, said_first, status, status_of, telling
 from hsae.session import Session
+from hsae.views.page.by_text import TextSearch
 from hsae.views.page.models import Model, Models
 from hsae.views.page.photos import Photos
 from hsae.views.page.selection import Selection
@@ -28,6 +29,8 @@ class Desk:
 
     models: Models
     photos: Photos
+    texts: TextSearch | None = None
+    """Where a model of images and text is at hand."""
 
     def model(self, selection: Selection) -> Model:
         """The chosen artifact."""

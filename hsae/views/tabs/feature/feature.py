@@ -32,8 +32,9 @@ _SILENT = "Every feature of this layer is silent. Pick another layer above."
 
 def build(desk: Desk) -> list[View]:
     """Search and list, then one feature: buttons, evidence, pictures, and all that is related to it."""
+    words = "a word, a class or a number: dog, wheels, 12"
     box = gr.Textbox(
-        label="Find features in all layers", placeholder="a word, a class or a number: dog, wheels, 12",
+        label="Find features in all layers", placeholder=f"{words}, or any words" if desk.texts else words,
         elem_id="feature-search", max_length=80,
     )  # fmt: skip
     found = picker(elem_id="feature-found")
@@ -48,7 +49,7 @@ def build(desk: Desk) -> list[View]:
     one = ("model", "layer", "latent", "image")
     return [
         View("search", ("model",), [found], lambda s: [""], tab="feature", pickers=[found],
-             answers=[(box.submit, lambda s, text: results_html(desk.model(s), text), box, found)]),
+             answers=[(box.submit, lambda s, text: results_html(desk.model(s), text, desk.texts), box, found)]),
         View("walk", (*one, "kept"), [walk], lambda s: [_walk(desk, s)], tab="feature", pickers=[walk]),
         View("feature", one, [head, shown, rest], lambda s: _page(desk, s), tab="feature", pickers=[shown, rest]),
         View("mine", one, [mine], lambda s: [_mine(desk, s)], tab="feature", pickers=[mine], quiet=True),

@@ -1,4 +1,4 @@
-"""Search over the features of all layers: by a word, a class, a WordNet id or a number."""
+"""Search over the features of all layers: by a word, a class, a WordNet id or a number, and by free text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from functools import lru_cache
 
 from hsae.hierarchy import wordnet
 from hsae.report.shown_names import OLDER, name_nodes, names, status, telling
+from hsae.views.page.by_text import TextSearch
 from hsae.views.page.desk import feature_name, trust
 from hsae.views.page.models import Model
 from hsae.views.page.photos import starter_keys, thumbnail
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import button, esc, named_node, notice, table
 
-_NODES, _SHOWN, _PHOTOS, _LONGEST = 6, 40, 4, 80
+_NODES, _SHOWN, _ALIKE, _PHOTOS, _LONGEST = 6, 40, 12, 4, 80
+_BY_PHOTOGRAPHS = (
+    "q: the share of false finds expected among features at least as much alike. What the photographs that move a"
+    " feature have in common need not be what makes it fire."
+)
+_HEADS = ["feature", "layer", "why", "photos"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,26 @@ class Found:
     """In words: how it answers."""
 
 
-def results_html(model: Model, text: str) -> str:
-    """What a search finds, as a table; empty for an empty text."""
+def results_html(model: Model, text: str, texts: TextSearch | None = None) -> str:
+    """What a search finds, as tables: by words and numbers, and by photographs; empty for an empty text."""
     asked = " ".join(text.split())[:_LONGEST]
     if not asked:
         return ""
+    return _by_words(model, asked) + (_by_photographs(model, asked, texts) if texts else "")
+
+
+def _by_photographs(model: Model, asked: str, texts: TextSearch) -> str:
+    alike, encoder = texts.found(model, asked)[:_ALIKE], esc(texts.encoder.id)
+    head = f"<h3>By their photographs, as {encoder} sees them</h3>"
+    if not alike:
+        return head + notice(f"No feature's photographs are more like “{asked}” than photographs drawn at random.")
+    found = [Found(one.layer, one.latent, f"its photographs are like the text (q {one.q:.2g})") for one in alike]
+    rows = [_row(model, one) for one in found]
+    hint = f'<p class="hsae-hint">{_BY_PHOTOGRAPHS}</p>'
+    return head + table("Features found by photographs", _HEADS, rows, css="hsae-found") + hint
+
+
+def _by_words(model: Model, asked: str) -> str:
     nodes = matching_nodes(model, asked)
     found = _answers(model, asked, nodes)
     if not found:
@@ -40,7 +61,7 @@ def results_html(model: Model, text: str) -> str:
     said = ", ".join(named_node(node) for node in nodes)
     about = f"<p>“{esc(asked)}” in WordNet, as far as this model has classes of it: {said}.</p>" if nodes else ""
     rows = [_row(model, one) for one in found[:_SHOWN]]
-    return about + table("Features found", ["feature", "layer", "why", "photos"], rows, css="hsae-found")
+    return about + table("Features found", _HEADS, rows, css="hsae-found")
 
 
 def first_found(model: Model, layer: str, text: str) -> int | None:
