@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,11 @@ class TextSearch:
     def __init__(self, encoder: ImageAndText) -> None:
         self.encoder, self.rows = encoder, starter_rows()
         self.photos = encoder.images(map(starter_image, self.rows))
+
+    @property
+    def name(self) -> str:
+        """What visitors are told of the model: of a folder no more than its own name."""
+        return Path(self.encoder.id).name if Path(self.encoder.id).is_dir() else self.encoder.id
 
     def found(self, model: Model, text: str) -> list[Alike]:
         """The features of all layers that pass, the most alike first.

@@ -115,3 +115,4 @@ def test_a_real_tower_looks_at_every_photograph_once(tmp_path, monkeypatch):
     texts = TextSearch(encoder)
     np.testing.assert_allclose(texts.photos, encoder.images([starter_image(key) for key in keys]))
     np.testing.assert_allclose(np.linalg.norm(texts.photos, axis=1), 1)
+    assert texts.name == tmp_path.name  # not where it lies on the server

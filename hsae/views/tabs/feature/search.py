@@ -43,7 +43,7 @@ def results_html(model: Model, text: str, texts: TextSearch | None = None) -> st
 
 
 def _by_photographs(model: Model, asked: str, texts: TextSearch) -> str:
-    alike, encoder = texts.found(model, asked)[:_ALIKE], esc(texts.encoder.id)
+    alike, encoder = texts.found(model, asked)[:_ALIKE], esc(texts.name)
     head = f"<h3>By their photographs, as {encoder} sees them</h3>"
     if not alike:
         return head + notice(f"No feature's photographs are more like “{asked}” than photographs drawn at random.")
