@@ -9,7 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Set before huggingface_hub or transformers are imported: their constants are read once.
+# Set before huggingface_hub, transformers or Triton are imported: their constants are read once.
+os.environ.setdefault("TRITON_INTERPRET", "1")  # its kernels are tested on a CPU
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # tests/hub_emulator.py speaks the older protocol for large files
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
