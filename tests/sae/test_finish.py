@@ -157,9 +157,9 @@ def test_without_a_store_one_pass_of_the_backbone_finishes_all_layers(monkeypatc
     source = OnlineActivations(tiny_dinov2(), noise_samples(12), ("block_01", "block_03"), images_per_run=4)
     runs, tokens_of = [], OnlineActivations.tokens_of
 
-    def counted(self: OnlineActivations, pixels: object, layers: object) -> object:
+    def counted(self: OnlineActivations, pixels: object, layers: object, *where: object) -> object:
         runs.append(tuple(layers))
-        return tokens_of(self, pixels, layers)
+        return tokens_of(self, pixels, layers, *where)
 
     monkeypatch.setattr(OnlineActivations, "tokens_of", counted)
 
