@@ -113,7 +113,7 @@ def test_all_rows_are_never_in_memory_together(tmp_path, monkeypatch):
         fit_examples(stored.known, (torch.zeros(3, 256), torch.arange(3)), 3, settings=few)
 
     grown(stream)  # what libraries load at first use
-    assert grown(stream) < 0.85 * size  # a process that ran other tests has holes in its memory
+    assert min(grown(stream) for _ in range(3)) < 0.7 * size  # a process that ran other tests has holes in its memory
     assert size < grown(lambda store: store.layer("layer")) < 1.5 * size  # once, and not twice
 
 
