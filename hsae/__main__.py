@@ -30,7 +30,7 @@ COMMANDS = {
     "faithfulness": Row("hsae.commands.faithfulness", "Measure how true relevancy maps are."),
     "figures": Row("hsae.commands.figures", "Draw the figures of a run, as PNG and CSV."),
     "names": Row("hsae.commands.names", "Name latents after WordNet nodes, by rules that unseen images confirm."),
-    "nearest": Row("hsae.commands.nearest", "Store where the starter photographs lie in the last layer."),
+    "nearest": Row("hsae.commands.nearest", "Store what an artifact makes of the starter photographs."),
     "pairs": Row("hsae.commands.pairs", "Tell which features follow object, background, colour, texture or place."),
     "photographs": Row("hsae.commands.photographs", "Measure how true classes and names of labelled photographs are."),
     "places": Row("hsae.commands.places", "Measure where latents of patches fire: at one place, on objects, together."),

@@ -14,14 +14,16 @@ from hsae.activations.store import ActivationStore
 from hsae.activations.stored_images import StoredImages
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.examples import rows_to_show, write_examples
+from hsae.artifacts.documents.maps import write_maps
 from hsae.artifacts.documents.profiles import LayerFiring, write_profiles
 from hsae.artifacts.documents.starter import write_starter
 from hsae.artifacts.documents.tree import write_tree
-from hsae.artifacts.top_images_file import TopImages
+from hsae.artifacts.top_images_file import TopImages, strongest_photographs
 from hsae.data.samples import Samples
 from hsae.data.starter_photos import starter_samples
 from hsae.hierarchy import Taxonomy
 from hsae.measures.plain import significant
+from hsae.report.firing_maps import FiringMapsFitter
 from hsae.report.inputs import (
     MAX_TRAIN_BYTES,
     LabelledActivations,
@@ -58,6 +60,8 @@ class Found:
     """By layer."""
     neurons: Mapping[str, Tensor | None]
     """What the MLP's hidden neurons add to the activations, by layer (Backbone.mlp_output)."""
+    grids: Mapping[str, tuple[int, int] | None]
+    """Rows and columns of the patches that SAEs read, by layer; None where they are no such, none for other tokens."""
     heldout_images: Samples
     """Those of the held-out activations."""
 
@@ -99,6 +103,7 @@ def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact | No
                 {name: _firing(report, stores) for name, report in reports.items()}, starter_keys
             ),
             "starter": write_starter(_starter_bank(config, stores.starter, starter_keys)),
+            **_maps(found, stores.starter, top_images, starter_keys),
             **_examples(config, found.heldout_images, stores.heldout.rows.tolist(), reports),
         },
     )
@@ -199,6 +204,21 @@ def _starter_bank(config: RunConfig, store: ActivationStore, keys: list[str]) ->
     """The starter photographs at the last layer, as the app compares them."""
     last = list(store.layers)[-1]
     return PhotoBank(last, "cls" if config.token == "cls" else "mean", tuple(keys), store.layer(last).mean(1))
+
+
+def _maps(
+    found: Found, store: ActivationStore, top_images: Mapping[str, TopImages], keys: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Where latents of patches fire in the starter photographs, as a document of the artifact."""
+    fitters = {
+        name: FiringMapsFitter(found.saes[name], strongest_photographs(top_images[name]), grid)
+        for name, grid in found.grids.items()
+        if grid
+    }
+    for name, fitter in fitters.items():
+        for key, patches in zip(keys, store.layer(name), strict=True):
+            fitter.update(key, patches)
+    return {"maps": write_maps({name: fitter.compute() for name, fitter in fitters.items()})} if fitters else {}
 
 
 def _embeddings(store: ActivationStore) -> Tensor:

@@ -20,6 +20,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.card import save_with_card
 from hsae.artifacts.extras import content_sha256
 from hsae.backbones.registry import load_backbone
+from hsae.relevancy.explain import regular_grid
 from hsae.sae.config import SAEConfig, TrainConfig
 from training.build import Found, analysis_settings, build_artifact
 from training.checks import checked_splits
@@ -64,13 +65,14 @@ def run(
             source = stores.source if stores else extract_training(config, split, backbone, disk)[0]
             take_part(source, disk)
         neurons = {name: _on_cpu(backbone.mlp_output(name)) for name in source.layers}
+        grids = {name: regular_grid(backbone, name) for name in source.layers if config.token == "patch"}
         del backbone  # the largest thing in memory; what is online keeps its own
         training = Training(source, sae, train)
         with ledger.stage("training", folder / "saes"):
             saes = train_saes(folder, training, accelerator, plan.layers_at_once)
         with ledger.stage("analysis", folder / "artifact"):
             if stores:
-                found = Found(stores, saes, neurons, split.heldout)
+                found = Found(stores, saes, neurons, grids, split.heldout)
                 _analyse(config, training, found, disk, command)
         if accelerator.is_main_process and config.push_to_hub:
             artifact = Artifact.load(folder / "artifact")

@@ -24,6 +24,7 @@ EXTRAS = {
         "consistency",
         "examples",
         "faithfulness",
+        "maps",
         "profiles",
         "scoreboard",
         "segmentation",

@@ -38,6 +38,11 @@ def check_top_images(value: Any, layer: Layer) -> TopImages:
     return value
 
 
+def strongest_photographs(value: TopImages) -> list[list[str]]:
+    """Keys of the starter photographs of each latent, strongest first."""
+    return [[key for key, _ in entry["starter"]] for entry in value]
+
+
 def write_top_images(path: Path, value: TopImages) -> None:
     """Write one line per latent."""
     lines = (json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False) for entry in value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.faithfulness import write_faithfulness
 from hsae.artifacts.extras import add_document
+from hsae.artifacts.top_images_file import strongest_photographs
 from hsae.atomic import write_json, write_text
 from hsae.backbones.base import Backbone
 from hsae.data.samples import Samples, load_samples
@@ -44,8 +45,7 @@ def _score(
     artifact: Artifact, backbone: Backbone, layer: str, samples: Samples, config: FaithfulnessConfig
 ) -> LayerScores:
     subject = Subject(backbone, artifact.sae(layer), layer, artifact.token)
-    top = artifact.top_images(layer)
-    photos = {latent: [key for key, _ in images["starter"]] for latent, images in enumerate(top)}
+    photos = dict(enumerate(strongest_photographs(artifact.top_images(layer))))
     return score_layer(subject, samples, photos, config, load_samples("starter:cutouts"))
 
 

@@ -11,6 +11,7 @@ from hsae.activations.extract import extract_activations
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.stores import check_store
+from hsae.artifacts.top_images_file import strongest_photographs
 from hsae.comparison.document import Photos
 from hsae.comparison.models import Comparison, Model, compare
 from hsae.data.samples import Samples
@@ -60,10 +61,7 @@ def compare_stores(
 
 def starter_photos(artifact: Artifact) -> Photos:
     """Keys of the starter photographs that move each latent most, by layer."""
-    return {
-        layer: [[key for key, _ in entry["starter"]] for entry in artifact.top_images(layer)]
-        for layer in artifact.layers
-    }
+    return {layer: strongest_photographs(artifact.top_images(layer)) for layer in artifact.layers}
 
 
 def _require_same_images(a: ActivationStore, b: ActivationStore) -> None:

@@ -58,6 +58,10 @@ class Taxonomy:
     def __repr__(self) -> str:
         return f"Taxonomy({len(self.classes)} classes, {len(self.nodes)} nodes)"
 
+    def __contains__(self, node: object) -> bool:
+        """Whether a node is above any of the classes, or one of them."""
+        return node in self._position
+
     @property
     def root(self) -> str:
         """The one node above all classes that every other node is under: entity, n00001740."""

@@ -43,7 +43,7 @@ def examples(at: LatentAt, strongest: Sequence[tuple[str, float]], layers: tuple
             yield Example(key, activation, at.backbone.preprocessing.crop(starter_image(key)), None)
             continue
         crop, pixels, found = _looked_at(at.backbone, layers, key)
-        yield Example(key, activation, crop, activation_map(at, encoded(at, found[at.layer]), pixels))
+        yield Example(key, activation, crop, activation_map(at, encoded(at, found[at.layer], pixels)))
 
 
 @lru_cache(maxsize=_PHOTOS_KEPT)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, nearest_cells
+from hsae.backbones.places import patch_grid
 from hsae.data.open_image import ImageSource
 from hsae.errors import InputError
 from hsae.relevancy.maps import RelevancyMap
@@ -123,6 +124,14 @@ def segments_of(backbone: Backbone, pixels: Tensor, layer: str) -> np.ndarray | 
         if torch.equal(places, nearest_cells(*backbone.grid(layer, *places.shape), *places.shape))
         else places.numpy()
     )
+
+
+def regular_grid(backbone: Backbone, layer: str) -> tuple[int, int] | None:
+    """Rows and columns of a layer's patches; None where its tokens lie otherwise, and so in each image elsewhere."""
+    side = backbone.preprocessing.image_size
+    noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    regular = segments_of(backbone, noise.to(backbone.device, backbone.dtype), layer) is None
+    return patch_grid(backbone, layer) if regular else None
 
 
 def _as_map(trace: Trace, target: Target, method: str, segments: np.ndarray | None) -> RelevancyMap:

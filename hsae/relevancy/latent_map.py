@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hsae.backbones.base import Backbone, Token
@@ -27,24 +29,27 @@ class LatentAt:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """All latents at all patches of an image, `[patches, d_sae]` each."""
+    """All latents at all patches of an image."""
 
     pre: Tensor
+    """Pre-activations `[patches, d_sae]`."""
     values: Tensor
+    """`[patches, d_sae]`."""
+    segments: NDArray[np.int64] | None
+    """As `RelevancyMap` has them."""
 
 
 @torch.no_grad()
-def encoded(at: LatentAt, activations: Tensor) -> Encoded:
-    """What the SAE makes of an image's activations at the layer, `[1, tokens, d_in]`; the same for all its latents."""
-    pre = at.sae.pre_activation(at.backbone.select_token(activations, at.layer, "patch")[0])
-    return Encoded(pre, at.sae.activate(pre))
+def encoded(at: LatentAt, activations: Tensor, pixels: Tensor) -> Encoded:
+    """What the SAE makes of an image's activations at the layer, `[1, tokens, d_in]`; the same for all its latents.
 
-
-def activation_map(at: LatentAt, image: Encoded, pixels: Tensor) -> RelevancyMap:
-    """The latent's value at each patch, 0 where it is silent: the natural map of an SAE of patches.
-
-    pixels `[1, 3, height, width]`: what the image's activations come from.
+    pixels `[1, 3, height, width]`: what the activations come from.
     """
+    pre = at.sae.pre_activation(at.backbone.select_token(activations, at.layer, "patch")[0])
+    return Encoded(pre, at.sae.activate(pre), segments_of(at.backbone, pixels, at.layer))
+
+
+def activation_map(at: LatentAt, image: Encoded) -> RelevancyMap:
+    """The latent's value at each patch, 0 where it is silent: the natural map of an SAE of patches."""
     values = image.values[:, at.latent].float().cpu().numpy().reshape(patch_grid(at.backbone, at.layer))
-    segments = segments_of(at.backbone, pixels, at.layer)
-    return RelevancyMap(values, "activation", at.layer, image.pre[:, at.latent].max().item(), segments)
+    return RelevancyMap(values, "activation", at.layer, image.pre[:, at.latent].max().item(), image.segments)

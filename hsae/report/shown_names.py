@@ -30,8 +30,14 @@ _NODES = tuple(column.name for column in COLUMNS if column.type == "wnid")
 
 def status(table: pd.DataFrame) -> pd.Series:
     """KEPT, REFUSED or OLDER for each latent, by its index; a name that is no noun of WordNet is refused."""
-    part = table.reindex(columns=["named", "node"])
-    return pd.Series([_status(*pair) for pair in part.itertuples(index=False)], index=table.index, dtype=int)
+    if "named" not in table:
+        return pd.Series(OLDER, index=table.index, dtype=int)
+    named = table["named"].to_numpy(float, na_value=OLDER)
+    of = np.where(named == KEPT, KEPT, np.where(named == REFUSED, REFUSED, OLDER))
+    kept = np.flatnonzero(of == KEPT)
+    nodes = table["node"].iloc[kept].tolist() if "node" in table else [None] * len(kept)
+    of[kept] = [_status(KEPT, node) for node in nodes]
+    return pd.Series(of, index=table.index, dtype=int)
 
 
 def status_of(row: pd.Series) -> int:

@@ -17,7 +17,7 @@ from hsae.faithfulness.removal import Baseline
 from hsae.measures.wordnet.node_probabilities import node_probabilities
 from hsae.relevancy import RelevancyMap, relevancy_map
 from hsae.relevancy.examples import Example, examples
-from hsae.relevancy.latent_map import LatentAt, activation_map, encoded
+from hsae.relevancy.latent_map import Encoded, LatentAt, activation_map, encoded
 from hsae.relevancy.targets import Place, Target, latent_target
 from hsae.report.active import active_table
 from hsae.report.shown_names import UNLIKELY
@@ -57,21 +57,22 @@ class LatentSession(ImageSession):
 
         Probes read the whole image, so they say nothing of what a patch shows.
         """
-        likely = np.full(len(nodes), np.nan)
         if self.artifact.token == "patch" or not self.artifact.classes:
-            return likely
-        known = np.flatnonzero(nodes.isin(self.taxonomy.nodes))
-        members = torch.tensor(self.taxonomy.members[[self.taxonomy.position(node) for node in nodes.iloc[known]]])
+            return np.full(len(nodes), np.nan)
+        known = [node for node in nodes.dropna().unique() if node in self.taxonomy]
+        members = torch.tensor(self.taxonomy.members[[self.taxonomy.position(node) for node in known]])
         logits = self.artifact.probe(layer).logits(self._token(layer).mean(0))
-        likely[known] = node_probabilities(logits, members).numpy()
-        return likely
+        likely = dict(zip(known, node_probabilities(logits, members).tolist(), strict=True))
+        return np.array([likely.get(node, np.nan) for node in nodes])
 
     def activation_map(self, layer: str, latent: int) -> RelevancyMap:
         """Where in the image a latent of patches fires, and how strongly: 0 at patches where it is silent."""
         self._require_patches()
         at = self._latent(layer, latent)
-        image = self.once(("encoded", layer), lambda: encoded(at, self.activations(layer)))
-        return activation_map(at, image, self.backbone.pixels([self.crop]))
+        return activation_map(at, self.once(("encoded", layer), lambda: self._encoded(at)))
+
+    def _encoded(self, at: LatentAt) -> Encoded:
+        return encoded(at, self.activations(at.layer), self.backbone.pixels([self.crop]))
 
     def examples(self, layer: str, latent: int, top: int = 4) -> list[Example]:
         """The starter photographs on which a latent is strongest, the first one first, and where it fires in each.

@@ -9,12 +9,13 @@ import pytest
 
 import hsae
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.maps import read_map
 from hsae.artifacts.files import PACKAGED, packaged
 from hsae.report.places import KINDS
 from hsae.views.page.models import Models
 
 FOLDER = PACKAGED["starter-patches"]
-MOST_BYTES = 10 * 2**20
+MOST_BYTES = 12 * 2**20
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def patches() -> Artifact:
 def test_it_is_small_whole_and_of_the_current_schema(patches):
     assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) <= MOST_BYTES
     assert patches.index.schema == 2
-    assert "starter" in patches.documents
+    assert {"starter", "maps"} <= {*patches.documents}
 
 
 def test_every_layer_has_names_by_the_rule_and_artefacts_of_places_are_told(patches):
@@ -60,3 +61,5 @@ def test_places_of_a_photograph_are_answered(focus, patches):
     assert np.count_nonzero(heat) < heat.size
     (example, *_) = session.patches.examples(layer, int(here.latent[0]), top=1)
     assert example.map.values.max() == pytest.approx(example.activation, rel=0.1)
+    stored = read_map(patches.document("maps"), layer, int(here.latent[0]), example.key)
+    np.testing.assert_allclose(stored, example.map.values / example.map.values.max(), atol=0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -12,10 +13,12 @@ from safetensors.torch import load_file
 from hsae.activations.online import OnlineSampler
 from hsae.activations.store import ActivationStore
 from hsae.artifacts.artifact import Artifact
+from hsae.artifacts.documents.maps import read_map
 from hsae.errors import InputError
 from hsae.sae.config import SAEConfig
 from hsae.sae.layer import LayerTraining
 from hsae.sae.train import TrainConfig
+from hsae.session import Session
 from tests.tiny_models import tiny_dinov2
 from training.run_config import RunConfig
 from training.stages import run
@@ -104,7 +107,18 @@ def test_the_command_runs_online(backbone: str, tmp_path: Path) -> None:
         "batch_size": 64,
     }
     assert main([part for name, value in flags.items() for part in (f"--{name}", str(value))]) == 0
-    assert Artifact.load(tmp_path / "artifact").layers == ("block_02",)
+    artifact = Artifact.load(tmp_path / "artifact")
+    assert artifact.layers == ("block_02",)
+    check_maps(artifact)
+
+
+def check_maps(artifact: Artifact) -> None:
+    """The run knows where its latents fire in starter photographs."""
+    (layer,), session = artifact.layers, Session(artifact)
+    latent = next(at for at, images in enumerate(artifact.top_images(layer)) if images["starter"])
+    for example in session.examples(layer, latent):
+        stored = read_map(artifact.document("maps"), layer, latent, example.key)
+        np.testing.assert_allclose(stored, example.map.values / example.map.values.max(), atol=0.01)
 
 
 @pytest.mark.parametrize("wrong", [{"activations": "offline"}, {"probe_images": 0}], ids=str)

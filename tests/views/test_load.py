@@ -12,14 +12,11 @@ from tests.load_test import Tally, crowd, same
 from tests.page_client import PageClient, starter_png
 from tests.running_app import forked_app
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # gradio_client's sockets
-]
+pytestmark = pytest.mark.slow
 
 
 def test_twenty_visitors_get_their_own_answers_and_memory_stays_flat(server, artifact, tmp_path):
-    tally = crowd(server.address, server.pid, artifact, tmp_path, visitors=20, seconds=10)
+    tally = crowd(server.address, server.pid, artifact, visitors=20, seconds=10)
     assert tally.problems == {}
     assert tally.full == {}  # each asks one question at a time
     assert len(tally.seconds) > 60

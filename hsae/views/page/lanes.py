@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from hsae.errors import HsaeError
+from hsae.views.page.looking import page
 from hsae.views.parts.say import brief, problem
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Lane:
 
         @wraps(function)
         async def handle(asking: gr.Request, *args: Any) -> Any:
+            page.set(asking.session_hash or "")
             try:
                 return await self.run(visitor_of(asking), partial(function, *args))
             except HsaeError as error:

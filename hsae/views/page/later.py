@@ -32,9 +32,10 @@ class Later:
     def wire(self, selection: gr.State, idle: gr.components.Component) -> None:
         """The event that draws them; it shows that it is under way on what visitors see of them, else on `idle`.
 
-        Not on every output: of each of those the browser would copy all values at each sign of progress. A visitor who
-        leaves a view does not cancel it: what Gradio's page has cancelled it may take to be under way for ever, and
-        then it never asks for the views of the tab that was opened. Of several asked for meanwhile the last is drawn.
+        Not on every output: of each of those the browser would copy all values at each sign of progress. When a visitor
+        leaves a view, the server stops working on it (`looking`), and the event ends. Gradio's own cancelling is of no
+        use: what its page has cancelled it may take to be under way for ever, and then it never asks for the views of
+        the tab that was opened. Of several asked for meanwhile the last is drawn.
         """
         seen = [view.outputs[0] for view in self.views if _is_text(view.outputs[0])]
         self.asked.change(
@@ -50,13 +51,15 @@ class Later:
     def draw(self, selection: Selection, asked: Asked | None, drawn: dict[str, Any]) -> list[Any]:
         """What is asked for, what is drawn of it, and a value for every output.
 
-        Nothing is asked for any more where something went wrong, so that the next event asks anew.
+        Nothing is asked for any more where something went wrong, so that the next event asks anew. What the page has
+        left is skipped: the event by which it did asks for what follows.
         """
         if asked is None:
             return [gr.skip()] * len(self.outputs)
         drawn = dict(drawn)
         values = self.drawing.values(self.views, selection, drawn)
-        failed = not self.wanted(selection).keys() <= drawn.keys()
+        looked_at = self.drawing.looking.of(self.wanted(selection))
+        failed = not looked_at.keys() <= drawn.keys()
         return [None if failed else gr.skip(), drawn, *values]
 
 

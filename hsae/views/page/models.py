@@ -15,6 +15,7 @@ from PIL import Image
 from hsae.artifacts.artifact import Artifact
 from hsae.artifacts.documents.comparison import ComparisonReader
 from hsae.artifacts.documents.examples import Examples, read_examples
+from hsae.artifacts.documents.maps import read_map
 from hsae.artifacts.documents.profiles import Weaker, read_profile, read_together, read_weaker
 from hsae.artifacts.documents.steerable import Found, read_steerable
 from hsae.artifacts.documents.tree import Concept, Edge, read_concepts, read_edges, read_node_scores
@@ -25,7 +26,7 @@ from hsae.hierarchy.branching import branching
 from hsae.measures.profiles import Profile
 from hsae.measures.weaker_images import Shares
 from hsae.measures.wordnet.pushes import Pushes
-from hsae.relevancy import usable_methods
+from hsae.relevancy import RelevancyMap, usable_methods
 from hsae.report.shown_names import as_shown
 from hsae.session import Session
 from hsae.steering.turning import Turn
@@ -193,6 +194,11 @@ class Model:
     def weaker(self, layer: str, latent: int) -> Weaker:
         """Images on which it fires, but not most strongly; none if not known."""
         return read_weaker(self.artifact.document("profiles"), layer, latent)
+
+    def map(self, layer: str, latent: int, key: str) -> RelevancyMap | None:
+        """Where a latent of patches fires in a starter photograph, as the artifact says; None where it does not."""
+        values = read_map(self.artifact.document("maps"), layer, latent, key)
+        return None if values is None else RelevancyMap(values, "activation", layer, float(values.max()))
 
     @cached_property
     def examples(self) -> Examples | OwnImages | None:

@@ -181,7 +181,9 @@ class Page:
         """The new state, and a value for every output: the views that are open and out of date are drawn again."""
         drawn = dict(drawn)
         values = self.drawing.values(self.views, selection, drawn)
-        return [selection, drawn, *values, *(later.wanted(selection) for later in self.later)]
+        asked = [later.wanted(selection) for later in self.later]
+        self.drawing.looking.tell({view: key for kind in asked for view, key in kind.items()})
+        return [selection, drawn, *values, *asked]
 
     def paint(self) -> None:
         """Put what a visitor without a link sees into the page itself, so that its first paint is complete."""

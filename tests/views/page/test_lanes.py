@@ -21,7 +21,7 @@ def lane(threads: int = 1, each: int = 4, everybody: int = 6) -> Lane:
 
 
 def asking(host: str = "192.0.2.1") -> SimpleNamespace:
-    return SimpleNamespace(client=SimpleNamespace(host=host))
+    return SimpleNamespace(client=SimpleNamespace(host=host), session_hash="page")
 
 
 async def held(lane: Lane, visitors: str) -> tuple[list[str], list[object]]:

@@ -17,6 +17,7 @@ from hsae.views.page.photos import starter_keys
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import image_uri
 from hsae.views.parts.dim import mask_name, mask_uri
+from hsae.views.parts.left import go_on
 from hsae.views.parts.markup import attributes, esc, notice, number
 from hsae.views.tabs.relevancy.explained import method_of
 
@@ -114,6 +115,7 @@ def masks(desk: Desk, selection: Selection, latent: int) -> dict[str, dict[str, 
 
 def where(desk: Desk, selection: Selection, latent: int, shot: Shot) -> RelevancyMap:
     """Which patches of a picture the feature's value comes from; for features of patches where it fires."""
+    go_on()
     session = _session(desk, selection, shot)
     if session.artifact.token == "patch" and not selection.method:
         return session.activation_map(selection.layer, latent)

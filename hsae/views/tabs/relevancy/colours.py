@@ -12,6 +12,7 @@ from hsae.views.page.kept import Feature, read_kept, write_feature
 from hsae.views.page.selection import MARKS, Selection
 from hsae.views.parts.charts import image_uri
 from hsae.views.parts.dim import mask_uri
+from hsae.views.parts.left import go_on
 from hsae.views.parts.markup import button, esc
 from hsae.views.tabs.relevancy.elsewhere import others_html
 from hsae.views.tabs.relevancy.explained import method_of
@@ -87,6 +88,7 @@ def _offer(row: pd.Series, marks: tuple[Feature, ...]) -> str:
 
 
 def _marked(desk: Desk, selection: Selection, mark: Feature) -> Marked:
+    go_on()
     (kind, latent), model, layer = mark, desk.model(selection), selection.layer
     of = model.patches if kind == "patch" and model.patches is not None else model
     session = desk.photos.session(of, selection.image)

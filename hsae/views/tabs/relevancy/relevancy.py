@@ -16,6 +16,7 @@ from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.edit_text import read_patches
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import short_layer
+from hsae.views.parts.left import go_on
 from hsae.views.parts.markup import esc, notice, percent
 from hsae.views.parts.patches import grid_payload, patch_grid
 from hsae.views.parts.say import brief
@@ -104,6 +105,7 @@ def _render(desk: Desk, selection: Selection) -> list[Any]:
 
 def _tried(one: Explained, show: Callable[[Explained], str]) -> str:
     """A picture, or why there is none: not every method has a map of a concept."""
+    go_on()
     try:
         return show(one)
     except HsaeError as error:
