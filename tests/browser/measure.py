@@ -31,6 +31,14 @@ ANSWERED = """() => {
   });
 }"""
 """Asking again and again would cost more than the answer."""
+PAINTED = """async (name) => {
+  const start = performance.now();
+  document.querySelector(`#tabs [data-value="${name}"]`).click();
+  const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  do await frame(); while (document.querySelector(`#view-${name}`).offsetParent === null);
+  return performance.now() - start;
+}"""
+"""In the page itself, since a driver's click waits for more than a visitor's does."""
 
 
 def main() -> None:
@@ -135,14 +143,9 @@ def patched(page: Page) -> list[float]:
 
 
 def opened_tab(page: Page) -> list[float]:
-    """From a click on a tab to its view, also while heat maps are being made."""
-    found = []
-    for name in ("feature", "relevancy", "carries", "layers", "steer"):
-        start = time.perf_counter()
-        page.locator(f'#tabs [data-value="{name}"]').click()
-        page.locator(f"#view-{name}").wait_for(state="visible")
-        found.append(time.perf_counter() - start)
-    return found
+    """From a click on a tab to its view, painted, also while heat maps are being made and for views opened again."""
+    tabs = ("feature", "relevancy", "carries", "layers", "steer", "hierarchy", "compare")
+    return [page.evaluate(PAINTED, name) / 1000 for name in (*tabs, *tabs)]
 
 
 if __name__ == "__main__":
