@@ -12,7 +12,7 @@ from hsae.views.page.selection import Selection
 from hsae.views.page.share import share_buttons
 from hsae.views.page.state import Choices
 from hsae.views.parts.charts import cell_css, short_layer
-from hsae.views.parts.markup import button, percent
+from hsae.views.parts.markup import button, esc, percent
 from hsae.views.parts.view import View, picker
 
 # Runs when the link changes: the address bar always holds it, and Back returns to the one before. The theme is not part
@@ -71,11 +71,11 @@ def build(desk: Desk, choices: Choices) -> tuple[list[View], gr.HTML]:
 def _strip(desk: Desk, selection: Selection) -> str:
     model = desk.model(selection)
     accuracy = {layer: model.curve(layer, "acc1_x") for layer in model.artifact.layers}
-    return strip_html(accuracy, selection.layer)
+    return strip_html(accuracy, selection.layer, str(model.artifact.backbone["id"]))
 
 
-def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
-    """One button per layer, coloured from the lowest to the highest accuracy."""
+def strip_html(accuracy: Mapping[str, float | None], selected: str, backbone: str) -> str:
+    """One button per layer, coloured from the lowest to the highest accuracy; backbone: whose layers they are."""
     known = [value for value in accuracy.values() if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     buttons = []
@@ -85,5 +85,6 @@ def strip_html(accuracy: Mapping[str, float | None], selected: str) -> str:
         title = f"{layer}: {told}" if known else layer
         face = button(short_layer(layer), ("layer", layer), title=title, pressed=layer == selected)
         buttons.append(f'<span style="{cell_css(share)}">{face}</span>')
-    hint = "<small>brighter = classes easier to read out here</small>" if known else ""
+    brighter = "; brighter = classes easier to read out there" if known else ""
+    hint = f"<small>the layers of {esc(backbone)}, from the picture on{brighter}</small>"
     return f'<div class="hsae-strip" role="group" aria-label="Layer"><b>Layer</b>{"".join(buttons)}{hint}</div>'

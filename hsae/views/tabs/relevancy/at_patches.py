@@ -95,5 +95,8 @@ def _dimmed(photo: str, found: RelevancyMap) -> str:
 
 def _elsewhere(layers: Sequence[str]) -> str:
     """Where features of patches are to be had."""
-    faces = "".join(button(short_layer(layer), ("layer", layer)) for layer in layers)
-    return f'<p class="hsae-hint">Features of single patches are known at the layers {faces}</p>'
+    faces = "".join(button(f"layer {short_layer(layer)}", ("layer", layer)) for layer in layers)
+    return (
+        '<p class="hsae-hint">Which features are active at a place is known at some layers only:</p>'
+        f'<div class="hsae-walk">{faces}</div>'
+    )
