@@ -26,6 +26,7 @@ from hsae.views.tabs.feature.card import evidence_html, numbers_html
 from hsae.views.tabs.hierarchy.hierarchy import KINDS, twin
 from hsae.views.tabs.hierarchy.scatter import scatter_payload
 from hsae.views.tabs.layers.layers import fires_html
+from hsae.views.tabs.relevancy.explained import explained
 from tests.page_client import starter_png
 from tests.views.conftest import LAYERS, artifact_with, in_a_loop, latents
 from tests.views.tabs.compare.test_compare import DOCUMENT
@@ -277,6 +278,18 @@ def test_a_photos_features_begin_with_what_is_said_of_it(desk, active):
         assert unsaid(listed.loc[found[2]]) == "named carnivore, but too weak here for that to be said of this photo"
         numbers.add(len(said))
     assert numbers == {0, 1}  # names were left out, and not all of them
+
+
+def test_a_map_is_of_a_feature_by_its_name_only_where_that_is_said_of_the_photo(desk, active):
+    titles = set()
+    for layer, found in active.items():
+        said = likeliest_first(desk, layer, found)
+        for latent, name in ((found[1], "domestic cat"), (found[2], "carnivore"), (found[3], "sports car")):
+            shown = explained(desk, Selection("unsaved", layer, latent, PHOTO))[-1]
+            assert shown.title == (f"feature: {name}" if latent in said else f"feature {latent}")
+            assert (f"It is named {name}, but" in shown.told) is (latent not in said)
+            titles.add(latent in said)
+    assert titles == {True, False}
 
 
 @pytest.mark.parametrize(("above", "state", "said"), [(-1, 1, True), (1, 1, False), (-1, 0, False), (-1, -1, False)])

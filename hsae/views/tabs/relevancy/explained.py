@@ -9,7 +9,7 @@ from hsae.faithfulness.curves import Curve
 from hsae.hierarchy import wordnet
 from hsae.relevancy import RelevancyMap, default_method
 from hsae.session import Session
-from hsae.views.page.desk import Desk, feature_name
+from hsae.views.page.desk import Desk, said_name, unsaid
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.markup import esc, number, percent
@@ -73,13 +73,13 @@ def _feature(desk: Desk, selection: Selection) -> list[Explained]:
     if latent is None or latent not in active.index:
         return []
     session, layer, method = desk.session(selection), selection.layer, method_of(desk, selection)
-    name = feature_name(desk.model(selection).latents(layer).iloc[latent], latent)
-    at, strength = f"at layer {esc(short_layer(layer))}", float(active["strength"][latent])
+    row, at = active.loc[latent], f"at layer {esc(short_layer(layer))}"
+    name, but = said_name(row, latent), unsaid(row)
     told = (
-        f"Bright: what makes the feature <b>{esc(name)}</b> fire {at}, with strength {number(strength)}."
-        if active["activation"][latent] > 0
-        else f"Bright: what speaks for the feature <b>{esc(name)}</b>, which loses to stronger ones {at}."
-    )
+        f"Bright: what makes <b>{esc(name)}</b> fire {at}, with strength {number(row['strength'])}."
+        if row["activation"] > 0
+        else f"Bright: what speaks for <b>{esc(name)}</b>, which loses to stronger ones {at}."
+    ) + (f" It is {esc(but)}." if but else "")
     return [
         Explained(
             name, "feature", told,
