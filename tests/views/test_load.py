@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+import psutil
 import pytest
 
 from hsae.views.page.state import VIEWS
@@ -21,6 +22,20 @@ def test_twenty_visitors_get_their_own_answers_and_memory_stays_flat(server, art
     assert tally.full == {}  # each asks one question at a time
     assert len(tally.seconds) > 60
     assert abs(tally.growth) < 0.1
+
+
+def test_calls_of_the_api_leave_nothing_in_memory(server):
+    """Gradio alone keeps 0.2 MB of each, of up to 10 000."""
+    client = PageClient(server.address)
+    photo = starter_png("animals/dog")
+
+    def ask(calls: int) -> float:
+        for _ in range(calls):
+            assert client.answer("classes", client.upload("photo.png", photo), "", "", 4)
+        return psutil.Process(server.pid).memory_info().rss / 2**20
+
+    before = ask(100)
+    assert ask(200) - before < 15
 
 
 @pytest.fixture(scope="module")

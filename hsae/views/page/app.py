@@ -29,6 +29,7 @@ from hsae.views.page.models import Models
 from hsae.views.page.own_images import OwnImages, images_of
 from hsae.views.page.page import Page
 from hsae.views.page.photos import Photos
+from hsae.views.page.sessions import Forgetful, PageConfig
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import tabs_css
 from hsae.views.page.upload_folder import upload_folder
@@ -45,6 +46,10 @@ class Space(gr.Blocks):
     """The page, and what is served beside it."""
 
     shared: Shared
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.default_config = PageConfig(self)
 
 
 def build_app(
@@ -94,7 +99,10 @@ def launch(
         footer_links=["api", "gradio", "settings"], css=f"{asset('page/style.css')}\n{tabs_css()}",
         head=_HEAD, theme=theme, mcp_server=mcp, max_threads=_EVENTS,
         app_kwargs={
-            "middleware": [Middleware(Intake, folder=upload_folder()), Middleware(Served, shared=demo.shared)]
+            "middleware": [
+                Middleware(Intake, folder=upload_folder()), Middleware(Served, shared=demo.shared),
+                Middleware(Forgetful),
+            ]
         },
     )  # fmt: skip
     return address
