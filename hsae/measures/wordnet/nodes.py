@@ -9,8 +9,7 @@ direction. Over n images of which P are under node a, with share pi = P / n:
 Equal scores count together, so their order does not matter. An image of a class that is an ancestor of a node's classes
 counts as not under that node.
 
-One sort serves all nodes: the matrix of images, strongest first, by the nodes above them has the ranks of every node's
-images in its columns, and turning compressed rows into compressed columns sorts them by counting. For given hits MCC
+One sort serves all nodes: one walk over the images, strongest first, counts those under each of them. For given hits MCC
 is best with the fewest images said, so the best threshold is the score of an image under the node.
 """
 
@@ -20,7 +19,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -77,26 +75,29 @@ class Ranking:
     """The images of one latent, strongest first."""
 
     order: NDArray[np.int64]
-    """Images by falling score."""
+    """Images by falling score, and those of equal scores by their number."""
     ends: Ranks
     """In that order, how many images score at least as much as each: 1 .. n without equal scores."""
-    tied: bool
-    """Whether any scores are equal."""
 
-    @cached_property
-    def at_least(self) -> Ranks:
-        """The same for every image, `[n_images]`."""
-        ranks = np.empty_like(self.ends)
-        ranks[self.order] = self.ends
-        return ranks
+    @property
+    def places(self) -> NDArray[np.int32]:
+        """Where every image comes, `[n_images]` from 0 on."""
+        places = np.empty(len(self.order), np.int32)
+        places[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return places
 
 
 def ranking(scores: NDArray[np.float32]) -> Ranking:
-    """Rank the images of one latent by `scores [n_images]`."""
-    order = np.argsort(-scores)
-    falls = np.diff(scores[order], append=-np.inf) != 0
-    ends = np.flatnonzero(falls) + 1
-    return Ranking(order, np.repeat(ends, np.diff(ends, prepend=0)), not falls.all())
+    """Rank the images of one latent by `scores [n_images]`, none of them NaN."""
+    bits = (0 - np.asarray(scores, np.float32)).view(np.int32)  # of falling scores; 0 - 0 is 0, and never -0
+    # Floats rise like their bits, and those below 0 fall. One sort of numbers, image numbers below, beats an argsort.
+    keys = np.where(bits < 0, bits ^ np.int32(2**31 - 1), bits).astype(np.int64) << 32
+    keys |= np.arange(len(keys))
+    keys.sort()
+    ends = np.flatnonzero(np.diff(keys >> 32, append=2**32)) + 1
+    if len(ends) < len(keys):
+        ends = np.repeat(ends, np.diff(ends, prepend=0))
+    return Ranking(keys & (2**32 - 1), ends)
 
 
 def average_precision_of(ranks: Ranks) -> float:
@@ -131,7 +132,7 @@ def best_gains(
 
     def gains(scores: NDArray[np.float32]) -> list[Rows]:
         ranked = ranking(scores)
-        return [one.ap_gain(one.reached(ranked)) for one in images]
+        return [one.ap_gain(ranked) for one in images]
 
     best = [(np.full(len(members), MISSING), np.full(len(members), -np.inf)) for _ in images]
     for number, found in enumerate(data.each(gains)):
@@ -146,8 +147,8 @@ def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = 
     images = _NodeImages(data, members, min_said)
 
     def fit(scores: NDArray[np.float32]) -> tuple[Rows, Rows]:
-        reached = images.reached(ranking(scores))
-        return images.ap_gain(reached), images.best_mcc(images.mcc(reached))
+        ranked = ranking(scores)
+        return images.ap_gain(ranked), images.best_mcc(ranked)[0]
 
     gain, mcc = (np.empty((data.scores.shape[1], len(members)), dtype=np.float32) for _ in range(2))
     for latent, found in enumerate(data.each(fit)):
@@ -172,76 +173,42 @@ def best_nodes(data: LabelledScores, members: NDArray[np.bool_], min_said: int =
 
     def best(scores: NDArray[np.float32]) -> tuple[int, float, float]:
         ranked = ranking(scores)
-        reached = images.reached(ranked)
-        mcc = images.mcc(reached)
-        by_node = images.best_mcc(mcc)
-        node = int(by_node.argmax())
-        if by_node[node] <= 0:
+        mcc, said = images.best_mcc(ranked)
+        node = int(mcc.argmax())
+        if mcc[node] <= 0:
             return MISSING, np.nan, np.nan
-        place = images.part(node)
-        said = reached.said[place][mcc[place].argmax()]
-        return node, by_node[node], scores[ranked.order[said - 1]]
+        return node, mcc[node], scores[ranked.order[said[node] - 1]]
 
     node, mcc, threshold = zip(*data.each(best), strict=True)
     return BestNodes(np.array(node), np.array(mcc), np.array(threshold, dtype=np.float32))
 
 
-@dataclass(frozen=True, eq=False)
-class _Reached:
-    """For every image under every node, in rising order within each: the images that score at least as much."""
-
-    ranks: Ranks
-    said: Ranks
-    """The same, where a threshold may not say fewer than min_said."""
-    hits: Ranks
-    """Those of them that are under the node."""
-
-
 class _NodeImages:
-    """The images under each node, laid end to end."""
+    """Which images are under which nodes, for one walk over a ranking of them."""
 
     def __init__(self, data: LabelledScores, members: NDArray[np.bool_], min_said: int) -> None:
         n, self.positives = len(data.labels), data.under(members)
         if not len(members) or not (0 < self.positives.min() <= self.positives.max() < n) or n <= min_said:
             got = f"{n} images, of which {self.positives.tolist()[:5]!s:.60} are under the nodes"
             raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
-        self.n, self.min_said, self.labels = n, min_said, data.labels
-        self.above = csr_array(members.T, dtype=np.int8)
-        self.start = self.positives.cumsum() - self.positives
-        self.number = np.arange(1, self.positives.sum() + 1) - np.repeat(self.start, self.positives)
-        said = np.arange(1, n + 1)
-        with np.errstate(divide="ignore"):
-            self.spread = np.where(said < n, 1 / np.sqrt(said * (n - said.astype(float))), 0.0)
-        self.node_spread = 1 / np.sqrt(self.positives * (n - self.positives.astype(float)))
-        self.expected = np.repeat(self.positives, self.positives)
+        self.n, self.min_said = n, min_said
+        above = csr_array(members.T, dtype=np.int8)
+        self.above = tuple(part.astype(np.int64) for part in (data.labels, above.indptr, above.indices))
 
-    def part(self, node: int) -> slice:
-        """Where the images of a node lie."""
-        return slice(self.start[node], self.start[node] + self.positives[node])
+    def ap_gain(self, ranked: Ranking) -> Rows:
+        """AP gain of every node, `[n_nodes]`."""
+        from hsae.measures.wordnet.kernels import precision_sums  # only where it is wanted: importing numba takes time
 
-    def reached(self, ranked: Ranking) -> _Reached:
-        """One sort for all nodes."""
-        places = self.above[self.labels[ranked.order]].tocsc().indices
-        ranks = ranked.ends[places]
-        hits = self._hits(ranks) if ranked.tied else self.number
-        fewest = ranked.ends[self.min_said - 1]
-        return _Reached(ranks, np.maximum(ranks, fewest), hits)
-
-    def _hits(self, ranks: Ranks) -> Ranks:
-        """Equal scores are found together: the last number of each run of equal ranks within a node."""
-        ends = np.diff(ranks, append=-1) != 0
-        ends[self.start[1:] - 1] = True
-        last = np.flatnonzero(ends)
-        return np.repeat(self.number[last], np.diff(last, prepend=-1))
-
-    def ap_gain(self, reached: _Reached) -> Rows:
+        sums = np.zeros(len(self.positives))
+        precision_sums(ranked.order, ranked.ends, *self.above, sums)
         share = self.positives / self.n
-        precision = np.add.reduceat(reached.hits / reached.ranks, self.start) / self.positives
-        return (precision - share) / (1 - share)
+        return (sums / self.positives - share) / (1 - share)
 
-    def mcc(self, reached: _Reached) -> Rows:
-        """At the score of every image, without the node's own factor `node_spread`."""
-        return (self.n * reached.hits - reached.said * self.expected) * self.spread[reached.said - 1]
+    def best_mcc(self, ranked: Ranking) -> tuple[Rows, NDArray[np.int64]]:
+        """The best MCC of every node and how many images are said there, `[n_nodes]` each."""
+        from hsae.measures.wordnet.kernels import best_cuts
 
-    def best_mcc(self, mcc: Rows) -> Rows:
-        return np.maximum.reduceat(mcc, self.start) * self.node_spread
+        best, said = np.full(len(self.positives), -np.inf), np.zeros(len(self.positives), np.int64)
+        fewest = ranked.ends[self.min_said - 1]
+        best_cuts(ranked.order, ranked.ends, *self.above, fewest, self.positives, best, said)
+        return best / np.sqrt(self.positives * (self.n - self.positives.astype(float))), said

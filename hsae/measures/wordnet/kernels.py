@@ -1,0 +1,137 @@
+"""Loops over ranked images, compiled: what a thousand nodes need of one ranking, in one walk from the strongest on.
+
+A ranking is `order [n]`, images by falling score, and `ends [n]`, how many images score at least as much as each of
+them. The nodes above the images of class c are `above[start[c] : start[c + 1]]`. Nothing is checked here: every array
+has int64 or the type that is named, and numbers fit. The first call compiles (a second for all four), and keeps what it
+compiled where Python may write beside this file or into the user's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Ints = NDArray[np.int64]
+Rows = NDArray[np.float64]
+
+
+def compiled(function: Function) -> Function:
+    """Compile at the first call, without Python's lock; in every process again where nothing can be kept."""
+    try:
+        return njit(function, nogil=True, cache=True)
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return njit(function, nogil=True)
+
+
+@compiled
+def precision_sums(order: Ints, ends: Ints, labels: Ints, start: Ints, above: Ints, sums: Rows) -> None:
+    """Add to `sums [n_nodes]` (those under the node / all) that score at least as much, over images under the node."""
+    hits = np.zeros(len(sums), np.int64)
+    first = 0
+    while first < len(order):
+        last = ends[first]
+        share = 1.0 / last
+        if last == first + 1:  # almost always
+            c = labels[order[first]]
+            for k in range(start[c], start[c + 1]):
+                hits[above[k]] += 1
+                sums[above[k]] += hits[above[k]] * share
+        else:
+            for i in range(first, last):
+                c = labels[order[i]]
+                for k in range(start[c], start[c + 1]):
+                    hits[above[k]] += 1
+            for i in range(first, last):
+                c = labels[order[i]]
+                for k in range(start[c], start[c + 1]):
+                    sums[above[k]] += hits[above[k]] * share
+        first = last
+
+
+@compiled
+def best_cuts(
+    order: Ints, ends: Ints, labels: Ints, start: Ints, above: Ints, fewest: int, positives: Ints, best: Rows, said: Ints
+) -> None:
+    """The largest (n hits - said P) / sqrt(said (n - said)) of every node into `best`, and how many it says into `said`.
+
+    Tried are the scores of images under the node, saying `fewest` images at least; the first of equal ones.
+    """
+    n = len(order)
+    hits = np.zeros(len(best), np.int64)
+    first = 0
+    while first < n:
+        last = ends[first]
+        for i in range(first, last):
+            c = labels[order[i]]
+            for k in range(start[c], start[c + 1]):
+                hits[above[k]] += 1
+        cut = max(last, fewest)
+        spread = 1 / np.sqrt(float(cut) * (n - cut)) if cut < n else 0.0
+        for i in range(first, last):
+            c = labels[order[i]]
+            for k in range(start[c], start[c + 1]):
+                node = above[k]
+                value = (n * hits[node] - cut * positives[node]) * spread
+                if value > best[node]:
+                    best[node] = value
+                    said[node] = cut
+        first = last
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _trailing_zeros(context: Any, bits: Any) -> Any:
+    """Of a word that is not 0."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), build
+
+
+@compiled
+def first_precisions(ranks: NDArray[np.int32], n: int, sizes: Ints, found: Rows) -> None:
+    """AP into `found`, for each of the rising `sizes` P, when the images under a node have the first P of the `ranks`.
+
+    Ranks are below n, no two the same, and are sorted by counting: as bits, which are read from the lowest on.
+    """
+    words = np.zeros(n // 64 + 1, np.uint64)
+    taken = 0
+    for s in range(len(sizes)):
+        for rank in ranks[taken : sizes[s]]:
+            words[rank >> 6] |= np.uint64(1) << np.uint64(rank & 63)
+        taken = sizes[s]
+        hits = 0
+        total = 0.0
+        for w in range(len(words)):
+            left = words[w]
+            while left != 0:
+                hits += 1
+                total += hits / (64 * w + _trailing_zeros(left) + 1)
+                left &= left - np.uint64(1)
+        found[s] = total / taken
+
+
+@compiled
+def first_sums(
+    ranks: NDArray[np.int32], drawn: NDArray[np.int32], weights: NDArray[np.float32], sizes: Ints, found: Any
+) -> None:
+    """Sums of both `weights [n, 2]` by rank over the first P `drawn [draws, *]` images, into `found [n_sizes, 2, draws]`.
+
+    ranks `[n]` of all images.
+    """
+    for d in range(len(drawn)):
+        one = two = np.float32(0)
+        taken = 0
+        for s in range(len(sizes)):
+            for image in drawn[d, taken : sizes[s]]:
+                one += weights[ranks[image], 0]
+                two += weights[ranks[image], 1]
+            taken = sizes[s]
+            found[s, 0, d] = one
+            found[s, 1, d] = two
