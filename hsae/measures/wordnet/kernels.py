@@ -95,17 +95,17 @@ def _trailing_zeros(context: Any, bits: Any) -> Any:
 
 
 @compiled
-def first_precisions(ranks: NDArray[np.int32], n: int, sizes: Ints, found: Rows) -> None:
-    """AP into `found`, for each of the rising `sizes` P, when the images under a node have the first P of the `ranks`.
+def drawn_precisions(
+    places: NDArray[np.int32], drawn: NDArray[np.int32], draws: Ints, sizes: Ints, found: Rows
+) -> None:
+    """AP into `found`, for each of `draws`, when the images under a node are the first `sizes` of `drawn[draw]`.
 
-    Ranks are below n, no two the same, and are sorted by counting: as bits, which are read from the lowest on.
+    places `[n]` of all images, 0 for the strongest. Those drawn are sorted as bits, which are read from the lowest on.
     """
-    words = np.zeros(n // 64 + 1, np.uint64)
-    taken = 0
-    for s in range(len(sizes)):
-        for rank in ranks[taken : sizes[s]]:
-            words[rank >> 6] |= np.uint64(1) << np.uint64(rank & 63)
-        taken = sizes[s]
+    words = np.zeros(len(places) // 64 + 1, np.uint64)
+    for i in range(len(draws)):
+        for image in drawn[draws[i], : sizes[i]]:
+            words[places[image] >> 6] |= np.uint64(1) << np.uint64(places[image] & 63)
         hits = 0
         total = 0.0
         for w in range(len(words)):
@@ -114,24 +114,25 @@ def first_precisions(ranks: NDArray[np.int32], n: int, sizes: Ints, found: Rows)
                 hits += 1
                 total += hits / (64 * w + _trailing_zeros(left) + 1)
                 left &= left - np.uint64(1)
-        found[s] = total / taken
+            words[w] = 0
+        found[i] = total / hits
 
 
 @compiled
 def first_sums(
-    ranks: NDArray[np.int32], drawn: NDArray[np.int32], weights: NDArray[np.float32], sizes: Ints, found: Any
+    places: NDArray[np.int32], drawn: NDArray[np.int32], weights: NDArray[np.float32], sizes: Ints, found: Any
 ) -> None:
-    """Sums of both `weights [n, 2]` by rank over the first P `drawn [draws, *]` images, into `found [n_sizes, 2, draws]`.
+    """Sums of both `weights [n, 2]` of a place over the first P `drawn [draws, *]` images, into `found [n_sizes, 2, draws]`.
 
-    ranks `[n]` of all images.
+    places `[n]` of all images, 0 for the strongest; `sizes` P rise.
     """
     for d in range(len(drawn)):
         one = two = np.float32(0)
         taken = 0
         for s in range(len(sizes)):
             for image in drawn[d, taken : sizes[s]]:
-                one += weights[ranks[image], 0]
-                two += weights[ranks[image], 1]
+                one += weights[places[image], 0]
+                two += weights[places[image], 1]
             taken = sizes[s]
             found[s, 0, d] = one
             found[s, 1, d] = two

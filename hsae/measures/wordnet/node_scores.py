@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +29,8 @@ from hsae.sae.topk_search import multiplies_bfloat16
 PERMUTATIONS = 1000
 _GROWTH = 2  # from one number of drawn images to the next, at most
 _SORTED = 32  # latents for a permutation
-_BLOCK = 512  # latents in one product
+_BLOCK = 1024  # latents ranked at once
+_FACTOR = 256  # latents in one product
 _FEW = 0.01  # share of the images up to which they are added up one by one
 _ROUNDING = 1e-6
 _NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0)
@@ -142,19 +142,18 @@ def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Ro
     Of the latents with the largest linear parts, for which all are ranked a second time: ranks of all of them are half
     as large as the scores.
     """
-    from hsae.measures.wordnet.kernels import first_precisions  # only where it is wanted: importing numba takes time
+    from hsae.measures.wordnet.kernels import drawn_precisions  # only where it is wanted: importing numba takes time
 
     latents = _largest_linear(data, drawn, sizes)
-    kept, order = latents.shape[-1], latents.ravel().argsort(kind="stable")
-    starts = np.searchsorted(latents.ravel()[order], np.arange(data.scores.shape[1] + 1))
-    best, found = np.zeros(latents.shape[:2]), np.zeros(1)
-    for (first, last), places in zip(pairwise(starts), data.each(lambda scores: ranking(scores).places), strict=True):
-        for place in order[first:last]:
-            size, permutation = divmod(place // kept, len(drawn))
-            number = np.array(sizes[size : size + 1])
-            first_precisions(places[drawn[permutation, : sizes[size]]], len(places), number, found)
-            best[size, permutation] = max(best[size, permutation], found[0])
-    return best
+    size, draw, _ = (part.ravel() for part in np.indices(latents.shape))
+    number, order, found = np.array(sizes)[size], latents.argsort(axis=None, kind="stable"), np.empty(latents.size)
+    ends = np.bincount(latents.ravel(), minlength=data.scores.shape[1]).cumsum()
+    places = data.each(lambda scores: ranking(scores).places)
+    for own, of_latent in zip(np.split(order, ends[:-1]), places, strict=True):
+        precision = np.empty(len(own))
+        drawn_precisions(of_latent, drawn, draw[own], number[own], precision)
+        found[own] = precision
+    return found.reshape(latents.shape).max(axis=2)
 
 
 def _largest_linear(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> NDArray[np.int64]:
@@ -202,6 +201,6 @@ class _LinearParts:
             one, two = torch.from_numpy(self.weights).T
             weights = (1 - size / n) * one + size / n * two
             weights = (weights - weights.mean()).to(dtype)  # small sums are rounded less
-            linear = under @ weights.index_select(0, places.ravel()).view(n_latents, n).T
-            found, taken = torch.cat([found, linear[None].float()]), size
+            parts = [weights.index_select(0, part.ravel()).view(part.shape) @ under.T for part in places.split(_FACTOR)]
+            found, taken = torch.cat([found, torch.cat(parts).T[None].float()]), size
         return found
