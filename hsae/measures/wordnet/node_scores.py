@@ -195,12 +195,13 @@ class _LinearParts:
         """places `[n_latents, n]`: parts `[n_many, permutations, n_latents]`, less what all latents have in common."""
         (n_latents, n), taken = places.shape, 0
         dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32  # it only says which latents are sorted
-        under, found = torch.zeros(len(self.drawn), n, dtype=dtype), torch.empty(0, len(self.drawn), n_latents)
-        for size in self.many:
+        under, found = torch.zeros(len(self.drawn), n, dtype=dtype), torch.empty(len(self.many), len(self.drawn), n_latents)
+        for size, linear in zip(self.many, found, strict=True):
             under.scatter_(1, torch.from_numpy(self.drawn[:, taken:size].astype(np.int64)), 1)
             one, two = torch.from_numpy(self.weights).T
             weights = (1 - size / n) * one + size / n * two
             weights = (weights - weights.mean()).to(dtype)  # small sums are rounded less
-            parts = [weights.index_select(0, part.ravel()).view(part.shape) @ under.T for part in places.split(_FACTOR)]
-            found, taken = torch.cat([found, torch.cat(parts).T[None].float()]), size
+            for part, columns in zip(places.split(_FACTOR), linear.split(_FACTOR, dim=1), strict=True):
+                columns.copy_(under @ weights.index_select(0, part.ravel()).view(part.shape).T)
+            taken = size
         return found

@@ -33,7 +33,9 @@ MIN_SAID = 5
 """Images that a threshold says at least."""
 
 _THREADS = min(8, os.cpu_count() or 1)
-_COLUMNS = 64  # latents copied out of the scores at once
+_COLUMNS = 64  # latents copied out of the scores at once,
+_ROWS = 1024  # so many images at a time, which fit into a processor's cache
+_UNDER = np.array([[False, True]])  # one node, with class 1 below it
 Rows = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 T = TypeVar("T")
@@ -57,7 +59,10 @@ class LabelledScores:
         """`function` of the scores of every latent `[n_images]`, in order; several at a time."""
         with ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, self.scores.shape[1], _COLUMNS):
-                block = np.ascontiguousarray(self.scores[:, start : start + _COLUMNS].T)
+                columns = self.scores[:, start : start + _COLUMNS]
+                block = np.empty(columns.shape[::-1], columns.dtype)
+                for at in range(0, len(columns), _ROWS):
+                    block[:, at : at + _ROWS] = columns[at : at + _ROWS].T
                 if not np.isfinite(block).all():
                     raise InputError("scores with NaN or infinite values", "finite numbers")
                 yield from pool.map(function, block)
@@ -89,15 +94,13 @@ class Ranking:
 
 def ranking(scores: NDArray[np.float32]) -> Ranking:
     """Rank the images of one latent by `scores [n_images]`, none of them NaN."""
-    bits = (0 - np.asarray(scores, np.float32)).view(np.int32)  # of falling scores; 0 - 0 is 0, and never -0
-    # Floats rise like their bits, and those below 0 fall. One sort of numbers, image numbers below, beats an argsort.
-    keys = np.where(bits < 0, bits ^ np.int32(2**31 - 1), bits).astype(np.int64) << 32
-    keys |= np.arange(len(keys))
-    keys.sort()
-    ends = np.flatnonzero(np.diff(keys >> 32, append=2**32)) + 1
-    if len(ends) < len(keys):
-        ends = np.repeat(ends, np.diff(ends, prepend=0))
-    return Ranking(keys & (2**32 - 1), ends)
+    from hsae.measures.wordnet.kernels import falling_keys, read_ranking  # only here: importing numba takes time
+
+    keys, ends = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
+    falling_keys(np.ascontiguousarray(scores, np.float32), keys)
+    keys.sort()  # of numbers, which is faster than an argsort
+    read_ranking(keys, ends)
+    return Ranking(keys, ends)
 
 
 def average_precision_of(ranks: Ranks) -> float:
@@ -154,6 +157,22 @@ def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = 
     for latent, found in enumerate(data.each(fit)):
         gain[latent], mcc[latent] = found
     return NodeFits(gain, mcc)
+
+
+def own_thresholds(
+    data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID
+) -> NDArray[np.float32]:
+    """The threshold of the largest MCC of every latent for a node of its own, whose classes are its row of `members`.
+
+    `[n_latents]` from `members [n_latents, n_classes]`; NaN where no MCC is above 0.
+    """
+    threshold = np.full(len(members), np.nan, dtype=np.float32)
+    for latent, (scores, ranked) in enumerate(data.each(lambda scores: (scores, ranking(scores)))):
+        under = members[latent][data.labels].astype(np.int64)
+        mcc, said = _NodeImages(LabelledScores(data.scores, under), _UNDER, min_said).best_mcc(ranked)
+        if mcc[0] > 0:
+            threshold[latent] = scores[ranked.order[said[0] - 1]]
+    return threshold
 
 
 @dataclass(frozen=True, eq=False)
