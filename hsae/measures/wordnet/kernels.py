@@ -157,3 +157,30 @@ def first_sums(
             taken = sizes[s]
             found[s, 0, d] = one
             found[s, 1, d] = two
+
+
+@compiled
+def weighted_products(
+    scores: NDArray[np.float32], own: Ints, mean: Rows, std: Rows, weights: Rows, sums: Rows, products: Any
+) -> None:
+    """Add what k rows of `scores [*, n_images]`, standardised, weigh to `sums [k]`, and each two to `products [k, k]`."""
+    z = np.empty(len(own))
+    for i in range(len(weights)):
+        for a in range(len(own)):
+            z[a] = (scores[own[a], i] - mean[a]) / std[a]
+        for a in range(len(own)):
+            weighed = weights[i] * z[a]
+            sums[a] += weighed
+            for b in range(len(own)):
+                products[a, b] += weighed * z[b]
+
+
+@compiled
+def linear_combinations(scores: NDArray[np.float32], own: Ints, weights: Any, bias: Rows, found: Any) -> None:
+    """Sums of k rows of `scores [*, n_images]` by `weights [k, n]`, and `bias [n]`, into `found [n, n_images]`."""
+    for column in range(len(bias)):
+        for i in range(found.shape[1]):
+            total = bias[column]
+            for a in range(len(own)):
+                total += weights[a, column] * scores[own[a], i]
+            found[column, i] = total

@@ -33,8 +33,8 @@ MIN_SAID = 5
 """Images that a threshold says at least."""
 
 _THREADS = min(8, os.cpu_count() or 1)
-_COLUMNS = 64  # latents copied out of the scores at once,
-_ROWS = 1024  # so many images at a time, which fit into a processor's cache
+_COLUMNS = 64  # latents copied out of the scores at once
+_ROWS = 512  # images of which are copied at a time: they fit into a processor's cache
 _UNDER = np.array([[False, True]])  # one node, with class 1 below it
 Rows = NDArray[np.float64]
 Ranks = NDArray[np.int64]
@@ -59,13 +59,17 @@ class LabelledScores:
         """`function` of the scores of every latent `[n_images]`, in order; several at a time."""
         with ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, self.scores.shape[1], _COLUMNS):
-                columns = self.scores[:, start : start + _COLUMNS]
-                block = np.empty(columns.shape[::-1], columns.dtype)
-                for at in range(0, len(columns), _ROWS):
-                    block[:, at : at + _ROWS] = columns[at : at + _ROWS].T
+                block = self.columns(np.arange(start, min(start + _COLUMNS, self.scores.shape[1])))
                 if not np.isfinite(block).all():
                     raise InputError("scores with NaN or infinite values", "finite numbers")
                 yield from pool.map(function, block)
+
+    def columns(self, latents: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A copy of the scores of some latents, `[n, n_images]`."""
+        found = np.empty((len(latents), len(self.scores)), self.scores.dtype)
+        for at in range(0, len(self.scores), _ROWS):
+            found[:, at : at + _ROWS] = self.scores[at : at + _ROWS].take(latents, axis=1).T
+        return found
 
     def under(self, members: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Images under every node, `[n_nodes]`, from `members [n_nodes, n_classes]`; InputError for a class beyond."""

@@ -7,7 +7,8 @@ exact, in place of logistic regression.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +35,41 @@ def sparse_probing(
     latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
     found = np.full((len(members), len(ks)), np.nan)
     for start in range(0, len(members), _NODES):
-        nodes = range(start, min(start + _NODES, len(members)))
-        used, places = np.unique(latents[nodes], return_inverse=True)
-        columns = [np.ascontiguousarray(part.scores[:, used].T) for part in (choice, test)]
-        for node, own in zip(nodes, places.reshape(len(nodes), -1), strict=True):
-            fit, seen = ((part[own].T - mean[used[own]]) / std[used[own]] for part in columns)
-            under, truth = members[node][choice.labels], members[node][test.labels]
+        rows, (used, places) = members[start : start + _NODES], np.unique(latents[start : start + _NODES], return_inverse=True)
+        fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
+        for node, (row, own) in enumerate(zip(rows, places.reshape(len(rows), -1), strict=True), start):
+            truth = row[test.labels]
             if truth.any() and not truth.all():
-                yes = _fitted(fit, under, ks)(seen)
-                found[node] = (yes[truth].mean(axis=0) + (~yes[~truth]).mean(axis=0)) / 2
+                moment = difference[node, used[own]] / 2
+                yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
+                found[node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Scores of some latents `[n, n_images]`, read less their mean and over their standard deviation `[n]`."""
+
+    scores: NDArray[np.float32]
+    mean: Rows
+    std: Rows
+
+    def products(self, own: NDArray[np.int64], weights: Rows) -> tuple[Rows, Rows]:
+        """Sums `[k]` of latents, and of products of two `[k, k]`, over images of some `weights [n_images]`."""
+        from hsae.measures.wordnet.kernels import weighted_products  # only here: importing numba takes time
+
+        sums, products = np.zeros(len(own)), np.zeros((len(own), len(own)))
+        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, sums, products)
+        return sums, products
+
+    def linear(self, own: NDArray[np.int64], w: Rows, bias: Rows) -> Rows:
+        """w `[k, n_fits]`, bias `[n_fits]`: `[n_fits, n_images]`."""
+        from hsae.measures.wordnet.kernels import linear_combinations
+
+        of_scores = w / self.std[own, None]
+        found = np.empty((len(bias), self.scores.shape[1]))
+        linear_combinations(self.scores, own, of_scores, bias - self.mean[own] @ of_scores, found)
+        return found
 
 
 def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
@@ -65,17 +91,16 @@ def _difference_of_means(members: NDArray[np.bool_], sums: Rows, data: LabelledS
     return inside / under - (sums.sum(axis=0) - inside) / (len(data.labels) - under)
 
 
-def _fitted(x: Rows, under: NDArray[np.bool_], ks: Sequence[int]) -> Callable[[Rows], NDArray[np.bool_]]:
-    """Weighted least squares fits of +1 and -1 to the first k columns of x, both sides weighing half.
+def _fitted(
+    x: _Columns, own: NDArray[np.int64], under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]
+) -> tuple[Rows, Rows]:
+    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents.
 
-    They say of other rows whether they are under the node, `[n, n_ks]`.
+    Both sides weigh half, so the mean of the target is 0, and its `moment` with a latent half the difference of means.
     """
-    target = np.where(under, 1.0, -1.0)
-    weights = np.where(under, 0.5 / under.sum(), 0.5 / (~under).sum())
-    mean = weights @ x
-    centred = (x - mean) * weights[:, None]
-    gram, moment = centred.T @ (x - mean), centred.T @ target
-    w = np.zeros((len(gram), len(ks)))
+    mean, products = x.products(own, 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum())
+    gram = products - np.outer(mean, mean) + RIDGE * np.eye(len(own))
+    w = np.zeros((len(own), len(ks)))
     for column, k in enumerate(ks):
-        w[:k, column] = np.linalg.solve(gram[:k, :k] + RIDGE * np.eye(len(gram[:k])), moment[:k])
-    return lambda other: other @ w - mean @ w > 0
+        w[:k, column] = np.linalg.solve(gram[:k, :k], moment[:k])
+    return w, -mean @ w
