@@ -1,7 +1,8 @@
 """Loops over ranked images, compiled: what a thousand nodes need of one ranking, in one walk from the strongest on.
 
 A ranking is `order [n]`, images by falling score, and `ends [n]`, how many images score at least as much as each of
-them. The nodes above the images of class c are `above[start[c] : start[c + 1]]`. Nothing is checked here: every array
+them. Images are under nodes by `labels [n]`, `start` and `above`: the nodes above class c are
+`above[start[c] : start[c + 1]]`. Nothing is checked here: every array
 has int64 or the type that is named, and numbers fit. The first call compiles (two seconds for all), and keeps what it
 compiled where Python may write beside this file or into the user's cache.
 """
@@ -51,38 +52,34 @@ def read_ranking(keys: Ints, ends: Ints) -> None:
 
 
 @compiled
-def precision_sums(order: Ints, ends: Ints, labels: Ints, start: Ints, above: Ints, sums: Rows) -> None:
+def precision_sums(ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], sums: Rows) -> None:
     """Add to `sums [n_nodes]` (those under the node / all) that score at least as much, over images under the node."""
+    (order, ends), (labels, start, above) = ranking, under
     hits = np.zeros(len(sums), np.int64)
     first = 0
     while first < len(order):
         last = ends[first]
-        share = 1.0 / last
-        if last == first + 1:  # almost always
-            c = labels[order[first]]
+        for i in range(first, last):
+            c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
                 hits[above[k]] += 1
+        share = 1.0 / last
+        for i in range(first, last):
+            c = labels[order[i]]
+            for k in range(start[c], start[c + 1]):
                 sums[above[k]] += hits[above[k]] * share
-        else:
-            for i in range(first, last):
-                c = labels[order[i]]
-                for k in range(start[c], start[c + 1]):
-                    hits[above[k]] += 1
-            for i in range(first, last):
-                c = labels[order[i]]
-                for k in range(start[c], start[c + 1]):
-                    sums[above[k]] += hits[above[k]] * share
         first = last
 
 
 @compiled
 def best_cuts(
-    order: Ints, ends: Ints, labels: Ints, start: Ints, above: Ints, fewest: int, positives: Ints, best: Rows, said: Ints
+    ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], fewest: int, positives: Ints, best: Rows, said: Ints
 ) -> None:
-    """The largest (n hits - said P) / sqrt(said (n - said)) of every node into `best`, and how many it says into `said`.
+    """The largest (n hits - said P) / sqrt(said (n - said)) of each node into `best`, and how many it says into `said`.
 
     Tried are the scores of images under the node, saying `fewest` images at least; the first of equal ones.
     """
+    (order, ends), (labels, start, above) = ranking, under
     n = len(order)
     hits = np.zeros(len(best), np.int64)
     first = 0
@@ -105,14 +102,15 @@ def best_cuts(
         first = last
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _trailing_zeros(context: Any, bits: Any) -> Any:
-    """Of a word that is not 0."""
-
+def _count_zeros(context: Any, bits: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], context.get_constant(types.boolean, True))
 
     return types.int64(types.uint64), build
+
+
+_trailing_zeros: Any = intrinsic(_count_zeros)
+"""Of a word that is not 0: one instruction, which Python has no name for."""
 
 
 @compiled
@@ -143,9 +141,9 @@ def drawn_precisions(
 def first_sums(
     places: NDArray[np.int32], drawn: NDArray[np.int32], weights: NDArray[np.float32], sizes: Ints, found: Any
 ) -> None:
-    """Sums of both `weights [n, 2]` of a place over the first P `drawn [draws, *]` images, into `found [n_sizes, 2, draws]`.
+    """Sums of both `weights [n, 2]` of a place over the first P images of every draw, into `found [n_sizes, 2, draws]`.
 
-    places `[n]` of all images, 0 for the strongest; `sizes` P rise.
+    places `[n]` of all images, 0 for the strongest; drawn `[draws, *]`; `sizes` P rise.
     """
     for d in range(len(drawn)):
         one = two = np.float32(0)
@@ -160,18 +158,18 @@ def first_sums(
 
 
 @compiled
-def weighted_products(
-    scores: NDArray[np.float32], own: Ints, mean: Rows, std: Rows, weights: Rows, sums: Rows, products: Any
-) -> None:
-    """Add what k rows of `scores [*, n_images]`, standardised, weigh to `sums [k]`, and each two to `products [k, k]`."""
-    z = np.empty(len(own))
+def weighted_products(scores: Any, own: Ints, mean: Rows, std: Rows, weights: Rows, products: Any) -> None:
+    """Add to `products [k + 1, k + 1]` those of k rows of `scores [*, n_images]`, standardised, and a row of ones.
+
+    Summed over images, which weigh `weights [n_images]`.
+    """
+    z = np.ones(len(own) + 1)
     for i in range(len(weights)):
         for a in range(len(own)):
             z[a] = (scores[own[a], i] - mean[a]) / std[a]
-        for a in range(len(own)):
+        for a in range(len(z)):
             weighed = weights[i] * z[a]
-            sums[a] += weighed
-            for b in range(len(own)):
+            for b in range(len(z)):
                 products[a, b] += weighed * z[b]
 
 

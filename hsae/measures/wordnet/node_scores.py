@@ -137,10 +137,9 @@ def _null_sizes(counts: Iterable[int]) -> list[int]:
 
 
 def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Rows:
-    """Best AP `[n_sizes, permutations]` when the images under a node are the first so many of `drawn [permutations, *]`.
+    """Best AP `[n_sizes, permutations]` when the images under a node are the first of `drawn [permutations, *]`.
 
-    Of the latents with the largest linear parts, for which all are ranked a second time: ranks of all of them are half
-    as large as the scores.
+    Of the latents with the largest linear parts; all are ranked a second time, as ranks of all would fill the memory.
     """
     from hsae.measures.wordnet.kernels import drawn_precisions  # only where it is wanted: importing numba takes time
 
@@ -195,7 +194,8 @@ class _LinearParts:
         """places `[n_latents, n]`: parts `[n_many, permutations, n_latents]`, less what all latents have in common."""
         (n_latents, n), taken = places.shape, 0
         dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32  # it only says which latents are sorted
-        under, found = torch.zeros(len(self.drawn), n, dtype=dtype), torch.empty(len(self.many), len(self.drawn), n_latents)
+        under = torch.zeros(len(self.drawn), n, dtype=dtype)
+        found = torch.empty(len(self.many), len(self.drawn), n_latents)
         for size, linear in zip(self.many, found, strict=True):
             under.scatter_(1, torch.from_numpy(self.drawn[:, taken:size].astype(np.int64)), 1)
             one, two = torch.from_numpy(self.weights).T

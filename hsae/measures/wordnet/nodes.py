@@ -9,8 +9,8 @@ direction. Over n images of which P are under node a, with share pi = P / n:
 Equal scores count together, so their order does not matter. An image of a class that is an ancestor of a node's classes
 counts as not under that node.
 
-One sort serves all nodes: one walk over the images, strongest first, counts those under each of them. For given hits MCC
-is best with the fewest images said, so the best threshold is the score of an image under the node.
+One sort serves all nodes: one walk over the images, strongest first, counts those under each of them. For given hits
+MCC is best with the fewest images said, so the best threshold is the score of an image under the node.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = 
     return NodeFits(gain, mcc)
 
 
-def own_thresholds(
-    data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID
-) -> NDArray[np.float32]:
+def own_thresholds(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> NDArray[np.float32]:
     """The threshold of the largest MCC of every latent for a node of its own, whose classes are its row of `members`.
 
     `[n_latents]` from `members [n_latents, n_classes]`; NaN where no MCC is above 0.
@@ -216,14 +214,14 @@ class _NodeImages:
             raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
         self.n, self.min_said = n, min_said
         above = csr_array(members.T, dtype=np.int8)
-        self.above = tuple(part.astype(np.int64) for part in (data.labels, above.indptr, above.indices))
+        self.under = data.labels.astype(np.int64), above.indptr.astype(np.int64), above.indices.astype(np.int64)
 
     def ap_gain(self, ranked: Ranking) -> Rows:
         """AP gain of every node, `[n_nodes]`."""
         from hsae.measures.wordnet.kernels import precision_sums  # only where it is wanted: importing numba takes time
 
         sums = np.zeros(len(self.positives))
-        precision_sums(ranked.order, ranked.ends, *self.above, sums)
+        precision_sums((ranked.order, ranked.ends), self.under, sums)
         share = self.positives / self.n
         return (sums / self.positives - share) / (1 - share)
 
@@ -233,5 +231,5 @@ class _NodeImages:
 
         best, said = np.full(len(self.positives), -np.inf), np.zeros(len(self.positives), np.int64)
         fewest = ranked.ends[self.min_said - 1]
-        best_cuts(ranked.order, ranked.ends, *self.above, fewest, self.positives, best, said)
+        best_cuts((ranked.order, ranked.ends), self.under, fewest, self.positives, best, said)
         return best / np.sqrt(self.positives * (self.n - self.positives.astype(float))), said

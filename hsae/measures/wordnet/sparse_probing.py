@@ -35,7 +35,8 @@ def sparse_probing(
     latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
     found = np.full((len(members), len(ks)), np.nan)
     for start in range(0, len(members), _NODES):
-        rows, (used, places) = members[start : start + _NODES], np.unique(latents[start : start + _NODES], return_inverse=True)
+        rows = members[start : start + _NODES]
+        used, places = np.unique(latents[start : start + _NODES], return_inverse=True)
         fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
         for node, (row, own) in enumerate(zip(rows, places.reshape(len(rows), -1), strict=True), start):
             truth = row[test.labels]
@@ -58,9 +59,9 @@ class _Columns:
         """Sums `[k]` of latents, and of products of two `[k, k]`, over images of some `weights [n_images]`."""
         from hsae.measures.wordnet.kernels import weighted_products  # only here: importing numba takes time
 
-        sums, products = np.zeros(len(own)), np.zeros((len(own), len(own)))
-        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, sums, products)
-        return sums, products
+        found = np.zeros((len(own) + 1, len(own) + 1))
+        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, found)
+        return found[-1, :-1], found[:-1, :-1]
 
     def linear(self, own: NDArray[np.int64], w: Rows, bias: Rows) -> Rows:
         """w `[k, n_fits]`, bias `[n_fits]`: `[n_fits, n_images]`."""
@@ -79,7 +80,8 @@ def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
 
     def moments(scores: NDArray[np.float32]) -> tuple[float, float, Rows]:
         exact = scores.astype(np.float64)
-        return exact.mean(), exact.std() or np.inf, np.bincount(data.labels, exact, n_classes)
+        by_class: Rows = np.bincount(data.labels, weights=exact, minlength=n_classes)
+        return float(exact.mean()), float(exact.std()) or np.inf, by_class
 
     mean, std, sums = zip(*data.each(moments), strict=True)
     return np.array(mean), np.array(std), np.stack(sums, axis=1)
