@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +79,9 @@ def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
     `[n_classes, n_latents]`.
     """
 
-    def moments(scores: NDArray[np.float32]) -> tuple[float, float, Rows]:
+    def moments(scores: NDArray[np.float32]) -> tuple[float, float, NDArray[Any]]:
         exact = scores.astype(np.float64)
-        by_class: Rows = np.bincount(data.labels, weights=exact, minlength=n_classes)
+        by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
         return float(exact.mean()), float(exact.std()) or np.inf, by_class
 
     mean, std, sums = zip(*data.each(moments), strict=True)
