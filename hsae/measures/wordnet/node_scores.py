@@ -29,8 +29,9 @@ from hsae.sae.topk_search import multiplies_bfloat16
 PERMUTATIONS = 1000
 _GROWTH = 2  # from one number of drawn images to the next, at most
 _SORTED = 32  # latents for a permutation
-_BLOCK = 1024  # latents ranked at once
+_BLOCK = 512  # latents ranked at once
 _FACTOR = 256  # latents in one product
+_ROWS = 100  # permutations that are filled in at once
 _FEW = 0.01  # share of the images up to which they are added up one by one
 _ROUNDING = 1e-6
 _NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0)
@@ -98,8 +99,8 @@ def best_gains_by_chance(
     if not sizes:
         return {}
     generator = np.random.default_rng(seed)
-    drawn = np.stack([generator.choice(n, sizes[-1], replace=False) for _ in range(permutations)])
-    best, share = _best_precisions(data, drawn.astype(np.int32), sizes), np.array(sizes)[:, None] / n
+    drawn = np.stack([generator.choice(n, sizes[-1], replace=False).astype(np.int32) for _ in range(permutations)])
+    best, share = _best_precisions(data, drawn, sizes), np.array(sizes)[:, None] / n
     return dict(zip(sizes, (best - share) / (1 - share), strict=True))
 
 
@@ -155,19 +156,20 @@ def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Ro
     return found.reshape(latents.shape).max(axis=2)
 
 
-def _largest_linear(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> NDArray[np.int64]:
+def _largest_linear(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> NDArray[np.int32]:
     """The latents with the largest linear part of AP for each number and permutation, `[.., .., up to 32]`."""
     n, n_latents = data.scores.shape
     block, few = min(_BLOCK, n_latents), sum(size <= _FEW * n for size in sizes)
     parts = _LinearParts(drawn, sizes, few, n)
     places, sums = torch.empty(block, n, dtype=torch.int32), torch.empty(few, len(drawn), block)
-    best, latent = torch.empty(len(sizes), len(drawn), 0), torch.empty(len(sizes), len(drawn), 0, dtype=torch.int64)
+    best = torch.empty(len(sizes), len(drawn), 0)
+    latent = best.int()
     for number, (own, few_sums) in enumerate(data.each(lambda scores: parts.of_few(ranking(scores).places))):
         at = number % block
         places[at], sums[:, :, at] = torch.from_numpy(own), torch.from_numpy(few_sums)
         if at + 1 == block or number + 1 == n_latents:
             linear = torch.cat([sums[:, :, : at + 1], parts.of_many(places[: at + 1])])
-            numbers = torch.arange(number - at, number + 1).expand_as(linear)
+            numbers = torch.arange(number - at, number + 1, dtype=torch.int32).expand_as(linear)
             best, kept = torch.cat([best, linear], dim=2).topk(min(_SORTED, number + 1), sorted=False)
             latent = torch.cat([latent, numbers], dim=2).gather(2, kept)
     return latent.numpy()
@@ -197,7 +199,8 @@ class _LinearParts:
         under = torch.zeros(len(self.drawn), n, dtype=dtype)
         found = torch.empty(len(self.many), len(self.drawn), n_latents)
         for size, linear in zip(self.many, found, strict=True):
-            under.scatter_(1, torch.from_numpy(self.drawn[:, taken:size].astype(np.int64)), 1)
+            for rows, images in zip(under.split(_ROWS), torch.from_numpy(self.drawn).split(_ROWS), strict=True):
+                rows.scatter_(1, images[:, taken:size].long(), 1)
             one, two = torch.from_numpy(self.weights).T
             weights = (1 - size / n) * one + size / n * two
             weights = (weights - weights.mean()).to(dtype)  # small sums are rounded less
