@@ -43,6 +43,7 @@ HOMES = {
     ),
     "cv2": ("hsae/data/", "hsae/backbones/"),
     "nltk": ("hsae/hierarchy/",),
+    "numba": ("hsae/measures/wordnet/kernels.py",),
 }
 NOWHERE = {"torchvision", "timm", "lxt", "quantus", "pickle"}
 

@@ -93,7 +93,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_has_every_file_of_the_package_and_the_cards_templates(wheel):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name and not name.endswith("/")}
-    files = [file for file in (ROOT / "hsae").rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    files = [file for file in (ROOT / "hsae").rglob("*") if file.is_file() and file.parent.name != "__pycache__"]
     files += (ROOT / "hub_cards").glob("*.md")
     assert packed == {file.relative_to(ROOT).as_posix() for file in files}
     assert {"hsae/py.typed", "hub_cards/model_card.md", "hub_cards/space_card.md"} <= packed

@@ -67,7 +67,8 @@ def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
     Two decompositions of a covariance, cosines of decoder rows, three products of latents and neurons, 200 steps of
     the cascade; then by latent what names, trees and nulls take of held-out images, of images that choose, of classes
     and, where rates are shuffled, of nodes and classes. Fitted to one layer of 384 to 1 536 dimensions and 1 536 to
-    8 192 latents on 64 to 16 000 images of 4 to 1 000 classes; most are named.
+    8 192 latents on 64 to 16 000 images of 4 to 1 000 classes; most are named. What images cost has since fallen by as
+    much as it did in training/benchmarks/analysis.py, for 12 288 latents.
     """
     images, d, m, tokens = asked.shape.images, layer.d_in, layer.d_sae, layer.tokens
     fixed = 1 + 1e-3 * d + 4.4e-10 * d**3 + 4.7e-11 * m**2 * d
@@ -76,7 +77,7 @@ def _layer_seconds(asked: Asked, layer: LayerShape) -> float:
     cells = min(m * concepts, CELLS)
     cascade = 1 + 1.3e-9 * cells * d + 2.5e-6 * concepts * d + 2.5e-6 * cells
     per_latent = (
-        6e-4 + 8.5e-7 * images.heldout + 5e-7 * images.choice + 7e-6 * images.classes + 2.1e-8 * images.classes**2
+        6e-4 + 3.9e-7 * images.heldout + 3.6e-7 * images.choice + 7e-6 * images.classes + 2.1e-8 * images.classes**2
     )
     per_latent += tokens * (1.5e-7 * images.heldout + 1.4e-10 * d * (images.heldout + images.choice))
     return fixed + neurons + cascade + per_latent * m + (_probe_seconds(asked, layer) if images.classes else 0)

@@ -206,11 +206,11 @@ def detect(
     positives = data.under(members)
     said, hits = np.zeros_like(positives), np.zeros_like(positives)
     precision = np.full(len(node), np.nan)
-    for latent, scores in enumerate(data.each(lambda scores: scores)):
+    for latent, (scores, ranked) in enumerate(data.each(lambda scores: (scores, ranking(scores)))):
         under, reaches = members[latent][data.labels], scores >= threshold[latent]
         said[latent], hits[latent] = reaches.sum(), (reaches & under).sum()
         if node[latent] != MISSING:
-            precision[latent] = average_precision_of(np.sort(ranking(scores).at_least[under]))
+            precision[latent] = average_precision_of(ranked.ends[under[ranked.order]])
     share = positives / len(data.labels)
     return Detection(said, hits, positives, _ratio(precision - share, 1 - share), len(data.labels))
 
@@ -233,11 +233,11 @@ def _p_values(
     order = np.random.default_rng(rule.seed).permutation(n)
     labels = confirm.labels[order]
     p = np.full(len(node), np.nan)
-    for latent, scores in enumerate(confirm.each(lambda scores: scores[order])):
+    for latent, ranked in enumerate(confirm.each(lambda scores: ranking(scores[order]))):
         under = taxonomy.members[node[latent]][labels]
         if node[latent] == MISSING or not under.any():
             continue
-        ranks = np.flatnonzero(under[np.argsort(-scores, kind="stable")]) + 1
+        ranks = np.flatnonzero(under[ranked.order]) + 1
         null = nulls[len(ranks)]
         smaller = np.searchsorted(null, average_precision_of(ranks) * (1 - 1e-12))  # an equal one is no smaller
         p[latent] = (1 + len(null) - smaller) / (1 + len(null))
@@ -250,15 +250,17 @@ def random_precisions(n: int, counts: tuple[int, ...], permutations: int, seed: 
 
     One shuffle serves every number: its first P places are those of the images under a node of P.
     """
-    generator = np.random.default_rng(seed)
-    found = {count: np.empty(permutations) for count in counts}
-    places = np.arange(1, n + 1, dtype=np.int32)
+    from hsae.measures.wordnet.kernels import drawn_precisions  # only where it is wanted: importing numba takes time
+
+    generator, sizes = np.random.default_rng(seed), np.array(counts)
+    found = np.empty((permutations, len(sizes)))
+    places = np.arange(n, dtype=np.int32)
     for start in range(0, permutations, _SHUFFLES):
-        part = slice(start, min(start + _SHUFFLES, permutations))
-        shuffled = generator.permuted(np.tile(places, (part.stop - part.start, 1)), axis=1)
-        for count, values in found.items():
-            values[part] = (places[:count] / np.sort(shuffled[:, :count], axis=1)).mean(axis=1)
-    return {count: np.sort(values) for count, values in found.items()}
+        part = found[start : start + _SHUFFLES]
+        shuffled = generator.permuted(np.tile(places, (len(part), 1)), axis=1)
+        draw, size = (grid.ravel() for grid in np.indices(part.shape))
+        drawn_precisions(places, shuffled, draw, sizes[size], part.reshape(-1))
+    return dict(zip(counts, np.sort(found.T), strict=True))
 
 
 def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Rows:

@@ -16,7 +16,7 @@ from hsae.errors import InputError
 from hsae.hierarchy.lch import MISSING
 from hsae.hierarchy.taxonomy import Taxonomy
 from hsae.measures.wordnet.names import Detection, detect
-from hsae.measures.wordnet.nodes import MIN_SAID, LabelledScores, NodeFits, best_nodes
+from hsae.measures.wordnet.nodes import LabelledScores, NodeFits, own_thresholds
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,7 @@ def pair_nodes(
     """Pairs of `node` (positions) and `latent`, with thresholds from the images that chose them."""
     if len(node) != len(latent):
         raise InputError(f"{len(latent)} latents for {len(node)} nodes", "one each")
-    threshold = np.full(len(node), np.nan, dtype=np.float32)
-    for pair in np.flatnonzero(latent != MISSING):
-        column = LabelledScores(choice.scores[:, latent[pair], None], choice.labels)
-        threshold[pair] = best_nodes(column, taxonomy.members[node[pair], None], MIN_SAID).threshold[0]
+    threshold, told = np.full(len(node), np.nan, dtype=np.float32), latent != MISSING
+    columns = LabelledScores(choice.scores[:, latent[told]], choice.labels)
+    threshold[told] = own_thresholds(columns, taxonomy.members[node[told]])
     return NodePairs(taxonomy, node, latent, threshold)

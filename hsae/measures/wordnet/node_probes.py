@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hsae.measures.moments import moments
+from hsae.measures.wordnet.nodes import LabelledScores, ranking
 
 RIDGE = 1e-2  # of the mean variance of a standardised dimension, which is 1
 
@@ -64,11 +65,13 @@ def stream_node_probes(parts: Iterable[tuple[Tensor, Tensor]], members: Tensor, 
 
 def best_thresholds(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
     """For every column of `scores [n, m]` the threshold, one of its scores, with the best F1 against `truth [n, m]`."""
-    order = np.argsort(-scores, axis=0, kind="stable")
-    ranked, hits = (np.take_along_axis(values, order, 0) for values in (scores, truth))
-    f1 = 2 * hits.cumsum(axis=0) / (np.arange(1, len(scores) + 1)[:, None] + hits.sum(axis=0))
-    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # equal scores are taken together or not at all
-    return np.take_along_axis(ranked, f1.argmax(axis=0)[None], 0)[0]
+    threshold = np.empty(scores.shape[1], np.float32)
+    columns = LabelledScores(scores, np.zeros(len(scores), np.int64))
+    for column, ranked in enumerate(columns.each(ranking)):
+        hits = truth[ranked.order, column].cumsum()[ranked.ends - 1]  # equal scores are taken together or not at all
+        f1 = 2 * hits / (ranked.ends + hits[-1])
+        threshold[column] = scores[ranked.order[f1.argmax()], column]
+    return threshold
 
 
 def node_mean_differences(x: Tensor, labels: Tensor, members: Tensor) -> Tensor:

@@ -8,30 +8,36 @@ since the gain's quantiles fall with the number, while single images decide, and
 
 Every latent would have to be sorted for every permutation. The part of AP that is linear in the images,
     sum over the images under the node of (1 - pi) / rank + pi log(n / rank),
-is one matrix product for all of them; AP itself is taken of the latents for which that is largest.
+is a matrix product for many images and a sum over few; AP itself is taken of the latents for which that is largest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hsae.hierarchy.lch import MISSING, distinct_nodes
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.measures.wordnet.nodes import LabelledScores, best_gains, candidate_nodes
+from hsae.measures.wordnet.nodes import LabelledScores, best_gains, candidate_nodes, ranking
+from hsae.sae.topk_search import multiplies_bfloat16
 
 PERMUTATIONS = 1000
 _GROWTH = 2  # from one number of drawn images to the next, at most
 _SORTED = 32  # latents for a permutation
-_BLOCK = 1024  # latents in one product
+_BLOCK = 512  # latents ranked at once
+_FACTOR = 256  # latents in one product
+_ROWS = 100  # permutations that are filled in at once
+_FEW = 0.01  # share of the images up to which they are added up one by one
 _ROUNDING = 1e-6
 _NOTHING = np.zeros(0, dtype=np.int64), np.zeros(0)
 
 Rows = NDArray[np.float64]
+Drawn = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +98,10 @@ def best_gains_by_chance(
     sizes, n = _null_sizes(counts), len(data.labels)
     if not sizes:
         return {}
-    ranks, generator = _ranks(data), np.random.default_rng(seed)
-    drawn = np.stack([generator.choice(n, sizes[-1], replace=False) for _ in range(permutations)])
-    return {size: _best_gains(ranks, drawn[:, :size]) for size in sizes}
+    generator = np.random.default_rng(seed)
+    drawn = np.stack([generator.choice(n, sizes[-1], replace=False).astype(np.int32) for _ in range(permutations)])
+    best, share = _best_precisions(data, drawn, sizes), np.array(sizes)[:, None] / n
+    return dict(zip(sizes, (best - share) / (1 - share), strict=True))
 
 
 def _best_latents(
@@ -130,34 +137,74 @@ def _null_sizes(counts: Iterable[int]) -> list[int]:
     return sizes
 
 
-def _ranks(data: LabelledScores) -> NDArray[Any]:
-    """Place of every image when those of the largest score come first, from 1 on: `[n_latents, n_images]`."""
-    n = len(data.labels)
-    places = np.arange(1, n + 1, dtype=np.uint16 if n < 2**16 else np.uint32)  # narrow numbers sort faster
-    ranks = np.empty((data.scores.shape[1], n), places.dtype)
-    for latent, order in enumerate(data.each(lambda scores: np.argsort(-scores))):
-        ranks[latent, order] = places
-    return ranks
+def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Rows:
+    """Best AP `[n_sizes, permutations]` when the images under a node are the first of `drawn [permutations, *]`.
+
+    Of the latents with the largest linear parts; all are ranked a second time, as ranks of all would fill the memory.
+    """
+    from hsae.measures.wordnet.kernels import drawn_precisions  # only where it is wanted: importing numba takes time
+
+    latents = _largest_linear(data, drawn, sizes)
+    size, draw, _ = (part.ravel() for part in np.indices(latents.shape))
+    number, order, found = np.array(sizes)[size], latents.argsort(axis=None, kind="stable"), np.empty(latents.size)
+    ends = np.bincount(latents.ravel(), minlength=data.scores.shape[1]).cumsum()
+    places = data.each(lambda scores: ranking(scores).places)
+    for own, of_latent in zip(np.split(order, ends[:-1]), places, strict=True):
+        precision = np.empty(len(own))
+        drawn_precisions(of_latent, drawn, draw[own], number[own], precision)
+        found[own] = precision
+    return found.reshape(latents.shape).max(axis=2)
 
 
-def _best_gains(ranks: NDArray[Any], drawn: NDArray[np.int64]) -> Rows:
-    """Best AP gain `[permutations]` when the images under a node are the rows of `drawn [permutations, P]`."""
-    share = drawn.shape[1] / ranks.shape[1]
-    hits = np.arange(1, drawn.shape[1] + 1, dtype=np.float32)
-    best = [
-        (hits / np.sort(ranks[latents[:, None], images], axis=1)).mean(axis=1).max()
-        for latents, images in zip(_largest_linear(ranks, drawn), drawn, strict=True)
-    ]
-    return (np.array(best, dtype=float) - share) / (1 - share)
+def _largest_linear(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> NDArray[np.int32]:
+    """The latents with the largest linear part of AP for each number and permutation, `[.., .., up to 32]`."""
+    n, n_latents = data.scores.shape
+    block, few = min(_BLOCK, n_latents), sum(size <= _FEW * n for size in sizes)
+    parts = _LinearParts(drawn, sizes, few, n)
+    places, sums = torch.empty(block, n, dtype=torch.int32), torch.empty(few, len(drawn), block)
+    best = torch.empty(len(sizes), len(drawn), 0)
+    latent = best.int()
+    for number, (own, few_sums) in enumerate(data.each(lambda scores: parts.of_few(ranking(scores).places))):
+        at = number % block
+        places[at], sums[:, :, at] = torch.from_numpy(own), torch.from_numpy(few_sums)
+        if at + 1 == block or number + 1 == n_latents:
+            linear = torch.cat([sums[:, :, : at + 1], parts.of_many(places[: at + 1])])
+            numbers = torch.arange(number - at, number + 1, dtype=torch.int32).expand_as(linear)
+            best, kept = torch.cat([best, linear], dim=2).topk(min(_SORTED, number + 1), sorted=False)
+            latent = torch.cat([latent, numbers], dim=2).gather(2, kept)
+    return latent.numpy()
 
 
-def _largest_linear(ranks: NDArray[Any], drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The latents with the largest linear part of AP for each permutation, `[permutations, up to 32]`."""
-    (n_latents, n), share = ranks.shape, drawn.shape[1] / ranks.shape[1]
-    under = np.zeros((n, len(drawn)), np.float32)
-    under[drawn.T, np.arange(len(drawn))] = 1
-    place = np.arange(1, n + 1)
-    weights = np.append(0, (1 - share) / place + share * np.log(n / place)).astype(np.float32)
-    linear = np.concatenate([weights[ranks[at : at + _BLOCK]] @ under for at in range(0, n_latents, _BLOCK)])
-    kept = min(_SORTED, n_latents)
-    return np.argpartition(-linear.T, kept - 1, axis=1)[:, :kept]
+class _LinearParts:
+    """Linear parts of AP of the first few, and of the first many, of the images that every permutation draws."""
+
+    def __init__(self, drawn: Drawn, sizes: list[int], few: int, n: int) -> None:
+        self.drawn, self.few, self.many = drawn, np.array(sizes[:few], dtype=np.int64), sizes[few:]
+        place = np.arange(1, n + 1)
+        self.weights = np.stack([1 / place, np.log(n / place)], axis=1).astype(np.float32)
+
+    def of_few(self, places: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """places `[n]` of one latent, and its parts `[n_few, permutations]`."""
+        from hsae.measures.wordnet.kernels import first_sums
+
+        sums = np.empty((len(self.few), 2, len(self.drawn)), np.float32)
+        first_sums(places, self.drawn, self.weights, self.few, sums)
+        share = (self.few / len(places)).astype(np.float32)[:, None]
+        return places, (1 - share) * sums[:, 0] + share * sums[:, 1]
+
+    def of_many(self, places: Tensor) -> Tensor:
+        """places `[n_latents, n]`: parts `[n_many, permutations, n_latents]`, less what all latents have in common."""
+        (n_latents, n), taken = places.shape, 0
+        dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32  # it only says which latents are sorted
+        under = torch.zeros(len(self.drawn), n, dtype=dtype)
+        found = torch.empty(len(self.many), len(self.drawn), n_latents)
+        for size, linear in zip(self.many, found, strict=True):
+            for rows, images in zip(under.split(_ROWS), torch.from_numpy(self.drawn).split(_ROWS), strict=True):
+                rows.scatter_(1, images[:, taken:size].long(), 1)
+            one, two = torch.from_numpy(self.weights).T
+            weights = (1 - size / n) * one + size / n * two
+            weights = (weights - weights.mean()).to(dtype)  # small sums are rounded less
+            for part, columns in zip(places.split(_FACTOR), linear.split(_FACTOR, dim=1), strict=True):
+                columns.copy_(under @ weights.index_select(0, part.ravel()).view(part.shape).T)
+            taken = size
+        return found

@@ -9,9 +9,8 @@ direction. Over n images of which P are under node a, with share pi = P / n:
 Equal scores count together, so their order does not matter. An image of a class that is an ancestor of a node's classes
 counts as not under that node.
 
-One sort serves all nodes: the matrix of images, strongest first, by the nodes above them has the ranks of every node's
-images in its columns, and turning compressed rows into compressed columns sorts them by counting. For given hits MCC
-is best with the fewest images said, so the best threshold is the score of an image under the node.
+One sort serves all nodes: one walk over the images, strongest first, counts those under each of them. For given hits
+MCC is best with the fewest images said, so the best threshold is the score of an image under the node.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -36,6 +34,8 @@ MIN_SAID = 5
 
 _THREADS = min(8, os.cpu_count() or 1)
 _COLUMNS = 64  # latents copied out of the scores at once
+_ROWS = 512  # images of which are copied at a time: they fit into a processor's cache
+_UNDER = np.array([[False, True]])  # one node, with class 1 below it
 Rows = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 T = TypeVar("T")
@@ -59,10 +59,17 @@ class LabelledScores:
         """`function` of the scores of every latent `[n_images]`, in order; several at a time."""
         with ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, self.scores.shape[1], _COLUMNS):
-                block = np.ascontiguousarray(self.scores[:, start : start + _COLUMNS].T)
+                block = self.columns(np.arange(start, min(start + _COLUMNS, self.scores.shape[1])))
                 if not np.isfinite(block).all():
                     raise InputError("scores with NaN or infinite values", "finite numbers")
                 yield from pool.map(function, block)
+
+    def columns(self, latents: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A copy of the scores of some latents, `[n, n_images]`."""
+        found = np.empty((len(latents), len(self.scores)), self.scores.dtype)
+        for at in range(0, len(self.scores), _ROWS):
+            found[:, at : at + _ROWS] = self.scores[at : at + _ROWS].take(latents, axis=1).T
+        return found
 
     def under(self, members: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Images under every node, `[n_nodes]`, from `members [n_nodes, n_classes]`; InputError for a class beyond."""
@@ -77,26 +84,27 @@ class Ranking:
     """The images of one latent, strongest first."""
 
     order: NDArray[np.int64]
-    """Images by falling score."""
+    """Images by falling score, and those of equal scores by their number."""
     ends: Ranks
     """In that order, how many images score at least as much as each: 1 .. n without equal scores."""
-    tied: bool
-    """Whether any scores are equal."""
 
-    @cached_property
-    def at_least(self) -> Ranks:
-        """The same for every image, `[n_images]`."""
-        ranks = np.empty_like(self.ends)
-        ranks[self.order] = self.ends
-        return ranks
+    @property
+    def places(self) -> NDArray[np.int32]:
+        """Where every image comes, `[n_images]` from 0 on."""
+        places = np.empty(len(self.order), np.int32)
+        places[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return places
 
 
 def ranking(scores: NDArray[np.float32]) -> Ranking:
-    """Rank the images of one latent by `scores [n_images]`."""
-    order = np.argsort(-scores)
-    falls = np.diff(scores[order], append=-np.inf) != 0
-    ends = np.flatnonzero(falls) + 1
-    return Ranking(order, np.repeat(ends, np.diff(ends, prepend=0)), not falls.all())
+    """Rank the images of one latent by `scores [n_images]`, none of them NaN."""
+    from hsae.measures.wordnet.kernels import falling_keys, read_ranking  # only here: importing numba takes time
+
+    keys, ends = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
+    falling_keys(np.ascontiguousarray(scores, np.float32), keys)
+    keys.sort()  # of numbers, which is faster than an argsort
+    read_ranking(keys, ends)
+    return Ranking(keys, ends)
 
 
 def average_precision_of(ranks: Ranks) -> float:
@@ -131,7 +139,7 @@ def best_gains(
 
     def gains(scores: NDArray[np.float32]) -> list[Rows]:
         ranked = ranking(scores)
-        return [one.ap_gain(one.reached(ranked)) for one in images]
+        return [one.ap_gain(ranked) for one in images]
 
     best = [(np.full(len(members), MISSING), np.full(len(members), -np.inf)) for _ in images]
     for number, found in enumerate(data.each(gains)):
@@ -146,13 +154,27 @@ def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = 
     images = _NodeImages(data, members, min_said)
 
     def fit(scores: NDArray[np.float32]) -> tuple[Rows, Rows]:
-        reached = images.reached(ranking(scores))
-        return images.ap_gain(reached), images.best_mcc(images.mcc(reached))
+        ranked = ranking(scores)
+        return images.ap_gain(ranked), images.best_mcc(ranked)[0]
 
     gain, mcc = (np.empty((data.scores.shape[1], len(members)), dtype=np.float32) for _ in range(2))
     for latent, found in enumerate(data.each(fit)):
         gain[latent], mcc[latent] = found
     return NodeFits(gain, mcc)
+
+
+def own_thresholds(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> NDArray[np.float32]:
+    """The threshold of the largest MCC of every latent for a node of its own, whose classes are its row of `members`.
+
+    `[n_latents]` from `members [n_latents, n_classes]`; NaN where no MCC is above 0.
+    """
+    threshold = np.full(len(members), np.nan, dtype=np.float32)
+    for latent, (scores, ranked) in enumerate(data.each(lambda scores: (scores, ranking(scores)))):
+        under = members[latent][data.labels].astype(np.int64)
+        mcc, said = _NodeImages(LabelledScores(data.scores, under), _UNDER, min_said).best_mcc(ranked)
+        if mcc[0] > 0:
+            threshold[latent] = scores[ranked.order[said[0] - 1]]
+    return threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,76 +194,42 @@ def best_nodes(data: LabelledScores, members: NDArray[np.bool_], min_said: int =
 
     def best(scores: NDArray[np.float32]) -> tuple[int, float, float]:
         ranked = ranking(scores)
-        reached = images.reached(ranked)
-        mcc = images.mcc(reached)
-        by_node = images.best_mcc(mcc)
-        node = int(by_node.argmax())
-        if by_node[node] <= 0:
+        mcc, said = images.best_mcc(ranked)
+        node = int(mcc.argmax())
+        if mcc[node] <= 0:
             return MISSING, np.nan, np.nan
-        place = images.part(node)
-        said = reached.said[place][mcc[place].argmax()]
-        return node, by_node[node], scores[ranked.order[said - 1]]
+        return node, mcc[node], scores[ranked.order[said[node] - 1]]
 
     node, mcc, threshold = zip(*data.each(best), strict=True)
     return BestNodes(np.array(node), np.array(mcc), np.array(threshold, dtype=np.float32))
 
 
-@dataclass(frozen=True, eq=False)
-class _Reached:
-    """For every image under every node, in rising order within each: the images that score at least as much."""
-
-    ranks: Ranks
-    said: Ranks
-    """The same, where a threshold may not say fewer than min_said."""
-    hits: Ranks
-    """Those of them that are under the node."""
-
-
 class _NodeImages:
-    """The images under each node, laid end to end."""
+    """Which images are under which nodes, for one walk over a ranking of them."""
 
     def __init__(self, data: LabelledScores, members: NDArray[np.bool_], min_said: int) -> None:
         n, self.positives = len(data.labels), data.under(members)
         if not len(members) or not (0 < self.positives.min() <= self.positives.max() < n) or n <= min_said:
             got = f"{n} images, of which {self.positives.tolist()[:5]!s:.60} are under the nodes"
             raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
-        self.n, self.min_said, self.labels = n, min_said, data.labels
-        self.above = csr_array(members.T, dtype=np.int8)
-        self.start = self.positives.cumsum() - self.positives
-        self.number = np.arange(1, self.positives.sum() + 1) - np.repeat(self.start, self.positives)
-        said = np.arange(1, n + 1)
-        with np.errstate(divide="ignore"):
-            self.spread = np.where(said < n, 1 / np.sqrt(said * (n - said.astype(float))), 0.0)
-        self.node_spread = 1 / np.sqrt(self.positives * (n - self.positives.astype(float)))
-        self.expected = np.repeat(self.positives, self.positives)
+        self.n, self.min_said = n, min_said
+        above = csr_array(members.T, dtype=np.int8)
+        self.under = data.labels.astype(np.int64), above.indptr.astype(np.int64), above.indices.astype(np.int64)
 
-    def part(self, node: int) -> slice:
-        """Where the images of a node lie."""
-        return slice(self.start[node], self.start[node] + self.positives[node])
+    def ap_gain(self, ranked: Ranking) -> Rows:
+        """AP gain of every node, `[n_nodes]`."""
+        from hsae.measures.wordnet.kernels import precision_sums  # only where it is wanted: importing numba takes time
 
-    def reached(self, ranked: Ranking) -> _Reached:
-        """One sort for all nodes."""
-        places = self.above[self.labels[ranked.order]].tocsc().indices
-        ranks = ranked.ends[places]
-        hits = self._hits(ranks) if ranked.tied else self.number
-        fewest = ranked.ends[self.min_said - 1]
-        return _Reached(ranks, np.maximum(ranks, fewest), hits)
-
-    def _hits(self, ranks: Ranks) -> Ranks:
-        """Equal scores are found together: the last number of each run of equal ranks within a node."""
-        ends = np.diff(ranks, append=-1) != 0
-        ends[self.start[1:] - 1] = True
-        last = np.flatnonzero(ends)
-        return np.repeat(self.number[last], np.diff(last, prepend=-1))
-
-    def ap_gain(self, reached: _Reached) -> Rows:
+        sums = np.zeros(len(self.positives))
+        precision_sums((ranked.order, ranked.ends), self.under, sums)
         share = self.positives / self.n
-        precision = np.add.reduceat(reached.hits / reached.ranks, self.start) / self.positives
-        return (precision - share) / (1 - share)
+        return (sums / self.positives - share) / (1 - share)
 
-    def mcc(self, reached: _Reached) -> Rows:
-        """At the score of every image, without the node's own factor `node_spread`."""
-        return (self.n * reached.hits - reached.said * self.expected) * self.spread[reached.said - 1]
+    def best_mcc(self, ranked: Ranking) -> tuple[Rows, NDArray[np.int64]]:
+        """The best MCC of every node and how many images are said there, `[n_nodes]` each."""
+        from hsae.measures.wordnet.kernels import best_cuts
 
-    def best_mcc(self, mcc: Rows) -> Rows:
-        return np.maximum.reduceat(mcc, self.start) * self.node_spread
+        best, said = np.full(len(self.positives), -np.inf), np.zeros(len(self.positives), np.int64)
+        fewest = ranked.ends[self.min_said - 1]
+        best_cuts((ranked.order, ranked.ends), self.under, fewest, self.positives, best, said)
+        return best / np.sqrt(self.positives * (self.n - self.positives.astype(float))), said

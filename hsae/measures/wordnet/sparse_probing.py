@@ -8,6 +8,7 @@ exact, in place of logistic regression.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from hsae.measures.wordnet.nodes import LabelledScores
 KS = (1, 2, 5, 20)
 RIDGE = 1e-3
 """Of the variance of a standardised latent, which is 1."""
+_NODES = 32  # whose latents are copied out of the scores together
 Rows = NDArray[np.float64]
 
 
@@ -29,41 +31,79 @@ def sparse_probing(
     members `[n_nodes, n_classes]`, each with images on both sides in the choice; 0.5 is chance, NaN for a node that has
     no test image under it or beside it. With fewer than k latents all are used.
     """
-    mean, std = choice.scores.mean(axis=0, dtype=np.float64), choice.scores.std(axis=0, dtype=np.float64)
-    std = np.where(std > 0, std, np.inf)  # a constant tells nothing
-    difference = _difference_of_means(members, choice) / std
-    columns = [np.ascontiguousarray(part.scores.T) for part in (choice, test)]
+    mean, std, sums = _moments(choice, members.shape[1])
+    difference = _difference_of_means(members, sums, choice) / std
+    latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
     found = np.full((len(members), len(ks)), np.nan)
-    for node, row in enumerate(members):
-        latents = np.argsort(-np.abs(difference[node]), kind="stable")[: max(ks)]
-        fit, seen = ((part[latents].T - mean[latents]) / std[latents] for part in columns)
-        under, truth = row[choice.labels], row[test.labels]
-        if truth.any() and not truth.all():
-            weights = np.where(under, 0.5 / under.sum(), 0.5 / (~under).sum())
-            found[node] = [_balanced(*_fitted(fit[:, :k], under, weights), seen[:, :k], truth) for k in ks]
+    for start in range(0, len(members), _NODES):
+        rows = members[start : start + _NODES]
+        used, places = np.unique(latents[start : start + _NODES], return_inverse=True)
+        fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
+        for node, (row, own) in enumerate(zip(rows, places.reshape(len(rows), -1), strict=True), start):
+            truth = row[test.labels]
+            if truth.any() and not truth.all():
+                moment = difference[node, used[own]] / 2
+                yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
+                found[node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
     return found
 
 
-def _difference_of_means(members: NDArray[np.bool_], data: LabelledScores) -> Rows:
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Scores of some latents `[n, n_images]`, read less their mean and over their standard deviation `[n]`."""
+
+    scores: NDArray[np.float32]
+    mean: Rows
+    std: Rows
+
+    def products(self, own: NDArray[np.int64], weights: Rows) -> tuple[Rows, Rows]:
+        """Sums `[k]` of latents, and of products of two `[k, k]`, over images of some `weights [n_images]`."""
+        from hsae.measures.wordnet.kernels import weighted_products  # only here: importing numba takes time
+
+        found = np.zeros((len(own) + 1, len(own) + 1))
+        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, found)
+        return found[-1, :-1], found[:-1, :-1]
+
+    def linear(self, own: NDArray[np.int64], w: Rows, bias: Rows) -> Rows:
+        """w `[k, n_fits]`, bias `[n_fits]`: `[n_fits, n_images]`."""
+        from hsae.measures.wordnet.kernels import linear_combinations
+
+        of_scores = w / self.std[own, None]
+        found = np.empty((len(bias), self.scores.shape[1]))
+        linear_combinations(self.scores, own, of_scores, bias - self.mean[own] @ of_scores, found)
+        return found
+
+
+def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
+    """Mean and standard deviation `[n_latents]`, infinite for a constant, which tells nothing; sums by class
+    `[n_classes, n_latents]`.
+    """
+
+    def moments(scores: NDArray[np.float32]) -> tuple[float, float, NDArray[Any]]:
+        exact = scores.astype(np.float64)
+        by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
+        return float(exact.mean()), float(exact.std()) or np.inf, by_class
+
+    mean, std, sums = zip(*data.each(moments), strict=True)
+    return np.array(mean), np.array(std), np.stack(sums, axis=1)
+
+
+def _difference_of_means(members: NDArray[np.bool_], sums: Rows, data: LabelledScores) -> Rows:
     """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`."""
-    n_classes = members.shape[1]
-    one_hot = np.zeros((n_classes, len(data.labels)), dtype=np.float32)
-    one_hot[data.labels, np.arange(len(data.labels))] = 1
-    sums = (one_hot @ data.scores).astype(np.float64)
     under, inside = data.under(members)[:, None], members @ sums
     return inside / under - (sums.sum(axis=0) - inside) / (len(data.labels) - under)
 
 
-def _fitted(x: NDArray[Any], under: NDArray[np.bool_], weights: Rows) -> tuple[Rows, float]:
-    """Weights and bias of the weighted least squares fit of +1 and -1; the weights of the images sum to 1."""
-    target = np.where(under, 1.0, -1.0)
-    mean = weights @ x
-    centred = (x - mean) * weights[:, None]
-    gram = centred.T @ (x - mean)
-    w = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), centred.T @ target)
-    return w, float(-mean @ w)
+def _fitted(
+    x: _Columns, own: NDArray[np.int64], under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]
+) -> tuple[Rows, Rows]:
+    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents.
 
-
-def _balanced(w: Rows, bias: float, x: NDArray[Any], truth: NDArray[np.bool_]) -> float:
-    yes = x @ w + bias > 0
-    return float((yes[truth].mean() + (~yes[~truth]).mean()) / 2)
+    Both sides weigh half, so the mean of the target is 0, and its `moment` with a latent half the difference of means.
+    """
+    mean, products = x.products(own, 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum())
+    gram = products - np.outer(mean, mean) + RIDGE * np.eye(len(own))
+    w = np.zeros((len(own), len(ks)))
+    for column, k in enumerate(ks):
+        w[:k, column] = np.linalg.solve(gram[:k, :k], moment[:k])
+    return w, -mean @ w

@@ -50,7 +50,7 @@ def test_a_constant_dimension_has_no_say():
 @given(seed=st.integers(0, 30))
 def test_best_thresholds_are_as_good_as_any(seed):
     random = np.random.default_rng(seed)
-    scores, truth = np.round(random.random((30, 3)), 1), random.random((30, 3)) < 0.4
+    scores, truth = np.round(random.random((30, 3), np.float32), 1), random.random((30, 3)) < 0.4
     best = _f1(scores >= best_thresholds(scores, truth), truth)
     for threshold in np.unique(scores):
         assert (_f1(scores >= threshold, truth) <= best + 1e-12).all()

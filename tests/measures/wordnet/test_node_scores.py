@@ -1,11 +1,13 @@
 """The best latent of a node is found with its p-value; noise, and correlated noise, give no small ones."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from hsae.hierarchy import MISSING, Taxonomy, distinct_nodes
 from hsae.measures.wordnet import LabelledScores, node_fits, node_scores
-from hsae.measures.wordnet.node_scores import _best_gains, _p_values, _ranks, best_gains_by_chance
+from hsae.measures.wordnet.node_scores import _best_precisions, _p_values, best_gains_by_chance
 from tests.measures.wordnet.labelled_scores import CLASSES, DOG, balanced_labels, noise, planted
 
 CAT = "n02121808"
@@ -60,20 +62,23 @@ def test_a_null_is_that_of_permuted_labels(taxonomy):
 
 
 @pytest.mark.parametrize("directions", [3, 200])
-@pytest.mark.parametrize("images", [16, 64, 256])
-def test_the_latents_that_are_sorted_have_the_best_among_them(directions, images):
+@pytest.mark.parametrize("n_latents", [20, 400, 1100])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_the_latents_that_are_sorted_have_the_best_among_them(directions, n_latents, rounded, monkeypatch):
     """Naive: all latents sorted. They see the same `directions` numbers of an image, so few of them are independent."""
-    random = np.random.default_rng(images)
+    monkeypatch.setattr(sys.modules[_best_precisions.__module__], "multiplies_bfloat16", lambda: rounded)
+    random, sizes = np.random.default_rng(n_latents), [3, 6, 16, 64, 256]  # 1 % of the images or fewer, and more
     labels = balanced_labels(0, a_class=40)
-    scores = random.standard_normal((len(labels), directions)) @ random.standard_normal((directions, 400))
-    ranks = _ranks(LabelledScores(scores.astype(np.float32), labels))
-    drawn = random.permuted(np.tile(np.arange(640), (50, 1)), axis=1)
-    hits, share = np.arange(1, images + 1), images / 640
-    naive = [(hits / np.sort(ranks[:, one[:images]])).mean(axis=1).max() for one in drawn]
-    ours = _best_gains(ranks, drawn[:, :images]) * (1 - share) + share
-    assert (ours <= np.array(naive) + 1e-6).all()
-    np.testing.assert_allclose(ours, naive, rtol=0.02)
-    assert (ours > np.array(naive) - 1e-6).mean() > 0.9
+    scores = random.standard_normal((len(labels), directions)) @ random.standard_normal((directions, n_latents))
+    data = LabelledScores(scores.astype(np.float32), labels)
+    drawn = random.permuted(np.tile(np.arange(640, dtype=np.int32), (50, 1)), axis=1)
+    ranks = 1 + np.argsort(-data.scores, axis=0, kind="stable").argsort(axis=0)
+    for size, ours in zip(sizes, _best_precisions(data, drawn, sizes), strict=True):
+        hits = np.arange(1, size + 1)[:, None]
+        naive = np.array([(hits / np.sort(ranks[one[:size]], axis=0)).mean(axis=0).max() for one in drawn])
+        assert (ours <= naive + 1e-9).all()
+        np.testing.assert_allclose(ours, naive, rtol=0.03)
+        assert (ours > naive - 1e-9).mean() > 0.9
 
 
 def test_between_two_numbers_of_images_a_node_takes_the_larger_p_value():

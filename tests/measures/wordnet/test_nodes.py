@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hsae.errors import InputError
 from hsae.hierarchy import MISSING, Taxonomy
@@ -115,10 +116,23 @@ def test_candidates_have_images_but_less_than_the_largest_share():
 
 
 def test_a_ranking_counts_equal_scores_together():
-    ranked = ranking(np.array([0, 7, 0, -1, 7, 3], np.float32))
-    assert ranked.at_least.tolist() == [5, 2, 5, 6, 2, 3]
-    assert ranked.tied
-    assert not ranking(np.array([0, 1], np.float32)).tied
+    ranked = ranking(np.array([0, 7, -0.0, -1, 7, 3], np.float32))
+    assert ranked.order.tolist() == [1, 4, 5, 0, 2, 3]
+    assert ranked.ends.tolist() == [2, 2, 3, 5, 5, 6]
+    assert ranked.places.tolist() == [3, 0, 4, 5, 1, 2]
+
+
+@given(arrays(np.float32, st.integers(0, 50), elements=st.floats(allow_nan=False, width=32)))
+def test_a_ranking_is_a_stable_sort_of_any_numbers(scores):
+    ranked = ranking(scores)
+    assert ranked.order.tolist() == np.argsort(-scores, kind="stable").tolist()
+    assert ranked.ends.tolist() == [(scores >= scores[i]).sum() for i in ranked.order]
+
+
+def test_columns_are_copied_a_few_images_at_a_time():
+    scores = np.random.default_rng(0).random((1500, 7), dtype=np.float32)
+    found = LabelledScores(scores, np.zeros(1500, int)).columns(np.array([6, 0, 6]))
+    np.testing.assert_array_equal(found, scores[:, [6, 0, 6]].T)
 
 
 def test_what_does_not_fit_is_refused():
