@@ -59,11 +59,18 @@ def precision_sums(ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], s
     first = 0
     while first < len(order):
         last = ends[first]
+        share = 1.0 / last
+        if last == first + 1:  # hardly any scores are equal
+            c = labels[order[first]]
+            for k in range(start[c], start[c + 1]):
+                hits[above[k]] += 1
+                sums[above[k]] += hits[above[k]] * share
+            first = last
+            continue
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
                 hits[above[k]] += 1
-        share = 1.0 / last
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):

@@ -35,10 +35,11 @@ class Chances:
 
 def fit_chances(taxonomy: Taxonomy, node: NDArray[np.int64], data: LabelledScores) -> Chances:
     """Fit the chance that an image is under each latent's node (a position, or MISSING) to its scores."""
-    fitted = np.full((len(node), 2), np.nan)
-    for latent in np.flatnonzero(node != MISSING):
-        scores = data.scores[:, latent].astype(float)
-        fitted[latent] = _fit(scores, taxonomy.members[node[latent]][data.labels])
+
+    def fit(scores: NDArray[np.float32], of: int) -> tuple[float, float]:
+        return (np.nan, np.nan) if of == MISSING else _fit(scores.astype(float), taxonomy.members[of][data.labels])
+
+    fitted = np.array(list(data.each(fit, node)), dtype=np.float64).reshape(-1, 2)
     return Chances(fitted[:, 0], fitted[:, 1])
 
 

@@ -204,14 +204,17 @@ def detect(
     """How well each latent tells its own node (a position, or MISSING) by its threshold on some images."""
     members = taxonomy.members[node] & (node != MISSING)[:, None]
     positives = data.under(members)
-    said, hits = np.zeros_like(positives), np.zeros_like(positives)
-    precision = np.full(len(node), np.nan)
-    for latent, (scores, ranked) in enumerate(data.each(lambda scores: (scores, ranking(scores)))):
-        under, reaches = members[latent][data.labels], scores >= threshold[latent]
-        said[latent], hits[latent] = reaches.sum(), (reaches & under).sum()
-        if node[latent] != MISSING:
-            precision[latent] = average_precision_of(ranked.ends[under[ranked.order]])
-    share = positives / len(data.labels)
+
+    def detected(scores: NDArray[np.float32], row: NDArray[np.bool_], bar: float) -> tuple[int, int, float]:
+        under, reaches = row[data.labels], scores >= bar
+        if not under.any():
+            return reaches.sum(), 0, np.nan
+        ranked = ranking(scores)
+        return reaches.sum(), (reaches & under).sum(), average_precision_of(ranked.ends[under[ranked.order]])
+
+    found = list(data.each(detected, members, threshold))
+    said, hits = (np.array([one[number] for one in found], dtype=positives.dtype) for number in range(2))
+    precision, share = np.array([one[2] for one in found], dtype=np.float64), positives / len(data.labels)
     return Detection(said, hits, positives, _ratio(precision - share, 1 - share), len(data.labels))
 
 
@@ -232,16 +235,17 @@ def _p_values(
     nulls = random_precisions(n, tuple(sizes[sizes > 0].tolist()), rule.permutations, rule.seed)
     order = np.random.default_rng(rule.seed).permutation(n)
     labels = confirm.labels[order]
-    p = np.full(len(node), np.nan)
-    for latent, ranked in enumerate(confirm.each(lambda scores: ranking(scores[order]))):
-        under = taxonomy.members[node[latent]][labels]
-        if node[latent] == MISSING or not under.any():
-            continue
-        ranks = np.flatnonzero(under[ranked.order]) + 1
+
+    def p_value(scores: NDArray[np.float32], of: int) -> float:
+        under = taxonomy.members[of][labels]
+        if of == MISSING or not under.any():
+            return np.nan
+        ranks = np.flatnonzero(under[ranking(scores[order]).order]) + 1
         null = nulls[len(ranks)]
         smaller = np.searchsorted(null, average_precision_of(ranks) * (1 - 1e-12))  # an equal one is no smaller
-        p[latent] = (1 + len(null) - smaller) / (1 + len(null))
-    return p
+        return (1 + len(null) - smaller) / (1 + len(null))
+
+    return np.array(list(confirm.each(p_value, node)), dtype=np.float64)
 
 
 @lru_cache(maxsize=2)

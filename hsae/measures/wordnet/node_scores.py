@@ -148,11 +148,14 @@ def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Ro
     size, draw, _ = (part.ravel() for part in np.indices(latents.shape))
     number, order, found = np.array(sizes)[size], latents.argsort(axis=None, kind="stable"), np.empty(latents.size)
     ends = np.bincount(latents.ravel(), minlength=data.scores.shape[1]).cumsum()
-    places = data.each(lambda scores: ranking(scores).places)
-    for own, of_latent in zip(np.split(order, ends[:-1]), places, strict=True):
+
+    def of_latent(scores: NDArray[np.float32], own: NDArray[np.int64]) -> None:
         precision = np.empty(len(own))
-        drawn_precisions(of_latent, drawn, draw[own], number[own], precision)
+        drawn_precisions(ranking(scores).places, drawn, draw[own], number[own], precision)
         found[own] = precision
+
+    for _ in data.each(of_latent, np.split(order, ends[:-1])):
+        pass
     return found.reshape(latents.shape).max(axis=2)
 
 

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hsae.data.ahead import done_ahead
 from hsae.errors import InputError
 from hsae.hierarchy.lch import MISSING, distinct_nodes
 from hsae.hierarchy.taxonomy import Taxonomy
@@ -32,8 +33,8 @@ from hsae.hierarchy.taxonomy import Taxonomy
 MIN_SAID = 5
 """Images that a threshold says at least."""
 
-_THREADS = min(8, os.cpu_count() or 1)
-_COLUMNS = 64  # latents copied out of the scores at once
+THREADS = min(8, os.cpu_count() or 1)
+_COLUMNS = 32  # latents copied out of the scores at once, by each thread
 _ROWS = 512  # images of which are copied at a time: they fit into a processor's cache
 _UNDER = np.array([[False, True]])  # one node, with class 1 below it
 Rows = NDArray[np.float64]
@@ -55,14 +56,21 @@ class LabelledScores:
             got = f"scores of shape {self.scores.shape} with labels of shape {self.labels.shape}"
             raise InputError(got, "[n_images, n_latents], and a class number >= 0 for every image")
 
-    def each(self, function: Callable[[NDArray[np.float32]], T]) -> Iterator[T]:
-        """`function` of the scores of every latent `[n_images]`, in order; several at a time."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for start in range(0, self.scores.shape[1], _COLUMNS):
-                block = self.columns(np.arange(start, min(start + _COLUMNS, self.scores.shape[1])))
-                if not np.isfinite(block).all():
-                    raise InputError("scores with NaN or infinite values", "finite numbers")
-                yield from pool.map(function, block)
+    def each(self, function: Callable[..., T], *others: Sequence[Any] | NDArray[Any]) -> Iterator[T]:
+        """`function` of the scores of every latent `[n_images]`, in order; several at a time.
+
+        others: what it is given besides, an element for each latent.
+        """
+
+        def some(start: int) -> list[T]:
+            latents = np.arange(start, min(start + _COLUMNS, self.scores.shape[1]))
+            block = self.columns(latents)
+            if not np.isfinite(block).all():
+                raise InputError("scores with NaN or infinite values", "finite numbers")
+            return list(map(function, block, *(other[start : start + len(latents)] for other in others)))
+
+        starts = range(0, self.scores.shape[1], _COLUMNS)
+        return chain.from_iterable(done_ahead(some, starts, THREADS, ahead=2))
 
     def columns(self, latents: NDArray[np.int64]) -> NDArray[np.float32]:
         """A copy of the scores of some latents, `[n, n_images]`."""
@@ -168,13 +176,13 @@ def own_thresholds(data: LabelledScores, members: NDArray[np.bool_], min_said: i
 
     `[n_latents]` from `members [n_latents, n_classes]`; NaN where no MCC is above 0.
     """
-    threshold = np.full(len(members), np.nan, dtype=np.float32)
-    for latent, (scores, ranked) in enumerate(data.each(lambda scores: (scores, ranking(scores)))):
-        under = members[latent][data.labels].astype(np.int64)
+
+    def threshold(scores: NDArray[np.float32], row: NDArray[np.bool_]) -> float:
+        under, ranked = row[data.labels].astype(np.int64), ranking(scores)
         mcc, said = _NodeImages(LabelledScores(data.scores, under), _UNDER, min_said).best_mcc(ranked)
-        if mcc[0] > 0:
-            threshold[latent] = scores[ranked.order[said[0] - 1]]
-    return threshold
+        return scores[ranked.order[said[0] - 1]] if mcc[0] > 0 else np.nan
+
+    return np.array(list(data.each(threshold, members)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsae.measures.wordnet.nodes import LabelledScores
+from hsae.data.ahead import done_ahead
+from hsae.measures.wordnet.nodes import THREADS, LabelledScores
 
 KS = (1, 2, 5, 20)
 RIDGE = 1e-3
 """Of the variance of a standardised latent, which is 1."""
-_NODES = 32  # whose latents are copied out of the scores together
+_NODES = 16  # whose latents are copied out of the scores together
 Rows = NDArray[np.float64]
 
 
@@ -35,7 +36,8 @@ def sparse_probing(
     difference = _difference_of_means(members, sums, choice) / std
     latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
     found = np.full((len(members), len(ks)), np.nan)
-    for start in range(0, len(members), _NODES):
+
+    def some(start: int) -> None:
         rows = members[start : start + _NODES]
         used, places = np.unique(latents[start : start + _NODES], return_inverse=True)
         fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
@@ -45,6 +47,9 @@ def sparse_probing(
                 moment = difference[node, used[own]] / 2
                 yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
                 found[node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
+
+    for _ in done_ahead(some, range(0, len(members), _NODES), THREADS, ahead=1):
+        pass
     return found
 
 
