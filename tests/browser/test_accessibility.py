@@ -96,6 +96,7 @@ def test_tab_reaches_everything_that_a_mouse_can_click(visit):
             found[view] = page.evaluate("missed()")
             if not found[view]:
                 break
+        page.evaluate("document.activeElement.blur()")  # an open menu would lie over the tabs
     assert found == {view: [] for view in VIEWS}
 
 
