@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.forked import ROOT, free_port, start
+from tests.forked import ROOT, Command, free_port, start
 
 
 @contextmanager
@@ -37,24 +37,26 @@ def running_process(
             process.wait(300)
 
 
-@contextmanager
-def forked_app(log: Path, *arguments: str, port: int | None = None, **environment: str) -> Iterator[tuple[str, int]]:
-    """The same in a fraction of the time, where it does not matter how the app starts and ends (see `tests.forked`)."""
-    port = port or free_port()
-    process = start(log, app, "--port", str(port), *arguments, **environment)
-    try:
-        yield _answering(port, process.is_alive, log), process.pid
-    finally:
-        process.terminate()
-        process.join(300)
-
-
 def app(arguments: list[str]) -> int:
     """What app.py does."""
     from hsae.commands.command_line import run_command
     from hsae.views.page import app
 
     return run_command(app, "app.py", arguments)
+
+
+@contextmanager
+def forked_app(
+    log: Path, *arguments: str, port: int | None = None, command: Command = app, **environment: str
+) -> Iterator[tuple[str, int]]:
+    """The same in a fraction of the time, where it does not matter how the app starts and ends (see `tests.forked`)."""
+    port = port or free_port()
+    process = start(log, command, "--port", str(port), *arguments, **environment)
+    try:
+        yield _answering(port, process.is_alive, log), process.pid
+    finally:
+        process.terminate()
+        process.join(300)
 
 
 def _answering(port: int, alive: Callable[[], bool], log: Path) -> str:
@@ -65,5 +67,5 @@ def _answering(port: int, alive: Callable[[], bool], log: Path) -> str:
             with urlopen(address, timeout=5):
                 return address
         except OSError:  # not there yet, or too busy to answer
-            time.sleep(0.2)
+            time.sleep(0.05)
     raise AssertionError(f"the app did not come up:\n{log.read_text()}")

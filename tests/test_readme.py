@@ -61,11 +61,11 @@ def test_every_snippet_is_tested():
 
 def test_two_commands_install_and_then_do_everything():
     lines = re.findall(r"^    (pip install.*)$", TEXTS["README.md"], re.MULTILINE)
-    assert lines == [f"pip install -r requirements.txt && {do}" for do in ("python app.py", "python -m pytest -n 2")]
+    assert lines == [f"pip install -r requirements.txt && {do}" for do in ("python app.py", "python -m pytest -n 3")]
 
 
 def test_ci_runs_the_readmes_test_command():
-    assert "\npython -m pytest -n 2\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\npython -m pytest -n 3\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "training" / "configs").glob("*.yaml")))

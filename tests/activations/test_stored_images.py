@@ -89,6 +89,7 @@ def test_a_probe_reads_as_well_from_the_disk(opened):
     assert fit_examples(shuffled.known, (held_x, truth), 3).accuracy(held_x, truth) < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks of memory are Linux's")
 def test_all_rows_are_never_in_memory_together(tmp_path, monkeypatch):
     x, labels = labelled(60_000, d=256)

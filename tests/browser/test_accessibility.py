@@ -54,10 +54,14 @@ def open_view(page, view: str) -> None:
 def violations(page, rules: dict | None = None) -> list[tuple[str, ...]]:
     """(rule, element) of everything that axe-core complains about, however small, but for `NOT_OURS`."""
     page.wait_for_function(SETTLED)
-    broken = Axe().run(page, options=rules).response["violations"]
+    only = {"resultTypes": ["violations"]}  # of what passes, no selectors are made
+    broken = Axe().run(page, options=only | (rules or {})).response["violations"]
     found = [(rule["id"], *node["target"]) for rule in broken for node in rule["nodes"]]
     return [one for one in found if one not in NOT_OURS]
 
+
+LARGEST_LAST = sorted(VIEWS, key=lambda view: (view == "hierarchy", view == "layers"))
+"""What was drawn stays in the page, hidden, and everything that is there is looked at again."""
 
 OF_COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 """What the theme changes: it sets a class, and nothing else of the page differs."""
@@ -66,7 +70,7 @@ OF_COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 @pytest.mark.parametrize("width", [1400, 390])
 def test_axe_finds_no_violation_on_any_view_in_either_theme(visit, width):
     page, found = visit("?__theme=light", width=width), []
-    for view in VIEWS:
+    for view in LARGEST_LAST:
         open_view(page, view)
         found += [(view, *one) for one in violations(page)]
         page.evaluate("document.body.classList.add('dark')")

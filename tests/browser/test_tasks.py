@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import pytest
 from PIL import Image
 
+from tests.browser.test_accessibility import SETTLED, open_view
 from tests.running_app import ROOT
 
 pytestmark = [
@@ -120,17 +121,18 @@ def test_one_card_in_another_page(chromium, app):
     page.context.close()
 
 
-@pytest.mark.parametrize("view", ["carries", "feature", "layers"])
-def test_a_phone_keeps_the_photo_in_sight_and_nothing_is_smaller_than_a_finger(visit, view):
-    page = visit(f"?view={view}&layer=block_11", width=390, height=844)
-    page.locator(f'#tabs [data-value="{view}"]').scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    photo, tabs = page.locator("#photo").bounding_box(), page.locator("#tabs").bounding_box()
-    assert 0 <= photo["y"] < 10
-    assert photo["height"] <= 120
-    assert photo["y"] + photo["height"] <= tabs["y"] + tabs["height"] <= 844
-    assert page.evaluate(TOO_SMALL) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_a_phone_keeps_the_photo_in_sight_and_nothing_is_smaller_than_a_finger(visit):
+    page = visit("?layer=block_11", width=390, height=844)
+    for view in ("carries", "feature", "layers"):
+        open_view(page, view)
+        page.locator(f'#tabs [data-value="{view}"]').scroll_into_view_if_needed()
+        page.wait_for_function(SETTLED)
+        photo, tabs = page.locator("#photo").bounding_box(), page.locator("#tabs").bounding_box()
+        assert 0 <= photo["y"] < 10
+        assert photo["height"] <= 120
+        assert photo["y"] + photo["height"] <= tabs["y"] + tabs["height"] <= 844
+        assert page.evaluate(TOO_SMALL) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_film_is_swiped_on_a_phone(visit):

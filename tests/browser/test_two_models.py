@@ -12,7 +12,7 @@ from PIL import Image
 
 from hsae.artifacts.artifact import Artifact
 from hsae.views.page.state import VIEWS
-from tests.browser.test_accessibility import violations
+from tests.browser.test_accessibility import SETTLED, violations
 from tests.forked import free_port
 from tests.running_app import forked_app
 from tests.views.conftest import LAYERS, artifact, artifact_with, backbone_folder, latents  # noqa: F401 - fixtures too
@@ -63,6 +63,12 @@ def open_tab(page, view: str) -> None:
     page.locator(f"#view-{view}").wait_for()
 
 
+def until_drawn(page, view: str) -> None:
+    """Something is said there, and nothing is being answered."""
+    page.wait_for_function("view => document.querySelector(`#view-${view}`).innerText.length > 40", arg=view)
+    page.wait_for_function(SETTLED)
+
+
 def chosen(page) -> str:
     return page.get_by_role("combobox", name="Model").input_value()
 
@@ -92,13 +98,14 @@ def test_words_of_strangers_are_never_run(visit, tmp_path):
     page.locator('#thumbnails [aria-pressed="true"]').wait_for(state="detached")
     for view in VIEWS:
         open_tab(page, view)
-        page.wait_for_timeout(700)
+        until_drawn(page, view)
         assert page.locator("#planted").count() == 0
     page.set_input_files(
         "#photo input[type=file]", {"name": f"{HOSTILE}.png", "mimeType": "image/png", "buffer": b"no photo"}
     )
     page.locator(".toast-body", has_text="The photo is text").wait_for()
     assert HOSTILE in page.inner_text("#active")
+    assert page.locator("#planted").count() == 0  # in any view: what was drawn stays in the page
     assert page.evaluate("window.attacked") is None
     assert dialogs == []
 
@@ -127,8 +134,7 @@ def test_without_a_photo_every_view_says_what_to_do(visit):
         page.locator("#sees .hsae-notice", has_text="There is no photo yet. Pick one on the left").wait_for()
         if view in ("relevancy", "steer"):
             page.locator(f"#view-{view} .hsae-notice", has_text="Pick one on the left").first.wait_for()
-        page.wait_for_timeout(500)
-        assert len(page.inner_text(f"#view-{view}")) > 40, view
+        until_drawn(page, view)
         page.locator("#thumbnails button").first.click()
         page.locator("#active table").wait_for()
 

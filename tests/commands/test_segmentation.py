@@ -23,7 +23,7 @@ IN_IMAGENETTE = ("military/paratrooper", "vehicles/garbagetruck")
 
 @pytest.fixture
 def few(tmp_path, monkeypatch) -> None:
-    """The first cut-outs of each kind, and few natural backgrounds."""
+    """The first cut-outs of each kind, few natural backgrounds, and one photograph a class to choose features on."""
     with TABLES["starter:cutouts"].open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     kinds = [class_of(row["wnid"], KINDS) for row in rows]
@@ -36,6 +36,7 @@ def few(tmp_path, monkeypatch) -> None:
                 writer.writerow(row | {"file": TABLES["starter:cutouts"].parent / row["file"]})
     monkeypatch.setitem(TABLES, "starter:cutouts", table)
     monkeypatch.setattr("hsae.steering.segmentation.sets.BACKGROUNDS", 4)
+    monkeypatch.setattr("hsae.steering.segmentation.sets.CHOICE", 1)
 
 
 @pytest.mark.slow

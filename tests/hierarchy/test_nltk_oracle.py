@@ -97,13 +97,12 @@ def test_the_packaged_table_is_what_nltk_reads(nltk_wordnet) -> None:
 @pytest.mark.slow
 def test_nltk_finds_the_same_nouns_by_any_of_their_words(nltk_wordnet) -> None:
     graph = wordnet()
-    words = [word for name in list(graph)[::150] for word in graph.lemmas(name)]
-    assert len(words) > 800
+    words = [word for name in list(graph)[::300] for word in graph.lemmas(name)]
+    assert len(words) > 400
     for word in words:
         theirs = nltk_wordnet.synsets(word.replace(" ", "_"), pos="n")
         same = {wnid(s) for s in theirs if word.lower() in (w.lower().replace("_", " ") for w in s.lemma_names())}
-        assert set(graph.named(word)) == same
-        assert len(graph.named(word)) == len(same)
+        assert sorted(graph.named(word)) == sorted(same)
 
 
 def test_synonyms_are_nltks_other_words(nltk_wordnet) -> None:

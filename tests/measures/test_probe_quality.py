@@ -45,6 +45,7 @@ def test_few_classes_have_no_fifth_and_no_image_no_quality():
     assert all(value != value for found in (nothing, unlabelled) for value in (found.acc1, found.acc5, found.ece))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks of memory are Linux's")
 def test_features_of_all_rows_are_never_in_memory_together():
     probe, x, labels = noisy(60_000, d_in=2048)

@@ -43,6 +43,7 @@ def artifact():
     )
 
 
+@pytest.mark.slow
 def test_one_command_writes_every_figure_with_its_table(artifact, tmp_path, capsys):
     artifact.save(tmp_path / "run" / "artifact", dtype="float32")
     assert main(["figures", str(tmp_path / "run")]) == 0

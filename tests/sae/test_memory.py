@@ -71,7 +71,7 @@ class Wide(PlainBackbone):
         return 16, 16
 
 source = OnlineActivations(Wide(), load_samples("starter"), images_per_run=4)
-train_bank(source, SAEConfig(d_sae=64, k=4), TrainConfig(epochs=1, buffer_tokens=2048), progress=False)
+train_bank(source, SAEConfig(d_sae=16, k=1, auxk=0.0), TrainConfig(epochs=1, buffer_tokens=2048), progress=False)
 print("tokens", len(source) * 256 * 4096 * 4 / 2**20)
 """
 

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import psutil
 import pytest
 from safetensors import safe_open
 
@@ -17,10 +17,11 @@ from hsae.artifacts.artifact import Artifact
 from hsae.errors import InputError
 from hsae.sae.config import TrainConfig
 from hsae.tensor_files import read_stated
-from tests.forked import free_port
+from tests.forked import free_port, start
 from tests.tiny_models import tiny_model
 from training import processes
 from training.processes import describe, refuse_launch
+from training.train import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_DYNAMO_BACKEND": "NO"}
@@ -90,11 +91,39 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [part for name, value in values.items() for part in (f"--{name}", str(value))]
 
 
-def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
+def started(log: Path, launcher: list[str], arguments: list[str]) -> subprocess.Popen[bytes]:
+    """A launcher in a process of its own, whose words go to `log`."""
     command = [sys.executable, "-m", *launcher, "training/train.py", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+    with log.open("wb") as out:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+
+
+def nodes(logs: list[Path], runs: list[list[str]]) -> list[ForkServerProcess]:
+    """What launchers on two machines start, without the launchers."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    where |= {"LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    return [
+        start(log, main, *run, **where, RANK=str(rank)) for rank, (log, run) in enumerate(zip(logs, runs, strict=True))
+    ]
+
+
+def launched_nodes(logs: list[Path], runs: list[list[str]]) -> list[int]:
+    """The exit statuses of two launchers on loopback."""
+    node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
+    launchers = [
+        started(log, [*node, "--node_rank", str(rank)], run)
+        for rank, (log, run) in enumerate(zip(logs, runs, strict=True))
+    ]
+    return [launcher.wait(1800) for launcher in launchers]
+
+
+def ended(processes: list[ForkServerProcess]) -> list[int | None]:
+    """Their exit statuses."""
+    for process in processes:
+        process.join(1800)
+    return [process.exitcode for process in processes]
 
 
 @pytest.mark.slow
@@ -102,50 +131,46 @@ def started(launcher: list[str], arguments: list[str]) -> subprocess.Popen[str]:
 def test_two_nodes_train_one_run_and_one_that_was_killed_comes_back(
     settings: list[str], tmp_path: Path, shared: bool
 ) -> None:
-    """Two launchers on loopback, with one run folder or one each; the process of one is killed while it trains, so both
-    end; then both start again."""
-    run = tmp_path / "run"
-    second = run if shared else tmp_path / "second"
+    """With one run folder or one each; the process of one is killed while it trains, so both end; then both start
+    again, where they share a folder by launchers."""
+    folders = tmp_path / "run", tmp_path / ("run" if shared else "second")
     flags = [*settings, "--epochs", "60", "--checkpoint_every", "1", "--own_disks", str(not shared)]
+    runs = [[*flags, "--run_dir", str(folder)] for folder in folders]
+    logs = [tmp_path / f"node_{rank}.txt" for rank in (0, 1)]
 
-    def launched() -> list[subprocess.Popen[str]]:
-        node = ["torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
-        node += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
-        return [
-            started([*node, "--node_rank", str(rank)], [*flags, "--run_dir", str(folder)])
-            for rank, folder in enumerate((run, second))
-        ]
+    def states(name: str) -> list[Path]:
+        return list(folders[1].glob(f"training/*/process_1_of_2/{name}.safetensors"))
 
-    nodes = launched()
-    while not list(second.glob("training/*/process_1_of_2/state.safetensors")):
-        assert nodes[1].poll() is None, nodes[1].communicate()[1][-3000:]
+    training = nodes(logs, runs)
+    while not states("state"):
+        assert training[1].is_alive(), logs[1].read_text()[-3000:]
         time.sleep(0.02)
-    for worker in psutil.Process(nodes[1].pid).children(recursive=True):
-        worker.kill()
-    assert 0 not in [node.wait(timeout=600) for node in nodes if node.communicate(timeout=600)]
-    (state,) = second.glob("training/*/process_1_of_2/state.safetensors")
-    with safe_open(state, "pt") as file:
-        assert read_stated(file)["step"] > 0
-    nodes = launched()
-    said = [node.communicate(timeout=1800) for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said[0][1][-3000:] + said[1][1][-3000:]
-    assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0][1]
-    assert [out.count("Done. Look at it with: python app.py --artifact") for out, _ in said] == [1, 0]
-    artifact = Artifact.load(run / "artifact")
+    training[1].kill()
+    assert 0 not in ended(training)
+    assert max(map(step_of, states("*"))) > 0  # a kill may come when the newest is not written yet
+    assert (launched_nodes(logs, runs) if shared else ended(nodes(logs, runs))) == [0, 0], logs[0].read_text()[-6000:]
+    said = [log.read_text() for log in logs]
+    assert "2 processes on cpu train 2 layers on batches of 64 tokens, 32 in each" in said[0]
+    assert [out.count("Done. Look at it with: python app.py --artifact") for out in said] == [1, 0]
+    artifact = Artifact.load(folders[0] / "artifact")
     assert artifact.layers == ("block_01", "block_03")
     if not shared:
-        assert not (second / "artifact").exists()
-        parts = [ActivationStore(folder / "activations" / "train") for folder in (run, second)]
+        assert not (folders[1] / "artifact").exists()
+        parts = [ActivationStore(folder / "activations" / "train") for folder in folders]
         assert abs(len(parts[0]) - len(parts[1])) <= 1
         assert artifact.dataset["n_images"] == len(parts[0]) + len(parts[1])
         assert parts[0].manifest.dataset["images"] != parts[1].manifest.dataset["images"]
 
 
+def step_of(state: Path) -> int:
+    with safe_open(state, "pt") as file:
+        return read_stated(file)["step"]
+
+
 @pytest.mark.slow
 def test_accelerate_that_starts_one_of_two_is_refused(settings: list[str], tmp_path: Path) -> None:
     launcher = ["accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    process = started(launcher, [*settings, "--run_dir", str(tmp_path / "run")])
-    _, said = process.communicate(timeout=1800)
-    assert process.returncode != 0
-    assert "InputError: accelerate launch started one process, though several were asked for" in said
+    log = tmp_path / "log.txt"
+    assert started(log, launcher, [*settings, "--run_dir", str(tmp_path / "run")]).wait(1800) != 0
+    assert "InputError: accelerate launch started one process, though several were asked for" in log.read_text()
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ _SMALL = {"image_size": 64, "layers": "block_02", "d_sae": 128}
 SMALLER = {
     "olson": {"backbone": "facebook/dinov2-small", "image_size": 28, "layers": "block_01,block_02", "expansion": 1},
     "saev": _VIT,
-    "clip_rn50": {"expansion": 1},
+    "clip_rn50": {"d_sae": 128},
     "clip_vit_l14": _VIT,
     "cast": _SMALL | {"layers": "block_04"},
     "clip": _SMALL,
@@ -43,7 +43,7 @@ def test_a_recipe_parses_and_is_headed_by_command_cost_and_expectation(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_stage_of_a_recipe_runs(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("training.rehearsal.PER_CLASS", 8)  # images, each of which is a pass through a large backbone
-    flags = {"run_dir": tmp_path / "run", **SMALLER[name]}
+    flags = {"run_dir": tmp_path / "run", "images_per_batch": 8, **SMALLER[name]}
     given = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
     assert main(["--config", str(CONFIGS / f"{name}.yaml"), *given, "--rehearse"]) == 0
     table = capsys.readouterr().out

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from hsae.views.page import upload_folder
 from hsae.views.page.about import text_html
 from hsae.views.page.upload_folder import MAX_AGE
 from tests.loopback import LOOPBACK
-from tests.running_app import forked_app, running_process
+from tests.running_app import app, forked_app, running_process
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,9 +54,16 @@ def app_on(disk: Path, run: Path, *arguments: str):
         yield running
 
 
+def often_swept(arguments: list[str]) -> int:
+    """The app, which looks every second for what nobody asks about."""
+    upload_folder._SWEEP_EVERY = 1.0
+    return app(arguments)
+
+
 @pytest.fixture(scope="module")
 def running(run, shared_disk):
-    with forked_app(run / "log.txt", "--artifact", str(run), TMPDIR=str(shared_disk)) as (address, _):
+    options = ("--artifact", str(run))
+    with forked_app(run / "log.txt", *options, command=often_swept, TMPDIR=str(shared_disk)) as (address, _):
         yield address
 
 
@@ -81,7 +89,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def upload(address: str, content: bytes, name: str = "photo.jpg") -> httpx.Response:
