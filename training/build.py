@@ -82,8 +82,7 @@ def build_artifact(config: RunConfig, found: Found, disk: Disk) -> Artifact | No
     named = _of_all_layers(name_run(own, saes, splits), saes, disk)
     if not disk.is_main_process:
         return None
-    starter = starter_samples()
-    starter_keys = [starter.key(row) for row in stores.starter.rows.tolist()]
+    starter_keys = [starter_samples().key(row) for row in stores.starter.rows.tolist()]
     top_images = {name: _top_images(report, stores, starter_keys) for name, report in reports.items()}
     return Artifact.from_parts(
         backbone=stores.train.manifest.backbone | {"token": config.token},

@@ -72,8 +72,7 @@ def run(
             saes = train_saes(folder, training, accelerator, plan.layers_at_once)
         with ledger.stage("analysis", folder / "artifact"):
             if stores:
-                found = Found(stores, saes, neurons, grids, split.heldout)
-                _analyse(config, training, found, disk, command)
+                _analyse(config, training, Found(stores, saes, neurons, grids, split.heldout), disk, command)
         if accelerator.is_main_process and config.push_to_hub:
             artifact = Artifact.load(folder / "artifact")
             artifact.push(config.push_to_hub, private=config.private, tag=config.push_tag, force=config.force)

@@ -56,8 +56,7 @@ def layer_structure(
     scores: pre-activations of the images of `data`; x `[n_images, d_in]`: their activations; decoder `[d_sae, d_in]`;
     probes of `distinct_nodes`.
     """
-    taxonomy, first = data.taxonomy, halves(data.labels)
-    under = distinct_nodes(taxonomy)
+    taxonomy, first, under = data.taxonomy, halves(data.labels), distinct_nodes(data.taxonomy)
     truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
     threshold = best_thresholds(read[first], truth[first])
     yes = read >= threshold
