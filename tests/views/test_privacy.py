@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -24,7 +22,6 @@ from PIL import ExifTags, Image
 from hsae.views.page import upload_folder
 from hsae.views.page.about import text_html
 from hsae.views.page.upload_folder import MAX_AGE
-from tests.forked import ROOT
 from tests.loopback import LOOPBACK
 from tests.running_app import app, forked_app, running_process
 
@@ -170,33 +167,6 @@ def test_ctrl_c_leaves_nothing_with_and_without_mcp(run, tmp_path):
             os.kill(pid, signal.SIGINT)
             wait_until(lambda: every_file(tmp_path) == [])
     assert every_file(tmp_path) == []
-
-
-SWALLOWED = """
-import signal, time
-from hsae.views.page import app, upload_folder
-app._AGAIN = 0.2
-signal.signal(signal.SIGTERM, app.stop)
-(upload_folder.upload_folder().path / "upload").write_text("a photo")
-try:
-    print("ready", flush=True)
-    time.sleep(300)
-except KeyboardInterrupt:
-    print("swallowed", flush=True)
-time.sleep(300)
-"""
-
-
-def test_what_swallows_the_first_interruption_keeps_neither_uploads_nor_the_program(tmp_path):
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([sys.executable, "-c", SWALLOWED], cwd=ROOT, env=environment, **pipes) as process:
-        assert process.stdout.readline() == "ready\n"
-        assert len(every_file(tmp_path)) == 2  # control: the lock, and a photo
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout.readline() == "swallowed\n"
-        assert every_file(tmp_path) == []
-        assert process.wait(60) != 0
 
 
 def test_what_a_killed_server_left_is_deleted_when_it_starts_again_and_sigterm_leaves_nothing(run, tmp_path):

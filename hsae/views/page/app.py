@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import threading
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -40,7 +39,6 @@ from hsae.views.share.served import Served, Shared
 _HEAD = "<style>@media (max-width: 640px) { .gradio-container { overflow: clip !important; } }</style>"
 """Gradio keeps style.css inside its container, and around a scroll container nothing stays in sight on a phone."""
 _PATIENCE = 8.0  # seconds
-_AGAIN = 5.0  # seconds
 _EVENTS = 320  # under way at once, more than all lanes have room for: so Gradio itself queues none
 
 
@@ -143,24 +141,11 @@ def sources(named: Sequence[str] | None) -> Sequence[str]:
     return named or [name.strip() for name in stated if name.strip()] or packaged()
 
 
-def stop(signum: int, frame: object) -> None:
-    """Ctrl+C, or what ends a service: uploads are deleted at once, and the program ends.
-
-    It is interrupted again where whatever it was doing swallowed that, or does not come to its end.
-    """
-    upload_folder().close()
-    again = threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT))
-    again.daemon = True
-    again.start()
-    raise KeyboardInterrupt
-
-
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped; InputError when the server cannot start."""
     if options.mcp and find_spec("mcp") is None:
         raise InputError("--mcp without its package", 'pip install "gradio[mcp]"')
-    for end in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(end, stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl+C
     try:
         artifacts = [Artifact.load(artifact_in(source)) for source in sources(options.artifact)]
         images = images_of(artifacts, options.data, options.data_split)
