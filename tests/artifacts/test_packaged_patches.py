@@ -13,6 +13,7 @@ from hsae.artifacts.documents.maps import read_map
 from hsae.artifacts.files import PACKAGED, packaged
 from hsae.report.places import KINDS
 from hsae.views.page.models import Models
+from hsae.views.tabs.relevancy.elsewhere import other_masks
 
 FOLDER = PACKAGED["starter-patches"]
 MOST_BYTES = 12 * 2**20
@@ -49,6 +50,15 @@ def test_the_packaged_artifacts_are_one_model_of_two_tokens(patches):
     (model,) = Models([Artifact.load(name) for name in packaged()]).values()
     assert model.artifact.token == "cls"
     assert model.patches.artifact.sha256 == patches.sha256
+
+
+def test_the_page_shows_where_features_fire_in_other_photographs_without_running_them(patches):
+    (model,) = Models([Artifact.load(name) for name in packaged()]).values()  # whose backbone nobody has loaded
+    for layer in patches.layers:
+        latents = [at for at, images in enumerate(patches.top_images(layer)) if len(images["starter"]) >= 4][:3]
+        masks = other_masks(model.patches, layer, latents)["masks"]
+        assert len(masks) == len(set(masks.values())) == 4 * len(latents) > 0
+        assert all(uri.startswith("data:image/png;base64,") for uri in masks.values())
 
 
 def test_places_of_a_photograph_are_answered(focus, patches):
