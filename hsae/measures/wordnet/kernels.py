@@ -2,9 +2,9 @@
 
 A ranking is `order [n]`, images by falling score, and `ends [n]`, how many images score at least as much as each of
 them. Images are under nodes by `labels [n]`, `start` and `above`: the nodes above class c are
-`above[start[c] : start[c + 1]]`. Nothing is checked here: every array
-has int64 or the type that is named, and numbers fit. The first call compiles (two seconds for all), and keeps what it
-compiled where Python may write beside this file or into the user's cache.
+`above[start[c] : start[c + 1]]`. Nothing is checked here: every array has int64 or the type that is named, and numbers
+fit. The first call compiles (two seconds for all), and keeps what it compiled where Python may write beside this file
+or into the user's cache.
 """
 
 from __future__ import annotations
