@@ -240,7 +240,7 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     _, drawn_later, *_ = later.draw(selection, {}, {})
     amounts = (1.5, *[0] * (SLIDERS - 1))
     sliders = next(view for view in page.views if view.name == "sliders")
-    steps, moved, drawn, *values = page.move(sliders, sliders.controls, selection, drawn, Steps(), *amounts)
+    moved, drawn, steps, *values = page.move(sliders, sliders.controls, selection, drawn, Steps(), *amounts)
     latent = steer_panes.steered(desk, selection)[0]
     assert moved.edit == f"{latent}~1.5"
     assert all(skipped(value) for value in outputs_of(page.views, values, "sliders"))
@@ -249,9 +249,9 @@ def test_moving_a_slider_redraws_the_result_and_not_the_sliders(desk, selection)
     assert not any(skipped(value) for value in outputs_of(later.views, values, "steer"))
     assert all(map(skipped, page.draw(moved, drawn)[2 : -len(page.later)]))  # nothing is out of date
     assert all(map(skipped, later.draw(moved, {}, drawn_later)[2:]))
-    steps, undone, *_ = page.step(Steps.back, moved, drawn, steps)
+    undone, _, steps, *_ = page.step(Steps.back, moved, drawn, steps)
     assert undone.edit == ""
-    _, redone, *_ = page.step(Steps.forth, undone, drawn, steps)
+    redone, *_ = page.step(Steps.forth, undone, drawn, steps)
     assert redone.edit == moved.edit
 
 

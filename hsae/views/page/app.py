@@ -68,7 +68,8 @@ def build_app(
     with Space(title="hsae", analytics_enabled=False, fill_width=True) as demo:
         demo.shared = Shared(desk, choices)
         page = Page(desk, choices)
-        loaded: Any = demo.load(page.lane.handler(page.load), None, [*page.outputs, page.waiting], **page.options)
+        first = page.lane.handler(page.load, page.turns.first(2))
+        loaded: Any = demo.load(first, None, [*page.outputs, page.waiting], **page.options)
         page.tell_answered(loaded)
         api.build(desk)
     models.settle(_PATIENCE)  # or the first visitor would share the processor with it

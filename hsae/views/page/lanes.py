@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import ipaddress
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial, wraps
@@ -23,6 +23,14 @@ from hsae.views.page.looking import page
 from hsae.views.parts.say import brief, problem
 
 T = TypeVar("T")
+Ask = Callable[..., Awaitable[Any]]
+Within = Callable[[Ask, Sequence[Any]], Awaitable[Any]]
+"""Asks for the answer to an event, with what it was given."""
+
+
+async def at_once(ask: Ask, given: Sequence[Any]) -> Any:
+    """Of events that depend on no other."""
+    return await ask(*given)
 
 
 class Busy(HsaeError):
@@ -42,17 +50,21 @@ class Lane:
         self._free = threads
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    def handler(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def handler(self, function: Callable[..., Any], within: Within = at_once) -> Callable[..., Any]:
         """The function as an event of Gradio that takes its turn here; its HsaeErrors reach the visitor as sentences.
 
-        It waits without a thread, and Gradio adds the request to its arguments, in front.
+        It waits without a thread, and Gradio adds the request to its arguments, in front. within: what is around it.
         """
 
         @wraps(function)
         async def handle(asking: gr.Request, *args: Any) -> Any:
             page.set(asking.session_hash or "")
+
+            async def ask(*given: Any) -> Any:
+                return await self.run(visitor_of(asking), partial(function, *given))
+
             try:
-                return await self.run(visitor_of(asking), partial(function, *args))
+                return await within(ask, args)
             except HsaeError as error:
                 raise problem(brief(error)) from error
 

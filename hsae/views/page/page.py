@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from hsae.views.page.selection import Selection
 from hsae.views.page.squares import placed, split_key, square_box
 from hsae.views.page.state import Choices
 from hsae.views.page.tabs import build_tabs
+from hsae.views.page.turns import Turns
 from hsae.views.page.uploads import as_shown, photo_input, read_upload
 from hsae.views.parts.charts import square_marked
 from hsae.views.parts.say import warn
@@ -50,7 +51,7 @@ class Page:
 
     def __init__(self, desk: Desk, choices: Choices) -> None:
         self.desk, self.choices, self.drawing = desk, choices, Drawing()
-        self.lane = Lane("clicks", threads=4, each=32, everybody=96)
+        self.lane, self.turns = Lane("clicks", threads=4, each=32, everybody=96), Turns()
         self.selection, self.drawn, self.shown = gr.State(choices.first()), gr.State({}), gr.State("")
         self.steps = gr.State(Steps())
         gr.HTML(_TITLE, js_on_load=_SKIP, apply_default_css=False, elem_id="title")
@@ -83,19 +84,23 @@ class Page:
         pickers = [component.select for view in everything for component in view.pickers]
         for later in self.later:
             later.wire(self.selection, self.waiting)
-        picked: Any = gr.on(pickers, lane.handler(self.pick), state, self.outputs, **self.options)
+        picked: Any = gr.on(pickers, self.handler(self.pick), state, self.outputs, **self.options)
         self.tell_answered(picked)
         for table in (table for view in everything for table in view.tables):
-            table.select(lane.handler(self.pick_row), state, self.outputs, **self.options)
+            table.select(self.handler(self.pick_row), state, self.outputs, **self.options)
         for event, answer, component, output in (one for view in everything for one in view.answers):
             event(lane.handler(answer), [self.selection, component], output, **self.options)
         for event, field, component in (chooser for view in everything for chooser in view.choosers):
-            event(lane.handler(partial(self.choose, field)), [*state, component], self.outputs, **self.options)
-        self.waiting.tick(lane.handler(self.wait), state, [*self.outputs, self.waiting], **self.options)
+            event(self.handler(partial(self.choose, field)), [*state, component], self.outputs, **self.options)
+        self.waiting.tick(self.handler(self.wait), state, [*self.outputs, self.waiting], **self.options)
         self._wire_photo(state)
         for view in everything:
             if view.controls:
                 self._wire_controls(view, view.controls)
+
+    def handler(self, function: Callable[..., Any], states: int = 2) -> Callable[..., Any]:
+        """An event that changes the selection and what is drawn, and with three states the steps of sliders too."""
+        return self.lane.handler(function, self.turns.states(states))
 
     def tell_answered(self, event: Any) -> None:
         """Let the browser's next choice follow when an event has ended, however it did."""
@@ -108,20 +113,20 @@ class Page:
         It follows every upload too: the browser shows the uploaded file, which is deleted by then.
         """
         lane, sends = self.lane, [*state, photo_input(self.image)]
-        sent = self.image.upload(lane.handler(self.upload), sends, self.outputs, **self.options)
+        sent = self.image.upload(self.handler(self.upload), sends, self.outputs, **self.options)
         for changed in (self.shown.change, sent.then):
             changed(lane.handler(self.picture), self.shown, self.image, **self.options)
-        self.image.clear(lane.handler(partial(self.choose, "image", value="")), state, self.outputs, **self.options)
+        self.image.clear(self.handler(partial(self.choose, "image", value="")), state, self.outputs, **self.options)
 
     def _wire_controls(self, view: View, controls: Controls) -> None:
-        state, outputs = [self.selection, self.drawn, self.steps], [self.steps, *self.outputs]
+        state, outputs = [self.selection, self.drawn, self.steps], _with(self.steps, self.outputs)
         gr.on(
             [slider.input for slider in controls.sliders],
-            self.lane.handler(partial(self.move, view, controls)), [*state, *controls.sliders], outputs,
+            self.handler(partial(self.move, view, controls), 3), [*state, *controls.sliders], outputs,
             trigger_mode="always_last", **self.options,
         )  # fmt: skip
         for button, step in zip(controls.steps, (Steps.back, Steps.forth, Steps.nothing), strict=False):
-            button.click(self.lane.handler(partial(self.step, step)), state, outputs, **self.options)
+            button.click(self.handler(partial(self.step, step), 3), state, outputs, **self.options)
 
     def load(self, request: gr.Request) -> list[Any]:
         """What a new visitor sees: what the link says, drawn at once; the timer redraws what waits for the backbone."""
@@ -154,14 +159,14 @@ class Page:
         """Sliders of a view were moved: they already stand where they should, all else follows."""
         moved = self.choices.choose(selection, "edit", controls.moved(selection, amounts))
         steps = steps.at(selection.model, selection.layer).after(selection.edit, moved.edit)
-        return [steps, *self.draw(moved, drawn | {view.name: view.key(moved)})]
+        return _with(steps, self.draw(moved, drawn | {view.name: view.key(moved)}))
 
     def step(
         self, way: Callable[[Steps, str], tuple[str, Steps]], selection: Selection, drawn: dict[str, Any], steps: Steps
     ) -> list[Any]:
         """Undo, redo or reset."""
         edit, steps = way(steps.at(selection.model, selection.layer), selection.edit)
-        return [steps, *self.draw(self.choices.choose(selection, "edit", edit), drawn)]
+        return _with(steps, self.draw(self.choices.choose(selection, "edit", edit), drawn))
 
     def upload(self, selection: Selection, drawn: dict[str, Any], sent: object) -> list[Any]:
         """A photograph dropped, pasted or chosen."""
@@ -197,3 +202,8 @@ class Page:
                     component.value = value
         shown = self.picture(first.image)
         self.image.value = shown and as_shown(shown).model_dump()
+
+
+def _with(steps: Any, answer: Sequence[Any]) -> list[Any]:
+    """The answer with steps as a third state, behind the selection and what is drawn."""
+    return [*answer[:2], steps, *answer[2:]]
