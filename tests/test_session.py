@@ -13,6 +13,7 @@ from hsae.artifacts.documents.segmentation import write_segmentation
 from hsae.backbones.classifier import Classifier
 from hsae.data.samples import load_samples
 from hsae.errors import ArtifactError, InputError, LabelError
+from hsae.hierarchy import wordnet
 from hsae.measures.probes import LinearProbe
 from hsae.session import Session
 from hsae.steering.edits import Edit
@@ -259,6 +260,43 @@ def test_a_node_is_as_likely_as_its_classes_together(session):
         classes = session.classes(layer, top=3).set_index("wnid")["probability"]
         assert chances[CARNIVORE][layer] == pytest.approx(classes[["n02121808", "n02084071"]].sum(), rel=1e-5)
         assert chances[ANIMAL][layer] == pytest.approx(1)
+
+
+DOG, GOLDEN_RETRIEVER = "n02084071", "n02099601"
+
+
+def test_guesses_rise_from_the_likeliest_class_to_what_is_not_true_of_every_class(session):
+    first = session.classes(top=1)["wnid"].iloc[0]
+    guesses = session.guesses()
+    assert guesses[0] == first
+    counts = [session.taxonomy.leaf_count(node) for node in guesses]
+    assert counts == sorted(set(counts))
+    assert counts[-1] < len(session.artifact.classes)
+    assert set(guesses[1:]) <= wordnet().ancestors(first)
+
+
+@pytest.mark.parametrize(
+    ("guesses", "chances", "said"),
+    [
+        ((DOG, CARNIVORE, ANIMAL), (0.6, 0.7, 1.0), DOG),
+        ((DOG, CARNIVORE, ANIMAL), (0.4, 0.7, 1.0), CARNIVORE),
+        ((DOG, CARNIVORE, ANIMAL), (0.1, 0.3, 0.4), ANIMAL),
+        ((DOG, CARNIVORE, ANIMAL), (0.1, 0.3, 0.5), ANIMAL),
+        ((GOLDEN_RETRIEVER, CARNIVORE), (0.9, 1.0), CARNIVORE),  # two words
+        ((GOLDEN_RETRIEVER,), (0.3,), GOLDEN_RETRIEVER),
+    ],
+)
+def test_what_is_said_of_an_image_has_a_plain_word_and_is_more_likely_than_not(
+    session, monkeypatch, guesses, chances, said
+):
+    by_node = dict(zip(guesses, chances, strict=True))
+    other = dict.fromkeys(LAYERS[:-1], 1.0)  # what the layers before find does not matter
+    monkeypatch.setattr(session, "guesses", lambda: list(guesses))
+    monkeypatch.setattr(session, "once", lambda question, answer: answer())
+    monkeypatch.setattr(
+        session, "node_probabilities", lambda nodes: {node: other | {LAYERS[-1]: by_node[node]} for node in nodes}
+    )
+    assert session.likely_concept() == said
 
 
 def test_unknown_nodes_are_an_error(session):

@@ -3,7 +3,8 @@
 known: photographs with a class of the model's, or one above or below it in WordNet. top 3: share of those whose class
 is among the three likeliest of the layer's probe. said: share of the photographs of which a feature's name is said.
 first true: share of first names that are true. five true: share of the photographs of which one of the first five is.
-Names come in the order in which the app lists them.
+Names come in the order in which the app lists them. Below the layers: how often the concept that the app opens with,
+from the last layer's probe, is true.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hsae.artifacts.artifact import Artifact
 from hsae.atomic import write_text
 from hsae.data.samples import Samples, load_samples
 from hsae.errors import InputError
-from hsae.measures.wordnet.truth import told
+from hsae.measures.wordnet.truth import name_is_true, told
 from hsae.report.shown_names import said_first
 from hsae.session import Session
 
@@ -44,20 +45,24 @@ def run(options: argparse.Namespace) -> None:
     if rows.empty:
         raise InputError(f"no labelled image in {samples.name}", "one or more")
     print(summary(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
+    if (opened := rows["concept_true"].dropna()).size:
+        print(f"The concept that the app opens with is true of {opened.mean():.1%} of the photographs.")
     if options.out:
         write_text(options.out, rows.to_csv(index=False))
 
 
 def said_of(session: Session, samples: Samples) -> Iterator[dict[str, object]]:
-    """For every labelled photograph and layer: layer, key, wnid, and what was `Told`."""
+    """For every labelled photograph and layer: layer, key, wnid, what was `Told`, the last one's concept."""
     for sample in tqdm(samples, total=len(samples), desc="photographs"):
         if sample.wnid is None:
             continue
         session.set_image(sample.image)
+        opening = session.likely_concept() if session.artifact.classes else None
+        concept = {"concept": opening, "concept_true": opening and name_is_true(opening, sample.wnid)}
         for layer in session.artifact.layers:
             likely = session.classes(layer, top=LIKELY)["wnid"].tolist() if session.artifact.classes else []
             judged = told(sample.wnid, likely, session.artifact.classes, names_said(session, layer))
-            yield {"layer": layer, "key": sample.key, "wnid": sample.wnid, **asdict(judged)}
+            yield {"layer": layer, "key": sample.key, "wnid": sample.wnid, **asdict(judged), **concept}
 
 
 def names_said(session: Session, layer: str) -> list[str]:

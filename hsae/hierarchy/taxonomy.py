@@ -117,6 +117,13 @@ class Taxonomy:
         self.position(node)
         return tuple(sorted((c for c in wordnet().children(node) if c in self._position), key=self.position))
 
+    def branches_above(self, node: str, last: int = 4) -> tuple[str, ...]:
+        """The nodes on the way from the root to a node at which the list of classes branches: the last ones, tightest
+        last, without the node."""
+        way = wordnet().path(node)
+        counts = [self.leaf_count(above) for above in way]
+        return tuple(above for above, here, below in zip(way, counts, counts[1:], strict=False) if here > below)[-last:]
+
     def lch(self, wnids: Iterable[str]) -> str | None:
         """The lowest common hypernym of a set of classes; None for the empty set. Order and repeats do not matter."""
         return min(self._common(wnids), key=self.position, default=None)

@@ -47,6 +47,27 @@ class ConceptSession(LatentSession):
         wnids = [self.artifact.classes[i] for i in indices.tolist()]
         return pd.DataFrame({"wnid": wnids, "name": [wordnet().name(w) for w in wnids], "probability": values.numpy()})
 
+    def guesses(self) -> list[str]:
+        """The last layer's most likely class and, in rising order, up to six WordNet nodes above it where the classes
+        branch, but for those above all of them."""
+        first, n = self.classes(top=1)["wnid"].iloc[0], len(self.artifact.classes)
+        above = reversed(self.taxonomy.branches_above(first, last=6))
+        return [first, *(node for node in above if self.taxonomy.leaf_count(node) < n)]
+
+    def likely_concept(self) -> str:
+        """What may be said of the image in one plain word: "dog" for a German shepherd.
+
+        The first of the `guesses` that has such a word and that the last layer finds more likely than not; where it
+        finds none so, the highest that has one.
+        """
+        return self.once("likely concept", self._likely_concept)
+
+    def _likely_concept(self) -> str:
+        guesses, last = self.guesses(), self.artifact.layers[-1]
+        plain = [node for node in guesses if wordnet().name(node).isalpha() and wordnet().name(node).islower()]
+        chances = self.node_probabilities(plain or guesses[:1])
+        return next((node for node, by_layer in chances.items() if by_layer[last] >= 0.5), [*chances][-1])
+
     def class_relevancy(self, wnid: str, layer: str | None = None, method: str | None = None) -> RelevancyMap:
         """Which patches the probe's logit of one class comes from, read at a layer (default: the last).
 

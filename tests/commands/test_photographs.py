@@ -77,6 +77,9 @@ class Looking(OneLayer):
     def classes(self, layer, top):
         return pd.DataFrame({"wnid": [DOG]})
 
+    def likely_concept(self):
+        return DOG
+
 
 class Artifact:
     layers, classes = ("b1",), (CAT, DOG)
@@ -95,4 +98,5 @@ def test_every_labelled_photograph_is_judged_by_its_own_label(tmp_path):
     assert set(rows["wnid"]) == {CAT, DOG}
     assert (rows["class_true"] == (rows["wnid"] == DOG)).all()
     assert (rows["first_true"] == (rows["wnid"] == DOG)).all()
+    assert (rows["concept_true"] == (rows["wnid"] == DOG)).all()
     assert session.seen == 2

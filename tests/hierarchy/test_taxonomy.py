@@ -248,3 +248,13 @@ def test_one_outlier_moves_the_lch_but_not_the_robust_one(small: Taxonomy) -> No
     mass = dict.fromkeys(cats, 1.0) | {FIRE_ENGINE: 0.1}
     assert small.lch_q(mass) == small.lch(cats)
     assert small.lch(mass) != small.lch(cats)
+
+
+def test_the_branches_above_a_class_are_the_nodes_at_which_the_list_divides() -> None:
+    """By hand: of chihuahua, tabby, Egyptian cat and sports car, a tabby is a cat, a carnivore, a thing."""
+    taxonomy = Taxonomy(["n02085620", TABBY, "n02124075", "n04285008"])
+    branches = taxonomy.branches_above(TABBY)
+    assert branches[-2:] == ("n02075296", "n02121808")  # carnivore; domestic cat
+    assert [taxonomy.leaf_count(node) for node in branches] == [4, 3, 2]
+    assert taxonomy.branches_above(TABBY, last=1) == ("n02121808",)
+    assert taxonomy.branches_above("n02075296") == branches[:1]

@@ -17,7 +17,7 @@ from hsae.relevancy import RelevancyMap
 from hsae.steering.classification import SteeringResult
 from hsae.views.page import photo
 from hsae.views.page.bar import strip_html
-from hsae.views.page.desk import branching_path, has_name
+from hsae.views.page.desk import has_name
 from hsae.views.parts.charts import line_chart
 from hsae.views.tabs.concept import concept
 from hsae.views.tabs.feature import card
@@ -144,15 +144,6 @@ def test_without_a_photo_the_views_still_have_a_feature(desk, choices):
     assert desk.focus(selection) == 2  # of the two widest the one that fires more often
     with pytest.raises(InputError, match="no photo"):
         desk.active(selection)
-
-
-def test_the_path_of_a_class_has_only_nodes_that_branch(desk):
-    path = branching_path(desk.models["unsaved"], "n02123045")
-    assert path[-1] == "n02121808"  # domestic cat: tabby and Egyptian cat
-    taxonomy = Taxonomy(CLASSES)
-    counts = [taxonomy.leaf_count(node) for node in path]
-    assert counts == sorted(set(counts), reverse=True)
-    assert len(branching_path(desk.models["unsaved"], "n02123045", last=1)) == 1
 
 
 def test_a_branch_is_never_less_likely_than_the_class_below_it(desk, choices):

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from hsae.errors import HsaeError
-from hsae.hierarchy import wordnet
 from hsae.report.shown_names import KEPT, OLDER, UNLIKELY, name_of, names, said_first, status, status_of, telling
 from hsae.session import Session
 from hsae.views.page.by_text import TextSearch
@@ -144,10 +143,3 @@ def significance(row: pd.Series) -> str:
     if row["q_value"] >= 0.05 or row["best_node_f1"] == 0:
         return "?"
     return "★" * sum(row["q_value"] < limit for limit in (0.05, 0.01, 0.001))
-
-
-def branching_path(model: Model, wnid: str, last: int = 4) -> tuple[str, ...]:
-    """The WordNet nodes above a class at which the class list branches, the tightest `last` of them, tightest last."""
-    chain = wordnet().path(wnid)
-    counts = [model.taxonomy.leaf_count(node) for node in chain]
-    return tuple(node for node, here, below in zip(chain, counts, counts[1:], strict=False) if here > below)[-last:]

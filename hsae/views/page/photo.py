@@ -13,7 +13,6 @@ from hsae.views.page.desk import (
     NO_PROBE,
     OLDER_RULE,
     Desk,
-    branching_path,
     has_name,
     said_name,
     significance,
@@ -94,7 +93,7 @@ def _sees(desk: Desk, selection: Selection) -> str:
     if not model.has_classes:
         return "<h2>The model sees</h2>" + notice(NO_PROBE)
     classes = desk.session(selection).classes(top=4)
-    path = " › ".join(map(wordnet().name, branching_path(model, classes["wnid"].iloc[0])))
+    path = " › ".join(map(wordnet().name, model.taxonomy.branches_above(classes["wnid"].iloc[0])))
     return classes_html(classes, path, len(model.artifact.classes))
 
 

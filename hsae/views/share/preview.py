@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hsae.errors import HsaeError
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import Desk, branching_path, feature_name
+from hsae.views.page.desk import Desk, feature_name
 from hsae.views.page.selection import Selection
 from hsae.views.parts.charts import short_layer
 from hsae.views.parts.dim import dimmed
@@ -65,7 +65,7 @@ def plain_poster(desk: Desk, selection: Selection) -> Poster:
 def _of_film(desk: Desk, selection: Selection, foot: str) -> Poster:
     model, concept = desk.model(selection), concept_of(desk, selection)
     session, photo = desk.session(selection), desk.photos.crop(model, selection.image, _SIDE)
-    nodes = [concept, *(node for node in reversed(branching_path(model, concept)) if node != concept)][:4]
+    nodes = [concept, *(node for node in reversed(model.taxonomy.branches_above(concept)) if node != concept)][:4]
     chances = session.node_probabilities(nodes)
     maps = session.concept_maps(concept)
     frames = [

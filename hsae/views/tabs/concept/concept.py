@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from hsae.hierarchy import wordnet
-from hsae.views.page.desk import NO_PROBE, Desk, branching_path
+from hsae.views.page.desk import NO_PROBE, Desk
 from hsae.views.page.models import Model
 from hsae.views.page.selection import SURPRISE, Selection
 from hsae.views.parts.charts import share_chart
@@ -46,23 +46,8 @@ def build(desk: Desk) -> list[View]:
 
 
 def concept_of(desk: Desk, selection: Selection) -> str:
-    """The concept that is looked for: the chosen one, else the photograph's class or the nearest branch above it that
-    one plain word names ("dog" for a German shepherd)."""
-    if selection.concept:
-        return selection.concept
-    model = desk.model(selection)
-    first = desk.session(selection).classes(top=1)["wnid"].iloc[0]
-    return next((node for node in _up(model, first) if _plain(wordnet().name(node))), first)
-
-
-def _up(model: Model, wnid: str) -> list[str]:
-    """A class, and the branches above it that are concepts, in rising order."""
-    concepts = {node for _, node in model.concepts}
-    return [wnid, *(node for node in reversed(branching_path(model, wnid, last=6)) if node in concepts)]
-
-
-def _plain(name: str) -> bool:
-    return name.isalpha() and name.islower()
+    """The concept that is looked for: the chosen one, else what may be said of the photograph."""
+    return selection.concept or desk.session(selection).likely_concept()
 
 
 def _box(desk: Desk, selection: Selection) -> list[Any]:
@@ -70,11 +55,11 @@ def _box(desk: Desk, selection: Selection) -> list[Any]:
     if not model.has_classes:
         return ["", gr.Dropdown([], value=None, visible=False)]
     here = concept_of(desk, selection)
-    first = desk.session(selection).classes(top=1)["wnid"].iloc[0]
-    faces = [button(wordnet().name(node), ("concept", node), pressed=node == here) for node in _up(model, first)[:5]]
+    guesses = desk.session(selection).guesses()[:5]
+    faces = [button(wordnet().name(node), ("concept", node), pressed=node == here) for node in guesses]
     faces.append(button("surprise me", ("concept", SURPRISE)))
     return [
-        f'<div class="hsae-presets"><span>in this photo:</span>{"".join(faces)}</div>',
+        f'<div class="hsae-presets"><span>the model’s guess:</span>{"".join(faces)}</div>',
         gr.Dropdown(model.concepts, value=here, visible=True),
     ]
 
@@ -96,7 +81,7 @@ def _film(desk: Desk, selection: Selection) -> str:
 
 def _above(model: Model, concept: str) -> list[str]:
     """Up to three branches above a concept, in rising order."""
-    return [node for node in reversed(branching_path(model, concept, last=4)) if node != concept][:3]
+    return [node for node in reversed(model.taxonomy.branches_above(concept)) if node != concept][:3]
 
 
 def _curve(desk: Desk, selection: Selection) -> str:
