@@ -16,6 +16,7 @@ from hsae.errors import ArtifactError, InputError, LabelError
 from hsae.hierarchy import wordnet
 from hsae.measures.probes import LinearProbe
 from hsae.session import Session
+from hsae.session.concepts import SURE
 from hsae.steering.edits import Edit
 from hsae.steering.segmentation.head import PatchHead
 from hsae.steering.turning import Turn
@@ -278,17 +279,15 @@ def test_guesses_rise_from_the_likeliest_class_to_what_is_not_true_of_every_clas
 @pytest.mark.parametrize(
     ("guesses", "chances", "said"),
     [
-        ((DOG, CARNIVORE, ANIMAL), (0.6, 0.7, 1.0), DOG),
-        ((DOG, CARNIVORE, ANIMAL), (0.4, 0.7, 1.0), CARNIVORE),
+        ((DOG, CARNIVORE, ANIMAL), (SURE, 0.9, 1.0), DOG),
+        ((DOG, CARNIVORE, ANIMAL), (SURE - 0.1, SURE + 0.1, 1.0), CARNIVORE),
         ((DOG, CARNIVORE, ANIMAL), (0.1, 0.3, 0.4), ANIMAL),
-        ((DOG, CARNIVORE, ANIMAL), (0.1, 0.3, 0.5), ANIMAL),
+        ((DOG, CARNIVORE, ANIMAL), (0.1, 0.3, SURE), ANIMAL),
         ((GOLDEN_RETRIEVER, CARNIVORE), (0.9, 1.0), CARNIVORE),  # two words
         ((GOLDEN_RETRIEVER,), (0.3,), GOLDEN_RETRIEVER),
     ],
 )
-def test_what_is_said_of_an_image_has_a_plain_word_and_is_more_likely_than_not(
-    session, monkeypatch, guesses, chances, said
-):
+def test_what_is_said_of_an_image_has_a_plain_word_and_is_sure(session, monkeypatch, guesses, chances, said):
     by_node = dict(zip(guesses, chances, strict=True))
     other = dict.fromkeys(LAYERS[:-1], 1.0)  # what the layers before find does not matter
     monkeypatch.setattr(session, "guesses", lambda: list(guesses))

@@ -21,6 +21,9 @@ from hsae.session.latents import LatentSession
 from hsae.steering.contributions import Contributions, ReadNode, contributions
 from hsae.steering.readout import Readout
 
+SURE = 0.7
+"""So likely a concept must be to be said first: on photographs unlike its own the probe is surer than right."""
+
 
 @dataclass(frozen=True, eq=False)
 class Carried:
@@ -57,8 +60,8 @@ class ConceptSession(LatentSession):
     def likely_concept(self) -> str:
         """What may be said of the image in one plain word: "dog" for a German shepherd.
 
-        The first of the `guesses` that has such a word and that the last layer finds more likely than not; where it
-        finds none so, the highest that has one.
+        The first of the `guesses` that has such a word and that the last layer finds `SURE` likely; where it finds none
+        so, the highest that has one.
         """
         return self.once("likely concept", self._likely_concept)
 
@@ -66,7 +69,7 @@ class ConceptSession(LatentSession):
         guesses, last = self.guesses(), self.artifact.layers[-1]
         plain = [node for node in guesses if wordnet().name(node).isalpha() and wordnet().name(node).islower()]
         chances = self.node_probabilities(plain or guesses[:1])
-        return next((node for node, by_layer in chances.items() if by_layer[last] >= 0.5), [*chances][-1])
+        return next((node for node, by_layer in chances.items() if by_layer[last] >= SURE), [*chances][-1])
 
     def class_relevancy(self, wnid: str, layer: str | None = None, method: str | None = None) -> RelevancyMap:
         """Which patches the probe's logit of one class comes from, read at a layer (default: the last).
