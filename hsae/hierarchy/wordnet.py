@@ -7,10 +7,11 @@ Hypernym and instance-hypernym links both count, so the graph is a DAG with the 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +120,17 @@ class WordNet:
         wanted = " ".join(text.lower().replace("_", " ").split())
         if not wanted:
             return []
-        hits = ((words, row) for row, words in enumerate(self._folded_words) if wanted in words)
-        return sorted((*_match(wanted, words), row) for words, row in hits)
+        return sorted((*_match(wanted, words), row) for row, words in self._with(wanted))
+
+    def _with(self, wanted: str) -> Iterator[tuple[int, str]]:
+        """Row and words of every synset that has this among them; in one text it is found faster than in each."""
+        text, starts = self._folded
+        at = text.find(wanted)
+        while at >= 0:
+            row = bisect_right(starts, at) - 1
+            end = starts[row + 1] - 1
+            yield row, text[starts[row] : end]
+            at = text.find(wanted, end)
 
     def _wnids(self, rows: Iterable[int]) -> tuple[str, ...]:
         return tuple(f"n{self._offsets[row]:08d}" for row in rows)
@@ -160,8 +170,10 @@ class WordNet:
         return self._texts("words")
 
     @cached_property
-    def _folded_words(self) -> list[str]:
-        return [words.lower() for words in self._words]
+    def _folded(self) -> tuple[str, list[int]]:
+        """The words of all synsets in small letters, a line each, and where the lines begin and the last one ends."""
+        lines = [words.lower() for words in self._words]
+        return "\n".join(lines), [0, *accumulate(len(line) + 1 for line in lines)]
 
     @cached_property
     def _glosses(self) -> list[str]:

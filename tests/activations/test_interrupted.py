@@ -132,6 +132,7 @@ def test_killed_before_the_manifest_was_whole(uninterrupted, tmp_path):
     assert content(tmp_path) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_whole_shards(processes, uninterrupted, tmp_path):
     extract(tmp_path)
     shard_path(tmp_path, 7).unlink()

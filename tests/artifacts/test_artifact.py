@@ -105,6 +105,7 @@ def test_sha256_tells_artifacts_apart(folder, tmp_path):
     assert artifact.sha256 == Artifact.load(folder).sha256 != Artifact.load(other).sha256
 
 
+@pytest.mark.slow
 def test_importing_loads_no_heavy_library():
     heavy = {"pandas", "pyarrow", "huggingface_hub", "transformers", "gradio", "datasets"}
     code = f"import sys, hsae.artifacts.artifact; print(sorted({heavy} & set(sys.modules)))"

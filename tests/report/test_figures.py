@@ -82,6 +82,7 @@ def test_small_figures_fit_a_page_and_come_without_tables(artifact, tmp_path, mo
     assert max(file.stat().st_size for file in files) < limit
 
 
+@pytest.mark.slow
 def test_an_artifact_stays_as_it_is(artifact, tmp_path):
     folder = artifact.save(tmp_path / "artifact")
     before = sorted(p.name for p in folder.iterdir())

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from numba.core import caching
 
 from hsae.measures.wordnet.kernels import compiled
@@ -20,6 +21,7 @@ def test_where_nothing_can_be_kept_functions_compile_all_the_same(monkeypatch):
     assert compiled(double)(21) == 42
 
 
+@pytest.mark.slow
 def test_numba_is_not_loaded_before_something_is_ranked():
     code = "import sys, hsae.measures.wordnet.scoreboard, hsae.report.tree; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
