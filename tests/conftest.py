@@ -29,11 +29,15 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With -n: the tests of a file stay in one process, and so do the servers and models that they share."""
+    """With -n: the tests of a file stay in one process, and those of a browser: they share servers and models."""
     from xdist.scheduler import LoadFileScheduling
 
+    class BySharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
     config.option.loadscopereorder = False  # which would start with the files of most tests
-    return LoadFileScheduling(config, log)
+    return BySharing(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -87,7 +87,7 @@ def until_points_are_drawn(page) -> None:
     page.locator(".hsae-filters output", has_text=re.compile(r"[1-9]\d* shown")).wait_for()
 
 
-def test_a_click_on_a_point_opens_its_card(visit):
+def test_a_point_of_the_scatter_opens_its_card_by_mouse_and_by_keyboard_and_a_row_of_the_table_too(visit):
     page = visit()
     open_tab(page, "Hierarchy", "#scatter canvas")
     until_points_are_drawn(page)
@@ -108,10 +108,6 @@ def test_a_click_on_a_point_opens_its_card(visit):
     until_query(page, latent=latent, view="feature")
     page.locator(".hsae-card h2", has_text=name).wait_for()
     assert f"no. {latent} of layer" in page.inner_text(".hsae-card")
-
-
-def test_the_scatter_works_by_keyboard_and_its_table_too(visit):
-    page = visit()
     open_tab(page, "Hierarchy", "#scatter canvas")
     until_points_are_drawn(page)
     page.focus("#scatter canvas")
@@ -382,28 +378,16 @@ def test_a_preset_turns_its_photo_and_stands_beside_its_controls(visit):
     assert float(page.input_value("#dial input[type=number]")) != 0
 
 
-def test_a_broken_file_is_answered_with_a_sentence_and_changes_nothing(visit, broken_file):
+def test_a_broken_file_changes_nothing_and_an_upload_is_seen_without_its_file_and_out_of_the_link(
+    visit, broken_file, tmp_path
+):
     page = visit()
     before = page.inner_text("#sees table")
     page.set_input_files("#photo input[type=file]", broken_file)
     page.locator(".toast-body", has_text="The photo is of an unknown format or broken").wait_for()
     assert page.inner_text("#sees table") == before
     page.locator("#photo img").wait_for()
-
-
-def test_an_upload_is_seen_and_stays_out_of_the_link(visit, tmp_path):
-    page = visit()
-    before = page.inner_text("#active")
-    noise = np.random.default_rng(0).integers(0, 256, (90, 130, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "noise.png")
-    page.set_input_files("#photo input[type=file]", tmp_path / "noise.png")
-    page.wait_for_function("old => document.querySelector('#active').innerText !== old", arg=before)
-    page.locator('#thumbnails [aria-pressed="true"]').wait_for(state="detached")
-    assert "image" not in query(page)
-
-
-def test_an_upload_is_shown_without_its_file_also_when_it_is_sent_again(visit, tmp_path):
-    page = visit()
+    active = page.inner_text("#active")
     Image.new("RGB", (90, 130), "teal").save(tmp_path / "teal.png")
     for _ in range(2):
         page.set_input_files("#photo input[type=file]", tmp_path / "teal.png")
@@ -411,6 +395,9 @@ def test_an_upload_is_shown_without_its_file_also_when_it_is_sent_again(visit, t
             "() => { const shown = document.querySelector('#photo img');"
             " return shown && shown.src.startsWith('data:') && shown.naturalHeight === 130; }"
         )
+        page.wait_for_function("old => document.querySelector('#active').innerText !== old", arg=active)
+        page.locator('#thumbnails [aria-pressed="true"]').wait_for(state="detached")
+        assert "image" not in query(page)
         page.locator("#photo").get_by_role("button", name="Remove image").click()
         page.locator("#photo img").wait_for(state="detached")
 
