@@ -3,8 +3,8 @@
 A ranking is `order [n]`, images by falling score, and `ends [n]`, how many images score at least as much as each of
 them. Images are under nodes by `labels [n]`, `start` and `above`, of uint32, which index without a look at their sign:
 the nodes above class c are `above[start[c] : start[c + 1]]`. Nothing is checked here: every other array has int64 or
-the type that is named, and numbers fit. The first call compiles (two seconds for all), and keeps what it compiled where Python may write beside this file
-or into the user's cache.
+the type that is named, and numbers fit. The first call compiles (two seconds for all), and keeps what it compiled where
+Python may write beside this file or into the user's cache.
 """
 
 from __future__ import annotations
@@ -168,37 +168,10 @@ def weigh_places(order: Ints, weights: NDArray[np.float32], table: NDArray[np.fl
 def keep_largest(
     values: NDArray[np.float32], first: int, kept: NDArray[np.float32], numbers: NDArray[np.int32]
 ) -> None:
-    """Put what is larger in a row of `values [rows, k]` in place of the least in `kept [rows, *]`; `first` numbers k."""
+    """Put what is larger in `values [rows, k]` in place of the least in `kept [rows, *]`; `first` is the number of k 0."""
     for r in range(len(values)):
         least = kept[r].argmin()
         for k in range(values.shape[1]):
             if values[r, k] > kept[r, least]:
                 kept[r, least], numbers[r, least] = values[r, k], first + k
                 least = kept[r].argmin()
-
-
-@compiled
-def weighted_products(scores: Any, own: Ints, mean: Rows, std: Rows, weights: Rows, products: Any) -> None:
-    """Add to `products [k + 1, k + 1]` those of k rows of `scores [*, n_images]`, standardised, and a row of ones.
-
-    Summed over images, which weigh `weights [n_images]`.
-    """
-    z = np.ones(len(own) + 1)
-    for i in range(len(weights)):
-        for a in range(len(own)):
-            z[a] = (scores[own[a], i] - mean[a]) / std[a]
-        for a in range(len(z)):
-            weighed = weights[i] * z[a]
-            for b in range(len(z)):
-                products[a, b] += weighed * z[b]
-
-
-@compiled
-def linear_combinations(scores: NDArray[np.float32], own: Ints, weights: Any, bias: Rows, found: Any) -> None:
-    """Sums of k rows of `scores [*, n_images]` by `weights [k, n]`, and `bias [n]`, into `found [n, n_images]`."""
-    for column in range(len(bias)):
-        for i in range(found.shape[1]):
-            total = bias[column]
-            for a in range(len(own)):
-                total += weights[a, column] * scores[own[a], i]
-            found[column, i] = total

@@ -36,11 +36,15 @@ class Chances:
 def fit_chances(taxonomy: Taxonomy, node: NDArray[np.int64], data: LabelledScores) -> Chances:
     """Fit the chance that an image is under each latent's node (a position, or MISSING) to its scores."""
 
-    def fit(scores: NDArray[np.float32], of: int) -> tuple[float, float]:
-        return (np.nan, np.nan) if of == MISSING else _fit(scores.astype(float), taxonomy.members[of][data.labels])
+    named = np.flatnonzero(node != MISSING)
 
-    fitted = np.array(list(data.each(fit, node)), dtype=np.float64).reshape(-1, 2)
-    return Chances(fitted[:, 0], fitted[:, 1])
+    def fit(scores: NDArray[np.float32], of: int) -> tuple[float, float]:
+        return _fit(scores.astype(float), taxonomy.members[of][data.labels])
+
+    fitted = np.full((2, len(node)), np.nan)
+    for latent, one in zip(named, data.each(fit, node[named], latents=named), strict=True):
+        fitted[:, latent] = one
+    return Chances(*fitted)
 
 
 def chances(scores: Rows, slope: Rows, offset: Rows) -> Rows:
@@ -57,12 +61,14 @@ def _fit(scores: Rows, under: NDArray[np.bool_]) -> tuple[float, float]:
 
     def loss(weights: Rows) -> float:
         z = weights @ read
-        return float((np.logaddexp(0, z) - target * z).mean())
+        return float((np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - target * z).mean())
 
     weights = np.array([0.0, logit(target.mean())])  # best where scores say nothing
     least = loss(weights)
     for _ in range(_STEPS):
-        said = expit(weights @ read)
+        said = 0.5 + 0.5 * np.tanh(
+            weights @ read / 2
+        )  # the logistic function, for which processors have no instruction
         curvature = (read * (said * (1 - said))) @ read.T / n + _ROUNDING * np.eye(2)
         step = np.linalg.solve(curvature, read @ (said - target) / n)
         tried = ((weights - size * step, loss(weights - size * step)) for size in _SIZES)

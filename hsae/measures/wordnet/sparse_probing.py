@@ -8,8 +8,6 @@ exact, in place of logistic regression.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,83 +30,66 @@ def sparse_probing(
     members `[n_nodes, n_classes]`, each with images on both sides in the choice; 0.5 is chance, NaN for a node that has
     no test image under it or beside it. With fewer than k latents all are used.
     """
-    mean, std, sums = _moments(choice, members.shape[1])
-    difference = _difference_of_means(members, sums, choice) / std
-    latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
+    (mean, std), sums = _moments(choice, members.shape[1])
     found = np.full((len(members), len(ks)), np.nan)
 
     def some(start: int) -> None:
         rows = members[start : start + _NODES]
-        used, places = np.unique(latents[start : start + _NODES], return_inverse=True)
-        fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
-        for node, (row, own) in enumerate(zip(rows, places.reshape(len(rows), -1), strict=True), start):
-            truth = row[test.labels]
+        difference = _difference_of_means(rows, sums, choice)
+        latents = np.stack([_largest(np.abs(row), max(ks)) for row in difference / std])
+        used, places = np.unique(latents, return_inverse=True)
+        fit, seen = choice.columns(used), test.columns(used)
+        for node, (row, own) in enumerate(zip(rows, places.reshape(latents.shape), strict=True)):
+            truth, latent = row[test.labels], used[own]
             if truth.any() and not truth.all():
-                moment = difference[node, used[own]] / 2
-                yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
-                found[node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
+                moment = difference[node, latent] / std[latent] / 2
+                x, held = ((part[own] - mean[latent, None]) / std[latent, None] for part in (fit, seen))
+                w, bias = _fitted(x, row[choice.labels], moment, ks)
+                yes = w.T @ held + bias[:, None] > 0
+                found[start + node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
 
     for _ in done_ahead(some, range(0, len(members), _NODES), THREADS, ahead=1):
         pass
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Columns:
-    """Scores of some latents `[n, n_images]`, read less their mean and over their standard deviation `[n]`."""
-
-    scores: NDArray[np.float32]
-    mean: Rows
-    std: Rows
-
-    def products(self, own: NDArray[np.int64], weights: Rows) -> tuple[Rows, Rows]:
-        """Sums `[k]` of latents, and of products of two `[k, k]`, over images of some `weights [n_images]`."""
-        from hsae.measures.wordnet.kernels import weighted_products  # only here: importing numba takes time
-
-        found = np.zeros((len(own) + 1, len(own) + 1))
-        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, found)
-        return found[-1, :-1], found[:-1, :-1]
-
-    def linear(self, own: NDArray[np.int64], w: Rows, bias: Rows) -> Rows:
-        """w `[k, n_fits]`, bias `[n_fits]`: `[n_fits, n_images]`."""
-        from hsae.measures.wordnet.kernels import linear_combinations
-
-        of_scores = w / self.std[own, None]
-        found = np.empty((len(bias), self.scores.shape[1]))
-        linear_combinations(self.scores, own, of_scores, bias - self.mean[own] @ of_scores, found)
-        return found
-
-
-def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
-    """Mean and standard deviation `[n_latents]`, infinite for a constant, which tells nothing; sums by class
-    `[n_classes, n_latents]`.
+def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows]:
+    """Mean and standard deviation `[2, n_latents]`, infinite for a constant, which tells nothing; sums by class
+    `[n_latents, n_classes]`.
     """
 
-    def moments(scores: NDArray[np.float32]) -> tuple[float, float, NDArray[Any]]:
+    def moments(scores: NDArray[np.float32]) -> tuple[tuple[float, float], Rows]:
         exact = scores.astype(np.float64)
         by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
-        return float(exact.mean()), float(exact.std()) or np.inf, by_class
+        return (float(exact.mean()), float(exact.std()) or np.inf), by_class
 
-    mean, std, sums = zip(*data.each(moments), strict=True)
-    return np.array(mean), np.array(std), np.stack(sums, axis=1)
+    two, sums = np.empty((2, data.scores.shape[1])), np.empty((data.scores.shape[1], n_classes))
+    for latent, found in enumerate(data.each(moments)):
+        two[:, latent], sums[latent] = found
+    return two, sums
 
 
 def _difference_of_means(members: NDArray[np.bool_], sums: Rows, data: LabelledScores) -> Rows:
     """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`."""
-    under, inside = data.under(members)[:, None], members @ sums
-    return inside / under - (sums.sum(axis=0) - inside) / (len(data.labels) - under)
+    under, inside = data.under(members)[:, None], members.astype(float) @ sums.T
+    return inside / under - (sums.sum(axis=1) - inside) / (len(data.labels) - under)
 
 
-def _fitted(
-    x: _Columns, own: NDArray[np.int64], under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]
-) -> tuple[Rows, Rows]:
-    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents.
+def _largest(values: Rows, k: int) -> NDArray[np.int64]:
+    """Where the k largest of `values [n]` are, or all, in falling order; the first of equal ones."""
+    near = np.flatnonzero(values >= np.partition(values, -k)[-k]) if k < len(values) else np.arange(len(values))
+    return near[np.argsort(-values[near], kind="stable")][:k]
+
+
+def _fitted(x: Rows, under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]) -> tuple[Rows, Rows]:
+    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents `x [k, n_images]`.
 
     Both sides weigh half, so the mean of the target is 0, and its `moment` with a latent half the difference of means.
     """
-    mean, products = x.products(own, 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum())
-    gram = products - np.outer(mean, mean) + RIDGE * np.eye(len(own))
-    w = np.zeros((len(own), len(ks)))
+    weights = 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum()
+    mean = x @ weights
+    gram = (x * weights) @ x.T - np.outer(mean, mean) + RIDGE * np.eye(len(x))
+    w = np.zeros((len(x), len(ks)))
     for column, k in enumerate(ks):
         w[:k, column] = np.linalg.solve(gram[:k, :k], moment[:k])
     return w, -mean @ w
