@@ -168,7 +168,7 @@ def weigh_places(order: Ints, weights: NDArray[np.float32], table: NDArray[np.fl
 def keep_largest(
     values: NDArray[np.float32], first: int, kept: NDArray[np.float32], numbers: NDArray[np.int32]
 ) -> None:
-    """Put what is larger in `values [rows, k]` in place of the least in `kept [rows, *]`; `first` is the number of k 0."""
+    """Put what is larger in `values [rows, k]` in place of the least in `kept [rows, *]`; `first` is k 0's number."""
     for r in range(len(values)):
         least = kept[r].argmin()
         for k in range(values.shape[1]):

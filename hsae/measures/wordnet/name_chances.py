@@ -66,9 +66,7 @@ def _fit(scores: Rows, under: NDArray[np.bool_]) -> tuple[float, float]:
     weights = np.array([0.0, logit(target.mean())])  # best where scores say nothing
     least = loss(weights)
     for _ in range(_STEPS):
-        said = 0.5 + 0.5 * np.tanh(
-            weights @ read / 2
-        )  # the logistic function, for which processors have no instruction
+        said = 0.5 + 0.5 * np.tanh(weights @ read / 2)
         curvature = (read * (said * (1 - said))) @ read.T / n + _ROUNDING * np.eye(2)
         step = np.linalg.solve(curvature, read @ (said - target) / n)
         tried = ((weights - size * step, loss(weights - size * step)) for size in _SIZES)

@@ -25,7 +25,7 @@ from torch.nn.functional import embedding_bag
 
 from hsae.hierarchy.lch import MISSING, distinct_nodes
 from hsae.hierarchy.taxonomy import Taxonomy
-from hsae.measures.wordnet.nodes import COLUMNS, LabelledScores, best_gains, candidate_nodes, ranking
+from hsae.measures.wordnet.nodes import COLUMNS, LabelledScores, Ranking, best_gains, candidate_nodes, ranking
 from hsae.sae.topk_search import multiplies_bfloat16
 
 PERMUTATIONS = 1000
@@ -80,30 +80,16 @@ def node_scores(
     nodes = distinct_nodes(taxonomy)
     tested = np.isin(nodes, candidate_nodes(taxonomy, data))
     members, counts = taxonomy.members[nodes[tested]], data.under(taxonomy.members[nodes[tested]])
-    nulls = best_gains_by_chance(data, counts, permutations, seed)
-    dealt = np.random.default_rng([seed, 1]).permutation(data.labels)
-    found = best_gains(data, members, [dealt]) if len(members) else [_NOTHING] * 2
+    found, nulls = [_NOTHING] * 2, {}
+    if len(members):
+        by_chance = _chance_gains(data, counts, permutations, seed)
+        dealt = np.random.default_rng([seed, 1]).permutation(data.labels)
+        found, nulls = best_gains(data, members, [dealt], by_chance.rank), by_chance.best()
     best, random = (_best_latents(*one, counts, tested, nulls) for one in found)
     unknown = np.full(len(nodes), np.nan)
     chance = unknown.copy()
     chance[tested] = np.interp(counts, list(nulls), [null.mean() for null in nulls.values()]) if nulls else []
     return NodeScores(best, random, chance, unknown if probe_gain is None else probe_gain)
-
-
-def best_gains_by_chance(
-    data: LabelledScores, counts: Iterable[int], permutations: int = PERMUTATIONS, seed: int = 0
-) -> dict[int, Rows]:
-    """AP gain of the best latent for randomly drawn images, `[permutations]`, for some of the numbers in `counts`.
-
-    Rising; among them the smallest and the largest, and the others at least twice as large as the one before.
-    """
-    sizes, n = _null_sizes(counts), len(data.labels)
-    if not sizes:
-        return {}
-    generator = np.random.default_rng(seed)
-    drawn = np.stack([generator.choice(n, sizes[-1], replace=False).astype(np.int32) for _ in range(permutations)])
-    best, share = _best_precisions(data, drawn, sizes), np.array(sizes)[:, None] / n
-    return dict(zip(sizes, (best - share) / (1 - share), strict=True))
 
 
 def _best_latents(
@@ -139,26 +125,41 @@ def _null_sizes(counts: Iterable[int]) -> list[int]:
     return sizes
 
 
-def _best_precisions(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> Rows:
-    """Best AP `[n_sizes, permutations]` when the images under a node are the first of `drawn [permutations, *]`.
+def _chance_gains(data: LabelledScores, counts: Iterable[int], permutations: int, seed: int) -> _ChanceGains:
+    """For some of the numbers of images in `counts`, the smallest and the largest among them."""
+    sizes, n, random = _null_sizes(counts), len(data.labels), np.random.default_rng(seed)
+    rows = [random.choice(n, sizes[-1], replace=False).astype(np.int32) for _ in range(permutations)]
+    return _ChanceGains(data, np.stack(rows), sizes)
 
-    Of the latents with the largest linear parts; all are ranked a second time, as ranks of all would fill the memory.
+
+class _ChanceGains:
+    """What the best latent gains when the images under a node are the first of `drawn [permutations, *]`.
+
+    AP is taken of the latents with the largest linear parts. Every latent is ranked a second time for it, as the ranks
+    of all would fill the memory.
     """
-    from hsae.measures.wordnet.kernels import drawn_precisions  # only where it is wanted: importing numba takes time
 
-    latents = _largest_linear(data, drawn, sizes)
-    size, draw, _ = (part.ravel() for part in np.indices(latents.shape))
-    number, order, found = np.array(sizes)[size], latents.argsort(axis=None, kind="stable"), np.empty(latents.size)
-    ends = np.bincount(latents.ravel(), minlength=data.scores.shape[1]).cumsum()
+    def __init__(self, data: LabelledScores, drawn: Drawn, sizes: list[int]) -> None:
+        self.n, self.drawn, self.sizes = len(data.labels), drawn, sizes
+        latents = _largest_linear(data, drawn, sizes)
+        size, self.draw, _ = (part.ravel() for part in np.indices(latents.shape))
+        self.number, self.precisions = np.array(sizes)[size], np.empty(latents.shape)
+        ends = np.bincount(latents.ravel(), minlength=data.scores.shape[1]).cumsum()
+        self.own = np.split(latents.argsort(axis=None, kind="stable"), ends[:-1])
 
-    def of_latent(scores: NDArray[np.float32], own: NDArray[np.int64]) -> None:
-        precision = np.empty(len(own))
-        drawn_precisions(ranking(scores).places, drawn, draw[own], number[own], precision)
-        found[own] = precision
+    def rank(self, latent: int, ranked: Ranking) -> None:
+        """Take the AP of a latent for all drawn images that it may be the best for."""
+        from hsae.measures.wordnet.kernels import drawn_precisions  # only here: importing numba takes time
 
-    for _ in data.each(of_latent, np.split(order, ends[:-1])):
-        pass
-    return found.reshape(latents.shape).max(axis=2)
+        own = self.own[latent]
+        found = np.empty(len(own))
+        drawn_precisions(ranked.places, self.drawn, self.draw[own], self.number[own], found)
+        self.precisions.ravel()[own] = found
+
+    def best(self) -> dict[int, Rows]:
+        """Gain of the best latent `[permutations]` for each number of images, which rise."""
+        best, share = self.precisions.max(axis=2), np.array(self.sizes)[:, None] / self.n
+        return dict(zip(self.sizes, (best - share) / (1 - share), strict=True))
 
 
 def _largest_linear(data: LabelledScores, drawn: Drawn, sizes: list[int]) -> NDArray[np.int32]:

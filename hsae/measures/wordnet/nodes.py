@@ -74,7 +74,7 @@ class LabelledScores:
         *others: Sequence[Any] | NDArray[Any],
         latents: NDArray[np.int64] | None = None,
     ) -> Iterator[T]:
-        """`each`, but `function` gets up to COLUMNS latents together `[n, n_images]`, and as many elements of others."""
+        """`each`, but `function` gets up to COLUMNS latents together, `[n, n_images]`, and their elements of others."""
         chosen = np.arange(self.scores.shape[1]) if latents is None else latents
 
         def some(start: int) -> T:
@@ -151,20 +151,26 @@ class NodeFits:
 
 
 def best_gains(
-    data: LabelledScores, members: NDArray[np.bool_], others: Sequence[NDArray[np.int64]] = ()
+    data: LabelledScores,
+    members: NDArray[np.bool_],
+    others: Sequence[NDArray[np.int64]] = (),
+    also: Callable[[int, Ranking], None] | None = None,
 ) -> list[tuple[NDArray[np.int64], Rows]]:
     """For every node the latent with the largest AP gain, the first of equal ones, and its gain: `[n_nodes]` each.
 
     Of the labels of `data`, then of `others`: labels of the same images, for which the latents are not ranked again.
+    also: is given every latent and its ranking, by several threads.
     """
     images = [_NodeImages(LabelledScores(data.scores, labels), members, 1) for labels in (data.labels, *others)]
 
-    def gains(scores: NDArray[np.float32]) -> list[Rows]:
+    def gains(scores: NDArray[np.float32], latent: int) -> list[Rows]:
         ranked = ranking(scores)
+        if also is not None:
+            also(latent, ranked)
         return [one.ap_gain(ranked) for one in images]
 
     best = [(np.full(len(members), MISSING), np.full(len(members), -np.inf)) for _ in images]
-    for number, found in enumerate(data.each(gains)):
+    for number, found in enumerate(data.each(gains, range(data.scores.shape[1]))):
         for (latent, gain), new in zip(best, found, strict=True):
             larger = new > gain
             latent[larger], gain[larger] = number, new[larger]

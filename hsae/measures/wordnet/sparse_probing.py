@@ -35,16 +35,15 @@ def sparse_probing(
 
     def some(start: int) -> None:
         rows = members[start : start + _NODES]
-        difference = _difference_of_means(rows, sums, choice)
-        latents = np.stack([_largest(np.abs(row), max(ks)) for row in difference / std])
+        difference = _difference_of_means(rows, sums, choice) / std
+        latents = np.stack([_largest(np.abs(row), max(ks)) for row in difference])
         used, places = np.unique(latents, return_inverse=True)
         fit, seen = choice.columns(used), test.columns(used)
         for node, (row, own) in enumerate(zip(rows, places.reshape(latents.shape), strict=True)):
             truth, latent = row[test.labels], used[own]
             if truth.any() and not truth.all():
-                moment = difference[node, latent] / std[latent] / 2
                 x, held = ((part[own] - mean[latent, None]) / std[latent, None] for part in (fit, seen))
-                w, bias = _fitted(x, row[choice.labels], moment, ks)
+                w, bias = _fitted(x, row[choice.labels], difference[node, latent] / 2, ks)
                 yes = w.T @ held + bias[:, None] > 0
                 found[start + node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
 
@@ -82,7 +81,7 @@ def _largest(values: Rows, k: int) -> NDArray[np.int64]:
 
 
 def _fitted(x: Rows, under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]) -> tuple[Rows, Rows]:
-    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents `x [k, n_images]`.
+    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of latents `x [k, n_images]`.
 
     Both sides weigh half, so the mean of the target is 0, and its `moment` with a latent half the difference of means.
     """

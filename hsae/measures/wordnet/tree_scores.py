@@ -98,16 +98,17 @@ def path_recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | 
 
 
 def path_recalls(tree: FeatureTree, dealt: Sequence[Nodes], taxonomy: Taxonomy) -> list[float | None]:
-    """`TreeScores.recall` when latents stand for each of some `nodes`."""
-    above, below = tree.reach.nonzero()
+    """`TreeScores.recall` when the same nodes are dealt to the latents in several ways."""
+    present = np.unique(dealt[0][dealt[0] != MISSING])
+    possible = int(taxonomy.ancestry[np.ix_(present, present)].sum())
+    if not possible:
+        return [None] * len(dealt)
+    parent, child = tree.reach.nonzero()
     recalls: list[float | None] = []
     for nodes in dealt:
-        present, ancestor, descendant = np.unique(nodes[nodes != MISSING]), nodes[above], nodes[below]
-        both = (ancestor != MISSING) & (descendant != MISSING)
-        linked = np.flatnonzero(both & taxonomy.ancestry[ancestor, descendant])
-        pairs = np.unique(ancestor[linked] * len(taxonomy.nodes) + descendant[linked])
-        possible = taxonomy.ancestry[np.ix_(present, present)].sum()
-        recalls.append(len(pairs) / int(possible) if possible else None)
+        above, below = nodes[parent], nodes[child]
+        linked = (above != MISSING) & (below != MISSING) & taxonomy.ancestry[above, below]
+        recalls.append(len(np.unique(np.stack([above, below])[:, linked], axis=1).T) / possible)
     return recalls
 
 
