@@ -199,7 +199,7 @@ def own_thresholds(
 ) -> NDArray[np.float32]:
     """The threshold of the largest MCC of some latents, each for a node of its own: its row of `members`.
 
-    `[n]` from `latents [n]` and `members [n, n_classes]`; NaN where no MCC is above 0.
+    `[n]` from `latents [n]` and `members [n, n_classes]`, each with some images; NaN where no MCC is above 0.
     """
     n = len(data.labels)
 

@@ -8,6 +8,7 @@ exact, in place of logistic regression.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows]:
     `[n_latents, n_classes]`.
     """
 
-    def moments(scores: NDArray[np.float32]) -> tuple[tuple[float, float], Rows]:
+    def moments(scores: NDArray[np.float32]) -> tuple[tuple[float, float], NDArray[Any]]:
         exact = scores.astype(np.float64)
         by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
         return (float(exact.mean()), float(exact.std()) or np.inf), by_class
