@@ -175,3 +175,30 @@ def keep_largest(
             if values[r, k] > kept[r, least]:
                 kept[r, least], numbers[r, least] = values[r, k], first + k
                 least = kept[r].argmin()
+
+
+@compiled
+def weighted_products(scores: Any, own: Ints, mean: Rows, std: Rows, weights: Rows, products: Any) -> None:
+    """Add to `products [k + 1, k + 1]` those of k rows of `scores [*, n_images]`, standardised, and a row of ones.
+
+    Summed over images, which weigh `weights [n_images]`.
+    """
+    z = np.ones(len(own) + 1)
+    for i in range(len(weights)):
+        for a in range(len(own)):
+            z[a] = (scores[own[a], i] - mean[a]) / std[a]
+        for a in range(len(z)):
+            weighed = weights[i] * z[a]
+            for b in range(len(z)):
+                products[a, b] += weighed * z[b]
+
+
+@compiled
+def linear_combinations(scores: NDArray[np.float32], own: Ints, weights: Any, bias: Rows, found: Any) -> None:
+    """Sums of k rows of `scores [*, n_images]` by `weights [k, n]`, and `bias [n]`, into `found [n, n_images]`."""
+    for column in range(len(bias)):
+        for i in range(found.shape[1]):
+            total = bias[column]
+            for a in range(len(own)):
+                total += weights[a, column] * scores[own[a], i]
+            found[column, i] = total

@@ -8,10 +8,12 @@ exact, in place of logistic regression.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hsae.data.ahead import done_ahead
 from hsae.measures.wordnet.nodes import THREADS, LabelledScores
@@ -35,17 +37,16 @@ def sparse_probing(
     found = np.full((len(members), len(ks)), np.nan)
 
     def some(start: int) -> None:
-        rows = members[start : start + _NODES]
-        difference = _difference_of_means(rows, sums, choice) / std
+        difference = _difference_of_means(members[start : start + _NODES], sums, choice) / std
         latents = np.stack([_largest(np.abs(row), max(ks)) for row in difference])
         used, places = np.unique(latents, return_inverse=True)
-        fit, seen = choice.columns(used), test.columns(used)
-        for node, (row, own) in enumerate(zip(rows, places.reshape(latents.shape), strict=True)):
-            truth, latent = row[test.labels], used[own]
+        fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
+        for node, own in enumerate(places.reshape(latents.shape)):
+            row = members[start + node]
+            truth = row[test.labels]
             if truth.any() and not truth.all():
-                x, held = ((part[own] - mean[latent, None]) / std[latent, None] for part in (fit, seen))
-                w, bias = _fitted(x, row[choice.labels], difference[node, latent] / 2, ks)
-                yes = w.T @ held + bias[:, None] > 0
+                moment = difference[node, used[own]] / 2
+                yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
                 found[start + node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
 
     for _ in done_ahead(some, range(0, len(members), _NODES), THREADS, ahead=1):
@@ -53,9 +54,35 @@ def sparse_probing(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Scores of some latents `[n, n_images]`, read less their mean and over their standard deviation `[n]`."""
+
+    scores: NDArray[np.float32]
+    mean: Rows
+    std: Rows
+
+    def products(self, own: NDArray[np.int64], weights: Rows) -> tuple[Rows, Rows]:
+        """Sums `[k]` of latents, and of products of two `[k, k]`, over images of some `weights [n_images]`."""
+        from hsae.measures.wordnet.kernels import weighted_products  # only here: importing numba takes time
+
+        found = np.zeros((len(own) + 1, len(own) + 1))
+        weighted_products(self.scores, own, self.mean[own], self.std[own], weights, found)
+        return found[-1, :-1], found[:-1, :-1]
+
+    def linear(self, own: NDArray[np.int64], w: Rows, bias: Rows) -> Rows:
+        """w `[k, n_fits]`, bias `[n_fits]`: `[n_fits, n_images]`."""
+        from hsae.measures.wordnet.kernels import linear_combinations
+
+        of_scores = w / self.std[own, None]
+        found = np.empty((len(bias), self.scores.shape[1]))
+        linear_combinations(self.scores, own, of_scores, bias - self.mean[own] @ of_scores, found)
+        return found
+
+
 def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows]:
     """Mean and standard deviation `[2, n_latents]`, infinite for a constant, which tells nothing; sums by class
-    `[n_latents, n_classes]`.
+    and, last, of all `[n_classes + 1, n_latents]`.
     """
 
     def moments(scores: NDArray[np.float32]) -> tuple[tuple[float, float], NDArray[Any]]:
@@ -63,16 +90,16 @@ def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows]:
         by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
         return (float(exact.mean()), float(exact.std()) or np.inf), by_class
 
-    two, sums = np.empty((2, data.scores.shape[1])), np.empty((data.scores.shape[1], n_classes))
-    for latent, found in enumerate(data.each(moments)):
-        two[:, latent], sums[latent] = found
+    two, sums = np.empty((2, data.scores.shape[1])), np.empty((n_classes + 1, data.scores.shape[1]))
+    for latent, (own, by_class) in enumerate(data.each(moments)):
+        two[:, latent], sums[:-1, latent], sums[-1, latent] = own, by_class, by_class.sum()
     return two, sums
 
 
 def _difference_of_means(members: NDArray[np.bool_], sums: Rows, data: LabelledScores) -> Rows:
-    """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`."""
-    under, inside = data.under(members)[:, None], members.astype(float) @ sums.T
-    return inside / under - (sums.sum(axis=1) - inside) / (len(data.labels) - under)
+    """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`; `sums` as of `_moments`."""
+    under, inside = data.under(members)[:, None], csr_array(members, dtype=float) @ sums[:-1]
+    return inside / under - (sums[-1] - inside) / (len(data.labels) - under)
 
 
 def _largest(values: Rows, k: int) -> NDArray[np.int64]:
@@ -81,15 +108,16 @@ def _largest(values: Rows, k: int) -> NDArray[np.int64]:
     return near[np.argsort(-values[near], kind="stable")][:k]
 
 
-def _fitted(x: Rows, under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]) -> tuple[Rows, Rows]:
-    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of latents `x [k, n_images]`.
+def _fitted(
+    x: _Columns, own: NDArray[np.int64], under: NDArray[np.bool_], moment: Rows, ks: Sequence[int]
+) -> tuple[Rows, Rows]:
+    """Weights `[k, n_ks]` and biases of least squares fits of +1 and -1 to the first k of the latents.
 
     Both sides weigh half, so the mean of the target is 0, and its `moment` with a latent half the difference of means.
     """
-    weights = 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum()
-    mean = x @ weights
-    gram = (x * weights) @ x.T - np.outer(mean, mean) + RIDGE * np.eye(len(x))
-    w = np.zeros((len(x), len(ks)))
+    mean, products = x.products(own, 0.5 * under / under.sum() + 0.5 * ~under / (~under).sum())
+    gram = products - np.outer(mean, mean) + RIDGE * np.eye(len(own))
+    w = np.zeros((len(own), len(ks)))
     for column, k in enumerate(ks):
         w[:k, column] = np.linalg.solve(gram[:k, :k], moment[:k])
     return w, -mean @ w
