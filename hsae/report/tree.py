@@ -59,8 +59,9 @@ def layer_structure(
     taxonomy, first, under = data.taxonomy, halves(data.labels), distinct_nodes(data.taxonomy)
     truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
     threshold = best_thresholds(read, truth, first)
-    yes, truth = (read >= threshold)[~first], truth[~first]
     probed = detect(taxonomy, under, threshold, LabelledScores(read, data.labels))
+    truth = truth[~first]
+    yes = (read >= threshold)[~first]
     del read  # a tenth of the scores, and of no use while nodes are scored
     by_node = node_scores(taxonomy, scores, probed.ap_gain)
     z, nodes = data.z[~first], best_nodes(data, tau)[0]

@@ -55,7 +55,7 @@ def owning_latents(fits: NodeFits) -> NDArray[np.int64]:
 
     MISSING for nodes beyond the number of latents.
     """
-    latents, nodes = linear_sum_assignment(np.maximum(fits.mcc, 0), maximize=True)
+    latents, nodes = linear_sum_assignment(np.maximum(fits.mcc, 0, dtype=np.float64), maximize=True)
     owner = np.full(fits.mcc.shape[1], MISSING)
     owner[nodes] = latents
     return owner
