@@ -164,8 +164,7 @@ class Measurer:
 def name_numbers(names: ChosenNames, test: LabelledScores) -> Numbers:
     """How many latents are named, the median of their precision, and what their names tell."""
     named = np.flatnonzero(names.named)
-    scores = LabelledScores(test.scores[:, named], test.labels)
-    precision = detect(names.taxonomy, names.node[named], names.threshold[named], scores).precision
+    precision = detect(names.taxonomy, names.node[named], names.threshold[named], test, named).precision
     score = asdict(name_score(names, test))
     return {"n_named": len(named), "median_precision": median(precision)} | score
 

@@ -58,9 +58,10 @@ def layer_structure(
     """
     taxonomy, first, under = data.taxonomy, halves(data.labels), distinct_nodes(data.taxonomy)
     truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
-    threshold = best_thresholds(read[first], truth[first])
-    yes = read >= threshold
+    threshold = best_thresholds(read, truth, first)
     probed = detect(taxonomy, under, threshold, LabelledScores(read, data.labels))
+    truth = truth[~first]
+    yes = (read >= threshold)[~first]
     del read  # a tenth of the scores, and of no use while nodes are scored
     by_node = node_scores(taxonomy, scores, probed.ap_gain)
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
@@ -69,7 +70,7 @@ def layer_structure(
     soft, matched = soft_absorption(z, tree), matched_soft_absorption(z, tree, data.labels[~first])
     cosines = normalize(decoder, dim=-1) @ normalize(probes.W, dim=0)
     least = least_cosine(x.shape[1])
-    hard = hard_absorption(z, cosines.numpy(), by_node.best.latent, yes[~first], truth[~first], least)
+    hard = hard_absorption(z, cosines.numpy(), by_node.best.latent, yes, truth, least)
     return LayerStructure(
         tree={
             "rule": asdict(EdgeRule(min(CONTAINMENTS))),

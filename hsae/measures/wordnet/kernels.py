@@ -1,10 +1,10 @@
 """Loops over ranked images, compiled: what a thousand nodes need of one ranking, in one walk from the strongest on.
 
 A ranking is `order [n]`, images by falling score, and `ends [n]`, how many images score at least as much as each of
-them. Images are under nodes by `labels [n]`, `start` and `above`: the nodes above class c are
-`above[start[c] : start[c + 1]]`. Nothing is checked here: every array has int64 or the type that is named, and numbers
-fit. The first call compiles (two seconds for all), and keeps what it compiled where Python may write beside this file
-or into the user's cache.
+them. Images are under nodes by `labels [n]`, `start` and `above`, of uint32, which index without a look at their sign:
+the nodes above class c are `above[start[c] : start[c + 1]]`. Nothing is checked here: every other array has int64 or
+the type that is named, and numbers fit. The first call compiles (two seconds for all), and keeps what it compiled where
+Python may write beside this file or into the user's cache.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Ints = NDArray[np.int64]
+Indices = NDArray[np.uint32]
 Rows = NDArray[np.float64]
 
 
@@ -52,10 +53,12 @@ def read_ranking(keys: Ints, ends: Ints) -> None:
 
 
 @compiled
-def precision_sums(ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], sums: Rows) -> None:
-    """Add to `sums [n_nodes]` (those under the node / all) that score at least as much, over images under the node."""
+def precision_sums(ranking: tuple[Ints, Ints], under: tuple[Indices, Indices, Indices], state: Rows) -> None:
+    """Add to `state [n_nodes, 2]`: images under the node, and (those under it / all) that score at least as much.
+
+    The second is summed over the images under the node. Both lie together, as every image reads and writes both.
+    """
     (order, ends), (labels, start, above) = ranking, under
-    hits = np.zeros(len(sums), np.int64)
     first = 0
     while first < len(order):
         last = ends[first]
@@ -63,24 +66,30 @@ def precision_sums(ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], s
         if last == first + 1:  # hardly any scores are equal
             c = labels[order[first]]
             for k in range(start[c], start[c + 1]):
-                hits[above[k]] += 1
-                sums[above[k]] += hits[above[k]] * share
+                hits = state[above[k], 0] + 1
+                state[above[k], 0] = hits
+                state[above[k], 1] += hits * share
             first = last
             continue
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
-                hits[above[k]] += 1
+                state[above[k], 0] += 1
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
-                sums[above[k]] += hits[above[k]] * share
+                state[above[k], 1] += state[above[k], 0] * share
         first = last
 
 
 @compiled
 def best_cuts(
-    ranking: tuple[Ints, Ints], under: tuple[Ints, Ints, Ints], fewest: int, positives: Ints, best: Rows, said: Ints
+    ranking: tuple[Ints, Ints],
+    under: tuple[Indices, Indices, Indices],
+    fewest: int,
+    positives: Rows,
+    best: Rows,
+    said: Ints,
 ) -> None:
     """The largest (n hits - said P) / sqrt(said (n - said)) of each node into `best`, and how many it says into `said`.
 
@@ -88,21 +97,24 @@ def best_cuts(
     """
     (order, ends), (labels, start, above) = ranking, under
     n = len(order)
-    hits = np.zeros(len(best), np.int64)
+    hits = np.zeros(len(best))  # times n
     first = 0
     while first < n:
         last = ends[first]
-        for i in range(first, last):
+        for i in range(first, last - 1):  # of equal scores all but one
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
-                hits[above[k]] += 1
+                hits[above[k]] += n
         cut = max(last, fewest)
         spread = 1 / np.sqrt(float(cut) * (n - cut)) if cut < n else 0.0
+        c = labels[order[last - 1]]
+        for k in range(start[c], start[c + 1]):
+            hits[above[k]] += n
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
                 node = above[k]
-                value = (n * hits[node] - cut * positives[node]) * spread
+                value = (hits[node] - cut * positives[node]) * spread
                 if value > best[node]:
                     best[node] = value
                     said[node] = cut
@@ -145,23 +157,24 @@ def drawn_precisions(
 
 
 @compiled
-def first_sums(
-    places: NDArray[np.int32], drawn: NDArray[np.int32], weights: NDArray[np.float32], sizes: Ints, found: Any
-) -> None:
-    """Sums of both `weights [n, 2]` of a place over the first P images of every draw, into `found [n_sizes, 2, draws]`.
+def weigh_places(order: Ints, weights: NDArray[np.float32], table: NDArray[np.float32], column: int) -> None:
+    """Into two columns of `table [n, *]`, from `column` on, both `weights [n, 2]` of the place of every image."""
+    for i in range(len(order)):
+        table[order[i], column] = weights[i, 0]
+        table[order[i], column + 1] = weights[i, 1]
 
-    places `[n]` of all images, 0 for the strongest; drawn `[draws, *]`; `sizes` P rise.
-    """
-    for d in range(len(drawn)):
-        one = two = np.float32(0)
-        taken = 0
-        for s in range(len(sizes)):
-            for image in drawn[d, taken : sizes[s]]:
-                one += weights[places[image], 0]
-                two += weights[places[image], 1]
-            taken = sizes[s]
-            found[s, 0, d] = one
-            found[s, 1, d] = two
+
+@compiled
+def keep_largest(
+    values: NDArray[np.float32], first: int, kept: NDArray[np.float32], numbers: NDArray[np.int32]
+) -> None:
+    """Put what is larger in `values [rows, k]` in place of the least in `kept [rows, *]`; `first` is k 0's number."""
+    for r in range(len(values)):
+        least = kept[r].argmin()
+        for k in range(values.shape[1]):
+            if values[r, k] > kept[r, least]:
+                kept[r, least], numbers[r, least] = values[r, k], first + k
+                least = kept[r].argmin()
 
 
 @compiled

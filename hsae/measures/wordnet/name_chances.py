@@ -36,11 +36,15 @@ class Chances:
 def fit_chances(taxonomy: Taxonomy, node: NDArray[np.int64], data: LabelledScores) -> Chances:
     """Fit the chance that an image is under each latent's node (a position, or MISSING) to its scores."""
 
-    def fit(scores: NDArray[np.float32], of: int) -> tuple[float, float]:
-        return (np.nan, np.nan) if of == MISSING else _fit(scores.astype(float), taxonomy.members[of][data.labels])
+    named = np.flatnonzero(node != MISSING)
 
-    fitted = np.array(list(data.each(fit, node)), dtype=np.float64).reshape(-1, 2)
-    return Chances(fitted[:, 0], fitted[:, 1])
+    def fit(scores: NDArray[np.float32], of: int) -> tuple[float, float]:
+        return _fit(scores.astype(float), taxonomy.members[of][data.labels])
+
+    fitted = np.full((2, len(node)), np.nan)
+    for latent, one in zip(named, data.each(fit, node[named], latents=named), strict=True):
+        fitted[:, latent] = one
+    return Chances(*fitted)
 
 
 def chances(scores: Rows, slope: Rows, offset: Rows) -> Rows:
@@ -56,15 +60,15 @@ def _fit(scores: Rows, under: NDArray[np.bool_]) -> tuple[float, float]:
     target = np.where(under, (positives + 1) / (positives + 2), 1 / (n - positives + 2))
 
     def loss(weights: Rows) -> float:
-        z = weights @ read
-        return float((np.logaddexp(0, z) - target * z).mean())
+        z = weights[0] * read[0] + weights[1]  # no product of matrices, which has threads of its own
+        return float((np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - target * z).mean())
 
     weights = np.array([0.0, logit(target.mean())])  # best where scores say nothing
     least = loss(weights)
     for _ in range(_STEPS):
-        said = expit(weights @ read)
-        curvature = (read * (said * (1 - said))) @ read.T / n + _ROUNDING * np.eye(2)
-        step = np.linalg.solve(curvature, read @ (said - target) / n)
+        said = 0.5 + 0.5 * np.tanh((weights[0] * read[0] + weights[1]) / 2)
+        curvature = np.einsum("ai,bi->ab", read * (said * (1 - said)), read) / n + _ROUNDING * np.eye(2)
+        step = np.linalg.solve(curvature, np.einsum("ai,i->a", read, said - target) / n)
         tried = ((weights - size * step, loss(weights - size * step)) for size in _SIZES)
         before, (weights, least) = least, next((new for new in tried if new[1] < least), (weights, least))
         if before - least <= _ROUNDING * before:

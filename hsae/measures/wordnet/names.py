@@ -199,9 +199,13 @@ def name_columns(chosen: ChosenNames, test: LabelledScores) -> pd.DataFrame:
 
 
 def detect(
-    taxonomy: Taxonomy, node: NDArray[np.int64], threshold: NDArray[np.float32], data: LabelledScores
+    taxonomy: Taxonomy,
+    node: NDArray[np.int64],
+    threshold: NDArray[np.float32],
+    data: LabelledScores,
+    latents: NDArray[np.int64] | None = None,
 ) -> Detection:
-    """How well each latent tells its own node (a position, or MISSING) by its threshold on some images."""
+    """How well each latent, or of some `latents`, tells its own node (a position, or MISSING) by its threshold."""
     members = taxonomy.members[node] & (node != MISSING)[:, None]
     positives = data.under(members)
 
@@ -212,7 +216,7 @@ def detect(
         ranked = ranking(scores)
         return reaches.sum(), (reaches & under).sum(), average_precision_of(ranked.ends[under[ranked.order]])
 
-    found = list(data.each(detected, members, threshold))
+    found = list(data.each(detected, members, threshold, latents=latents))
     said, hits = (np.array([one[number] for one in found], dtype=positives.dtype) for number in range(2))
     precision, share = np.array([one[2] for one in found], dtype=np.float64), positives / len(data.labels)
     return Detection(said, hits, positives, _ratio(precision - share, 1 - share), len(data.labels))

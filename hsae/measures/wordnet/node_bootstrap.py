@@ -20,7 +20,7 @@ def resampled_node_ap(pairs: NodePairs, test: LabelledScores, draws: int = DRAWS
     """NodeAP (mean AP gain over the pairs that have an image) on resampled test images, `[draws]`."""
     times = resampled_counts(len(test.labels), draws, seed)
     under = pairs.taxonomy.members[pairs.node][:, test.labels]
-    columns = pairs.scores(test).each(lambda scores: ranking(scores))
+    columns = test.each(ranking, latents=pairs.latent)
     total, known = np.zeros(draws), np.zeros(draws)
     for members, ranked in zip(under, columns, strict=True):
         gain = _gains(members[ranked.order], ranked.ends, times[ranked.order])

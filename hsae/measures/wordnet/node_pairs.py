@@ -33,11 +33,7 @@ class NodePairs:
 
     def detection(self, data: LabelledScores) -> Detection:
         """How well each latent tells its node on other images; a node without a latent or threshold has MCC 0."""
-        return detect(self.taxonomy, self.node, self.threshold, self.scores(data))
-
-    def scores(self, data: LabelledScores) -> LabelledScores:
-        """The scores of the pairs' latents, a column for each pair."""
-        return LabelledScores(data.scores[:, self.latent], data.labels)
+        return detect(self.taxonomy, self.node, self.threshold, data, self.latent)
 
     def subset(self, kept: NDArray[np.bool_]) -> NodePairs:
         """Some of the pairs, by a mask `[n_nodes]`."""
@@ -59,7 +55,7 @@ def owning_latents(fits: NodeFits) -> NDArray[np.int64]:
 
     MISSING for nodes beyond the number of latents.
     """
-    latents, nodes = linear_sum_assignment(np.maximum(fits.mcc, 0), maximize=True)
+    latents, nodes = linear_sum_assignment(np.maximum(fits.mcc, 0, dtype=np.float64), maximize=True)
     owner = np.full(fits.mcc.shape[1], MISSING)
     owner[nodes] = latents
     return owner
@@ -72,6 +68,5 @@ def pair_nodes(
     if len(node) != len(latent):
         raise InputError(f"{len(latent)} latents for {len(node)} nodes", "one each")
     threshold, told = np.full(len(node), np.nan, dtype=np.float32), latent != MISSING
-    columns = LabelledScores(choice.scores[:, latent[told]], choice.labels)
-    threshold[told] = own_thresholds(columns, taxonomy.members[node[told]])
+    threshold[told] = own_thresholds(choice, latent[told], taxonomy.members[node[told]])
     return NodePairs(taxonomy, node, latent, threshold)

@@ -63,15 +63,23 @@ def stream_node_probes(parts: Iterable[tuple[Tensor, Tensor]], members: Tensor, 
     return NodeProbes((weights / std[:, None]).float(), found.mean.float())
 
 
-def best_thresholds(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """For every column of `scores [n, m]` the threshold, one of its scores, with the best F1 against `truth [n, m]`."""
-    threshold = np.empty(scores.shape[1], np.float32)
-    columns = LabelledScores(scores, np.zeros(len(scores), np.int64))
-    for column, ranked in enumerate(columns.each(ranking)):
-        hits = truth[ranked.order, column].cumsum()[ranked.ends - 1]  # equal scores are taken together or not at all
+def best_thresholds(
+    scores: NDArray[np.float32], truth: NDArray[np.bool_], images: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float32]:
+    """For every column of `scores [n, m]` the threshold, one of its scores, with the best F1 against `truth [n, m]`.
+
+    images: those that count, a mask `[n]`.
+    """
+
+    def threshold(scores: NDArray[np.float32], under: NDArray[np.bool_]) -> np.float32:
+        scores, under = scores[images], under[images]
+        ranked = ranking(scores)
+        hits = under[ranked.order].cumsum()[ranked.ends - 1]  # equal scores are taken together or not at all
         f1 = 2 * hits / (ranked.ends + hits[-1])
-        threshold[column] = scores[ranked.order[f1.argmax()], column]
-    return threshold
+        return scores[ranked.order[f1.argmax()]]
+
+    columns = LabelledScores(scores, np.zeros(len(scores), np.int64))
+    return np.array(list(columns.each(threshold, truth.T)), dtype=np.float32)
 
 
 def node_mean_differences(x: Tensor, labels: Tensor, members: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ from hsae.hierarchy.taxonomy import Taxonomy
 MIN_SAID = 5
 """Images that a threshold says at least."""
 
+COLUMNS = 32
+"""Latents copied out of the scores at once, by each thread."""
 THREADS = min(8, os.cpu_count() or 1)
-_COLUMNS = 32  # latents copied out of the scores at once, by each thread
 _ROWS = 512  # images of which are copied at a time: they fit into a processor's cache
-_UNDER = np.array([[False, True]])  # one node, with class 1 below it
 Rows = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 T = TypeVar("T")
@@ -56,21 +56,35 @@ class LabelledScores:
             got = f"scores of shape {self.scores.shape} with labels of shape {self.labels.shape}"
             raise InputError(got, "[n_images, n_latents], and a class number >= 0 for every image")
 
-    def each(self, function: Callable[..., T], *others: Sequence[Any] | NDArray[Any]) -> Iterator[T]:
-        """`function` of the scores of every latent `[n_images]`, in order; several at a time.
+    def each(
+        self,
+        function: Callable[..., T],
+        *others: Sequence[Any] | NDArray[Any],
+        latents: NDArray[np.int64] | None = None,
+    ) -> Iterator[T]:
+        """`function` of the scores of every latent `[n_images]`, or of some `latents`, in order; several at a time.
 
-        others: what it is given besides, an element for each latent.
+        others: what it is given besides, an element for each of them.
         """
+        return chain.from_iterable(self.blocks(lambda *block: list(map(function, *block)), *others, latents=latents))
 
-        def some(start: int) -> list[T]:
-            latents = np.arange(start, min(start + _COLUMNS, self.scores.shape[1]))
-            block = self.columns(latents)
+    def blocks(
+        self,
+        function: Callable[..., T],
+        *others: Sequence[Any] | NDArray[Any],
+        latents: NDArray[np.int64] | None = None,
+    ) -> Iterator[T]:
+        """`each`, but `function` gets up to COLUMNS latents together, `[n, n_images]`, and their elements of others."""
+        chosen = np.arange(self.scores.shape[1]) if latents is None else latents
+
+        def some(start: int) -> T:
+            part = slice(start, start + COLUMNS)
+            block = self.columns(chosen[part])
             if not np.isfinite(block).all():
                 raise InputError("scores with NaN or infinite values", "finite numbers")
-            return list(map(function, block, *(other[start : start + len(latents)] for other in others)))
+            return function(block, *(other[part] for other in others))
 
-        starts = range(0, self.scores.shape[1], _COLUMNS)
-        return chain.from_iterable(done_ahead(some, starts, THREADS, ahead=2))
+        return done_ahead(some, range(0, len(chosen), COLUMNS), THREADS, ahead=2)
 
     def columns(self, latents: NDArray[np.int64]) -> NDArray[np.float32]:
         """A copy of the scores of some latents, `[n, n_images]`."""
@@ -137,20 +151,26 @@ class NodeFits:
 
 
 def best_gains(
-    data: LabelledScores, members: NDArray[np.bool_], others: Sequence[NDArray[np.int64]] = ()
+    data: LabelledScores,
+    members: NDArray[np.bool_],
+    others: Sequence[NDArray[np.int64]] = (),
+    also: Callable[[int, Ranking], None] | None = None,
 ) -> list[tuple[NDArray[np.int64], Rows]]:
     """For every node the latent with the largest AP gain, the first of equal ones, and its gain: `[n_nodes]` each.
 
     Of the labels of `data`, then of `others`: labels of the same images, for which the latents are not ranked again.
+    also: is given every latent and its ranking, by several threads.
     """
     images = [_NodeImages(LabelledScores(data.scores, labels), members, 1) for labels in (data.labels, *others)]
 
-    def gains(scores: NDArray[np.float32]) -> list[Rows]:
+    def gains(scores: NDArray[np.float32], latent: int) -> list[Rows]:
         ranked = ranking(scores)
+        if also is not None:
+            also(latent, ranked)
         return [one.ap_gain(ranked) for one in images]
 
     best = [(np.full(len(members), MISSING), np.full(len(members), -np.inf)) for _ in images]
-    for number, found in enumerate(data.each(gains)):
+    for number, found in enumerate(data.each(gains, range(data.scores.shape[1]))):
         for (latent, gain), new in zip(best, found, strict=True):
             larger = new > gain
             latent[larger], gain[larger] = number, new[larger]
@@ -171,18 +191,27 @@ def node_fits(data: LabelledScores, members: NDArray[np.bool_], min_said: int = 
     return NodeFits(gain, mcc)
 
 
-def own_thresholds(data: LabelledScores, members: NDArray[np.bool_], min_said: int = MIN_SAID) -> NDArray[np.float32]:
-    """The threshold of the largest MCC of every latent for a node of its own, whose classes are its row of `members`.
+def own_thresholds(
+    data: LabelledScores,
+    latents: NDArray[np.int64],
+    members: NDArray[np.bool_],
+    min_said: int = MIN_SAID,
+) -> NDArray[np.float32]:
+    """The threshold of the largest MCC of some latents, each for a node of its own: its row of `members`.
 
-    `[n_latents]` from `members [n_latents, n_classes]`; NaN where no MCC is above 0.
+    `[n]` from `latents [n]` and `members [n, n_classes]`, each with some images; NaN where no MCC is above 0.
     """
+    n = len(data.labels)
 
     def threshold(scores: NDArray[np.float32], row: NDArray[np.bool_]) -> float:
-        under, ranked = row[data.labels].astype(np.int64), ranking(scores)
-        mcc, said = _NodeImages(LabelledScores(data.scores, under), _UNDER, min_said).best_mcc(ranked)
-        return scores[ranked.order[said[0] - 1]] if mcc[0] > 0 else np.nan
+        ranked = ranking(scores)
+        ends = ranked.ends[row[data.labels[ranked.order]]]
+        hits, said = np.searchsorted(ends, ends, side="right"), np.maximum(ends, ranked.ends[min_said - 1])
+        mcc = (n * hits - said * len(ends)) / np.sqrt(np.maximum(said * (n - said), 1))  # 0 where all are said
+        best = int(mcc.argmax())
+        return scores[ranked.order[said[best] - 1]] if mcc[best] > 0 else np.nan
 
-    return np.array(list(data.each(threshold, members)), dtype=np.float32)
+    return np.array(list(data.each(threshold, members, latents=latents)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,22 +251,21 @@ class _NodeImages:
             raise InputError(got, f"more than {min_said} images, and nodes with some of them but not all")
         self.n, self.min_said = n, min_said
         above = csr_array(members.T, dtype=np.int8)
-        self.under = data.labels.astype(np.int64), above.indptr.astype(np.int64), above.indices.astype(np.int64)
+        self.under = data.labels.astype(np.uint32), above.indptr.astype(np.uint32), above.indices.astype(np.uint32)
 
     def ap_gain(self, ranked: Ranking) -> Rows:
         """AP gain of every node, `[n_nodes]`."""
         from hsae.measures.wordnet.kernels import precision_sums  # only where it is wanted: importing numba takes time
 
-        sums = np.zeros(len(self.positives))
-        precision_sums((ranked.order, ranked.ends), self.under, sums)
-        share = self.positives / self.n
-        return (sums / self.positives - share) / (1 - share)
+        state, share = np.zeros((len(self.positives), 2)), self.positives / self.n
+        precision_sums((ranked.order, ranked.ends), self.under, state)
+        return (state[:, 1] / self.positives - share) / (1 - share)
 
     def best_mcc(self, ranked: Ranking) -> tuple[Rows, NDArray[np.int64]]:
         """The best MCC of every node and how many images are said there, `[n_nodes]` each."""
         from hsae.measures.wordnet.kernels import best_cuts
 
-        best, said = np.full(len(self.positives), -np.inf), np.zeros(len(self.positives), np.int64)
-        fewest = ranked.ends[self.min_said - 1]
-        best_cuts((ranked.order, ranked.ends), self.under, fewest, self.positives, best, said)
-        return best / np.sqrt(self.positives * (self.n - self.positives.astype(float))), said
+        positives, fewest = self.positives.astype(float), ranked.ends[self.min_said - 1]
+        best, said = np.full(len(positives), -np.inf), np.zeros(len(positives), np.int64)
+        best_cuts((ranked.order, ranked.ends), self.under, fewest, positives, best, said)
+        return best / np.sqrt(positives * (self.n - positives)), said

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hsae.data.ahead import done_ahead
 from hsae.measures.wordnet.nodes import THREADS, LabelledScores
@@ -32,21 +33,21 @@ def sparse_probing(
     members `[n_nodes, n_classes]`, each with images on both sides in the choice; 0.5 is chance, NaN for a node that has
     no test image under it or beside it. With fewer than k latents all are used.
     """
-    mean, std, sums = _moments(choice, members.shape[1])
-    difference = _difference_of_means(members, sums, choice) / std
-    latents = np.stack([np.argsort(-np.abs(row), kind="stable")[: max(ks)] for row in difference])
+    (mean, std), sums = _moments(choice, members.shape[1])
     found = np.full((len(members), len(ks)), np.nan)
 
     def some(start: int) -> None:
-        rows = members[start : start + _NODES]
-        used, places = np.unique(latents[start : start + _NODES], return_inverse=True)
+        difference = _difference_of_means(members[start : start + _NODES], sums, choice) / std
+        latents = np.stack([_largest(np.abs(row), max(ks)) for row in difference])
+        used, places = np.unique(latents, return_inverse=True)
         fit, seen = (_Columns(data.columns(used), mean[used], std[used]) for data in (choice, test))
-        for node, (row, own) in enumerate(zip(rows, places.reshape(len(rows), -1), strict=True), start):
+        for node, own in enumerate(places.reshape(latents.shape)):
+            row = members[start + node]
             truth = row[test.labels]
             if truth.any() and not truth.all():
                 moment = difference[node, used[own]] / 2
                 yes = seen.linear(own, *_fitted(fit, own, row[choice.labels], moment, ks)) > 0
-                found[node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
+                found[start + node] = (yes[:, truth].mean(axis=1) + (~yes[:, ~truth]).mean(axis=1)) / 2
 
     for _ in done_ahead(some, range(0, len(members), _NODES), THREADS, ahead=1):
         pass
@@ -79,24 +80,32 @@ class _Columns:
         return found
 
 
-def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows, Rows]:
-    """Mean and standard deviation `[n_latents]`, infinite for a constant, which tells nothing; sums by class
-    `[n_classes, n_latents]`.
+def _moments(data: LabelledScores, n_classes: int) -> tuple[Rows, Rows]:
+    """Mean and standard deviation `[2, n_latents]`, infinite for a constant, which tells nothing; sums by class
+    and, last, of all `[n_classes + 1, n_latents]`.
     """
 
-    def moments(scores: NDArray[np.float32]) -> tuple[float, float, NDArray[Any]]:
+    def moments(scores: NDArray[np.float32]) -> tuple[tuple[float, float], NDArray[Any]]:
         exact = scores.astype(np.float64)
         by_class = np.bincount(data.labels, weights=exact, minlength=n_classes)
-        return float(exact.mean()), float(exact.std()) or np.inf, by_class
+        return (float(exact.mean()), float(exact.std()) or np.inf), by_class
 
-    mean, std, sums = zip(*data.each(moments), strict=True)
-    return np.array(mean), np.array(std), np.stack(sums, axis=1)
+    two, sums = np.empty((2, data.scores.shape[1])), np.empty((n_classes + 1, data.scores.shape[1]))
+    for latent, (own, by_class) in enumerate(data.each(moments)):
+        two[:, latent], sums[:-1, latent], sums[-1, latent] = own, by_class, by_class.sum()
+    return two, sums
 
 
 def _difference_of_means(members: NDArray[np.bool_], sums: Rows, data: LabelledScores) -> Rows:
-    """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`."""
-    under, inside = data.under(members)[:, None], members @ sums
-    return inside / under - (sums.sum(axis=0) - inside) / (len(data.labels) - under)
+    """Mean score under each node minus that of the rest, `[n_nodes, n_latents]`; `sums` as of `_moments`."""
+    under, inside = data.under(members)[:, None], csr_array(members, dtype=float) @ sums[:-1]
+    return inside / under - (sums[-1] - inside) / (len(data.labels) - under)
+
+
+def _largest(values: Rows, k: int) -> NDArray[np.int64]:
+    """Where the k largest of `values [n]` are, or all, in falling order; the first of equal ones."""
+    near = np.flatnonzero(values >= np.partition(values, -k)[-k]) if k < len(values) else np.arange(len(values))
+    return near[np.argsort(-values[near], kind="stable")][:k]
 
 
 def _fitted(

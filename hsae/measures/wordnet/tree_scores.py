@@ -6,6 +6,7 @@ the tree's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ def score_tree_with_null(
     precisions = [_relations(tree, s, taxonomy)["precision"] for s in shuffled]
     null = {
         "precision": [float(np.mean(hits)) for hits in precisions if len(hits)],
-        "recall": [r for r in (path_recall(tree, s, taxonomy) for s in shuffled) if r is not None],
+        "recall": [recall for recall in path_recalls(tree, shuffled, taxonomy) if recall is not None],
     }
     for name, values in null.items():
         if values and scores[name] is not None:
@@ -93,15 +94,22 @@ def edge_precision(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float
 
 def path_recall(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:
     """`TreeScores.recall` alone."""
-    present = np.unique(nodes[nodes != MISSING])
-    pairs = taxonomy.ancestry[np.ix_(present, present)]
-    if not pairs.any():
-        return None
-    above, below = (nodes[ends] for ends in tree.reach.nonzero())
-    both = (above != MISSING) & (below != MISSING)
-    linked = np.zeros_like(taxonomy.ancestry)
-    linked[above[both], below[both]] = True
-    return float(linked[np.ix_(present, present)][pairs].mean())
+    return path_recalls(tree, [nodes], taxonomy)[0]
+
+
+def path_recalls(tree: FeatureTree, dealt: Sequence[Nodes], taxonomy: Taxonomy) -> list[float | None]:
+    """`TreeScores.recall` when the same nodes are dealt to the latents in several ways."""
+    present = np.unique(dealt[0][dealt[0] != MISSING])
+    possible = int(taxonomy.ancestry[np.ix_(present, present)].sum())
+    if not possible:
+        return [None] * len(dealt)
+    parent, child = tree.reach.nonzero()
+    recalls: list[float | None] = []
+    for nodes in dealt:
+        above, below = nodes[parent], nodes[child]
+        linked = (above != MISSING) & (below != MISSING) & taxonomy.ancestry[above, below]
+        recalls.append(len(np.unique(np.stack([above, below])[:, linked], axis=1).T) / possible)
+    return recalls
 
 
 def _distance_correlation(tree: FeatureTree, nodes: Nodes, taxonomy: Taxonomy) -> float | None:

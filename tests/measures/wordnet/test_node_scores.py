@@ -7,7 +7,8 @@ import pytest
 
 from hsae.hierarchy import MISSING, Taxonomy, distinct_nodes
 from hsae.measures.wordnet import LabelledScores, node_fits, node_scores
-from hsae.measures.wordnet.node_scores import _best_precisions, _p_values, best_gains_by_chance
+from hsae.measures.wordnet.node_scores import _chance_gains, _ChanceGains, _p_values
+from hsae.measures.wordnet.nodes import ranking
 from tests.measures.wordnet.labelled_scores import CLASSES, DOG, balanced_labels, noise, planted
 
 CAT = "n02121808"
@@ -20,6 +21,16 @@ def taxonomy() -> Taxonomy:
 
 def rows(taxonomy, *nodes):
     return [distinct_nodes(taxonomy).tolist().index(taxonomy.position(node)) for node in nodes]
+
+
+def best_of(gains, data):
+    for latent, scores in enumerate(data.scores.T):
+        gains.rank(latent, ranking(scores))
+    return gains.best()
+
+
+def best_gains_by_chance(data, counts, permutations, seed=0):
+    return best_of(_chance_gains(data, counts, permutations, seed), data)
 
 
 def test_planted_nodes_have_their_latent_and_the_least_p(taxonomy):
@@ -66,14 +77,15 @@ def test_a_null_is_that_of_permuted_labels(taxonomy):
 @pytest.mark.parametrize("rounded", [False, True])
 def test_the_latents_that_are_sorted_have_the_best_among_them(directions, n_latents, rounded, monkeypatch):
     """Naive: all latents sorted. They see the same `directions` numbers of an image, so few of them are independent."""
-    monkeypatch.setattr(sys.modules[_best_precisions.__module__], "multiplies_bfloat16", lambda: rounded)
-    random, sizes = np.random.default_rng(n_latents), [3, 6, 16, 64, 256]  # 1 % of the images or fewer, and more
+    monkeypatch.setattr(sys.modules[_ChanceGains.__module__], "multiplies_bfloat16", lambda: rounded)
+    random, sizes = np.random.default_rng(n_latents), [3, 6, 16, 64, 256]  # a tenth of the images or fewer, and more
     labels = balanced_labels(0, a_class=40)
     scores = random.standard_normal((len(labels), directions)) @ random.standard_normal((directions, n_latents))
     data = LabelledScores(scores.astype(np.float32), labels)
     drawn = random.permuted(np.tile(np.arange(640, dtype=np.int32), (50, 1)), axis=1)
     ranks = 1 + np.argsort(-data.scores, axis=0, kind="stable").argsort(axis=0)
-    for size, ours in zip(sizes, _best_precisions(data, drawn, sizes), strict=True):
+    for size, gain in best_of(_ChanceGains(data, drawn, sizes), data).items():
+        ours = gain * (1 - size / 640) + size / 640
         hits = np.arange(1, size + 1)[:, None]
         naive = np.array([(hits / np.sort(ranks[one[:size]], axis=0)).mean(axis=0).max() for one in drawn])
         assert (ours <= naive + 1e-9).all()

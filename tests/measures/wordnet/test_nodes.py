@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from hsae.errors import InputError
 from hsae.hierarchy import MISSING, Taxonomy
 from hsae.measures.wordnet import LabelledScores, candidate_nodes, node_fits
-from hsae.measures.wordnet.nodes import best_nodes, ranking
+from hsae.measures.wordnet.nodes import best_nodes, own_thresholds, ranking
 from tests.measures.wordnet.labelled_scores import CATS, CLASSES, balanced_labels, noise, planted
 
 TAXONOMY = Taxonomy(CLASSES)
@@ -82,6 +82,15 @@ def test_every_pair_is_that_of_the_definitions(seed, n, levels, min_said):
             mcc, thresholds = expected[best.node[latent]]
             assert best.mcc[latent] == pytest.approx(mcc) == pytest.approx(largest)
             assert best.threshold[latent] in thresholds
+
+
+@given(st.integers(0, 10_000), st.integers(8, 40), st.sampled_from([2, 5, 10**6]), st.sampled_from([1, 5]))
+def test_the_threshold_for_a_node_of_its_own_is_the_best_of_all(seed, n, levels, min_said):
+    given_data, latents = data(seed, n, levels), np.array([4, 0, 2, 0])
+    found = own_thresholds(given_data, latents, MEMBERS, min_said)
+    for latent, row, threshold in zip(latents, MEMBERS, found, strict=True):
+        mcc, best = best_mcc(given_data.scores[:, latent].tolist(), row[given_data.labels].tolist(), min_said)
+        assert threshold in best if mcc > 1e-9 else np.isnan(threshold)
 
 
 def test_equal_nodes_give_the_first_which_is_the_tightest():
