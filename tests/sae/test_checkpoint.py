@@ -91,7 +91,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(
 def train_elsewhere(store: Path, checkpoint: Path) -> None:
     """What another process does: the weights lie beside the checkpoint in the end."""
     torch.set_num_threads(1)
-    found = weights(ActivationStore(store), checkpoint, epochs=40, checkpoint_every=2)
+    found = weights(ActivationStore(store), checkpoint, epochs=24, checkpoint_every=2)
     save_file(found, checkpoint.with_suffix(".safetensors"))
 
 
