@@ -27,7 +27,7 @@ from hsae.measures.wordnet import (
     soft_absorption,
     taxonomy_checks,
 )
-from hsae.measures.wordnet.names import detect
+from hsae.measures.wordnet.names import Detection, detect
 from hsae.measures.wordnet.node_probes import NodeProbes, best_thresholds
 from hsae.report.cascade import layer_cascade
 from hsae.report.hierarchy import LabelledLatents, best_nodes
@@ -56,13 +56,8 @@ def layer_structure(
     scores: pre-activations of the images of `data`; x `[n_images, d_in]`: their activations; decoder `[d_sae, d_in]`;
     probes of `distinct_nodes`.
     """
-    taxonomy, first, under = data.taxonomy, halves(data.labels), distinct_nodes(data.taxonomy)
-    truth, read = taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
-    threshold = best_thresholds(read, truth, first)
-    probed = detect(taxonomy, under, threshold, LabelledScores(read, data.labels))
-    truth = truth[~first]
-    yes = (read >= threshold)[~first]
-    del read  # a tenth of the scores, and of no use while nodes are scored
+    taxonomy, first = data.taxonomy, halves(data.labels)
+    probed, yes, truth = _probed(data, x, probes, first)
     by_node = node_scores(taxonomy, scores, probed.ap_gain)
     z, nodes = data.z[~first], best_nodes(data, tau)[0]
     tree = feature_tree(z, EdgeRule(min(CONTAINMENTS)))
@@ -89,6 +84,18 @@ def layer_structure(
         },
         nodes=by_node,
     )
+
+
+def _probed(
+    data: LabelledLatents, x: Tensor, probes: NodeProbes, first: NDArray[np.bool_]
+) -> tuple[Detection, NDArray[np.bool_], NDArray[np.bool_]]:
+    """How well the probes find their nodes; of the images beside the `first`, what they say and what is so,
+    `[n_images, n_nodes]` each."""
+    under = distinct_nodes(data.taxonomy)
+    truth, read = data.taxonomy.members[under].T[data.labels], probes.scores(x).numpy()
+    threshold = best_thresholds(read, truth, first)
+    found = detect(data.taxonomy, under, threshold, LabelledScores(read, data.labels))
+    return found, (read >= threshold)[~first], truth[~first]
 
 
 def _list_edges(
