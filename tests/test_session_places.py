@@ -142,6 +142,15 @@ def test_an_edit_of_patches_is_read_where_the_class_token_is(session, pair, back
     assert alone.patches is alone
 
 
+def test_a_session_of_patches_says_of_the_photograph_what_the_class_token_does_at_its_last_layer(session, monkeypatch):
+    assert session.patches.guesses() == session.guesses()
+    dog, carnivore = "n02084071", "n02075296"
+    monkeypatch.setattr(Session, "guesses", lambda _: [dog, carnivore])
+    sure = {"block_02": 0.0, "block_03": 1.0}  # block_02 is the last layer of the patches
+    monkeypatch.setattr(Session, "node_probabilities", lambda _, nodes: dict.fromkeys(nodes, sure))
+    assert session.patches.likely_concept() == session.likely_concept() == dog
+
+
 def test_patches_are_segmented_by_the_head_learned_with_their_saes_where_there_is_one(session, pair, backbone):
     weights = torch.randn(2, WIDTH, 3, generator=torch.Generator().manual_seed(5))
     heads = [PatchHead(W, torch.zeros(3), ("background", *CLASSES[:2])) for W in weights]

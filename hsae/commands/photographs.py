@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def said_of(session: Session, samples: Samples) -> Iterator[dict[str, object]]:
-    """For every labelled photograph and layer: layer, key, wnid, what was `Told`, the last one's concept."""
+    """For every labelled photograph and layer: layer, key, wnid, what was `Told`; and, the same for all layers, the
+    concept that the app opens with."""
     for sample in tqdm(samples, total=len(samples), desc="photographs"):
         if sample.wnid is None:
             continue

@@ -53,6 +53,8 @@ class ConceptSession(LatentSession):
     def guesses(self) -> list[str]:
         """The last layer's most likely class and, in rising order, up to six WordNet nodes above it where the classes
         branch, but for those above all of them."""
+        if self._main is not self:
+            return self._main.guesses()
         first, n = self.classes(top=1)["wnid"].iloc[0], len(self.artifact.classes)
         above = reversed(self.taxonomy.branches_above(first, last=6))
         return [first, *(node for node in above if self.taxonomy.leaf_count(node) < n)]
@@ -63,6 +65,8 @@ class ConceptSession(LatentSession):
         The first of the `guesses` that has such a word and that the last layer finds `SURE` likely; where it finds none
         so, the highest that has one.
         """
+        if self._main is not self:
+            return self._main.likely_concept()
         return self.once("likely concept", self._likely_concept)
 
     def _likely_concept(self) -> str:

@@ -400,6 +400,7 @@ def test_a_broken_file_changes_nothing_and_an_upload_is_seen_without_its_file_an
         assert "image" not in query(page)
         page.locator("#photo").get_by_role("button", name="Remove image").click()
         page.locator("#photo img").wait_for(state="detached")
+    until_query(page, image="")
 
 
 def test_a_link_restores_model_layer_feature_photo_and_view(visit):

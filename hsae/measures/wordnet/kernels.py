@@ -101,15 +101,12 @@ def best_cuts(
     first = 0
     while first < n:
         last = ends[first]
-        for i in range(first, last - 1):  # of equal scores all but one
+        for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
                 hits[above[k]] += n
         cut = max(last, fewest)
         spread = 1 / np.sqrt(float(cut) * (n - cut)) if cut < n else 0.0
-        c = labels[order[last - 1]]
-        for k in range(start[c], start[c + 1]):
-            hits[above[k]] += n
         for i in range(first, last):
             c = labels[order[i]]
             for k in range(start[c], start[c + 1]):
